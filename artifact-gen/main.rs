@@ -1,0 +1,2 @@
+//! The workstation program.
+fn main() {}

@@ -1,0 +1,26 @@
+//! `NetworkingConfig` of Docker's create call.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Networks that the container joins, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct NetworkingConfig {
+    /// Settings by network name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub endpoints_config: BTreeMap<String, EndpointSettings>,
+}
+
+/// How a container joins one network, and what it got.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct EndpointSettings {
+    /// Further names on this network.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// Hardware address asked for.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mac_address: String,
+}

@@ -1,0 +1,97 @@
+//! The outside world as a value: folders, clock, boot id and environment, read once in `main` and passed down.
+//!
+//! Nothing below this room names an absolute path of the device, reads the environment or asks for the time by itself;
+//! that is what lets every test run in a temporary folder.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is where the outside world is read"
+)]
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
+
+/// Where things lie on this device, and what its environment says.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Configuration file; need not exist.
+    pub config: PathBuf,
+    /// State that survives a reboot, mode 0700.
+    pub state: PathBuf,
+    /// State of this boot, on tmpfs.
+    pub run: PathBuf,
+    /// Docker's per-registry certificates: `HOST[:PORT]/{ca.crt,client.cert,client.key}`.
+    pub certs: PathBuf,
+    /// Docker's client configuration with registry credentials; need not exist.
+    pub docker_config: PathBuf,
+    /// Changes at each boot; a pid is only meaningful together with it.
+    pub boot_id: String,
+    /// The environment of this process.
+    pub env: BTreeMap<OsString, OsString>,
+}
+
+impl Host {
+    /// The device as it is: default folders, `$DRAY_CONFIG` and `$DOCKER_CONFIG` honoured.
+    ///
+    /// The configuration file may move `state` and `run` afterwards; see `config`.
+    pub fn os() -> Host {
+        let env: BTreeMap<_, _> = std::env::vars_os().collect();
+        let path = |name: &str| {
+            env.get(&OsString::from(name))
+                .filter(|v| !v.is_empty())
+                .map(PathBuf::from)
+        };
+        let home = path("HOME").unwrap_or_else(|| PathBuf::from("/root"));
+        Host {
+            config: path("DRAY_CONFIG").unwrap_or_else(|| PathBuf::from("/etc/dray/dray.ini")),
+            state: PathBuf::from("/var/lib/dray"),
+            run: PathBuf::from("/run/dray"),
+            certs: PathBuf::from("/etc/docker/certs.d"),
+            docker_config: path("DOCKER_CONFIG")
+                .unwrap_or_else(|| home.join(".docker"))
+                .join("config.json"),
+            boot_id: read_boot_id(),
+            env,
+        }
+    }
+
+    /// A device that lies entirely below `dir`, for tests.
+    pub fn at(dir: &Path) -> Host {
+        Host {
+            config: dir.join("etc/dray.ini"),
+            state: dir.join("state"),
+            run: dir.join("run"),
+            certs: dir.join("etc/certs.d"),
+            docker_config: dir.join("etc/docker/config.json"),
+            boot_id: read_boot_id(),
+            env: BTreeMap::new(),
+        }
+    }
+
+    /// Wall-clock time; wrong on devices without a clock, so never used to measure.
+    pub fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    /// Monotonic time, for deadlines and rates.
+    pub fn instant(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// An environment variable as text; `None` if unset, empty or not UTF-8.
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.env
+            .get(&OsString::from(name))?
+            .to_str()
+            .filter(|value| !value.is_empty())
+    }
+}
+
+fn read_boot_id() -> String {
+    // Without /proc there are no containers either; an empty id then simply never matches a recorded one.
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|id| id.trim().to_owned())
+        .unwrap_or_default()
+}

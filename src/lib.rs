@@ -1,0 +1,14 @@
+//! dray updates and runs a device's containers.
+//!
+//! The rooms, in rank order; a room imports only from rooms above it in this list (`tests/layering.rs`):
+//!
+//! - [`sys`]: the only room with unsafe code or raw system calls
+//! - [`host`]: the outside world as a value: folders, clock, boot id, environment
+//! - [`oci`]: digests, references, manifests, image configurations, platforms
+//! - [`api`]: container configuration under Docker Engine API names
+
+
+pub mod api;
+pub mod host;
+pub mod oci;
+pub mod sys;

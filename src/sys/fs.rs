@@ -1,0 +1,211 @@
+//! Durable files: every state change on disk goes through [`replace`] or [`publish`].
+//!
+//! The order that survives a power cut is data, name, reference: write, sync the data, rename, sync the
+//! folder, and only then write the record that names the thing. Deletion goes the other way round.
+//! A failed sync means the data is lost; it is never retried on the same descriptor.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the durable writer that the lint points to"
+)]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Prefix of names that a start may delete without asking: unfinished writes and half-deleted trees.
+pub const SCRATCH_PREFIX: &str = ".tmp-";
+
+/// A path beside `path` that no other call of this or another live process returns.
+pub fn scratch_beside(path: &Path) -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    path.with_file_name(format!("{SCRATCH_PREFIX}{}-{count}", std::process::id()))
+}
+
+/// Replaces the file `path` with `content`, durably: after `Ok` the new content survives a power cut, after a cut
+/// or an error the old content is there unchanged.
+///
+/// `mode` holds from the first byte on. The folder must exist.
+pub fn replace(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+    let scratch = scratch_beside(path);
+    let written = (|| {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&scratch)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&scratch, path)
+    })();
+    if let Err(error) = written {
+        // The error that matters is the first one; a scratch file left behind goes at the next start.
+        let _ = fs::remove_file(&scratch);
+        return Err(error);
+    }
+    sync_parent(path)
+}
+
+/// Replaces a file that need not outlive this boot (anything below the run folder): atomic, not synced.
+pub fn replace_volatile(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+    let scratch = scratch_beside(path);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&scratch)?;
+    file.write_all(content)?;
+    fs::rename(&scratch, path).inspect_err(|_| {
+        let _ = fs::remove_file(&scratch);
+    })
+}
+
+/// Gives the finished, already synced `scratch` its name and syncs the folder of the new name.
+pub fn publish(scratch: &Path, path: &Path) -> io::Result<()> {
+    fs::rename(scratch, path)?;
+    sync_parent(path)
+}
+
+/// Removes a file durably; a file that is already gone is success.
+pub fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_parent(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a tree so that a cut never leaves a half-deleted tree under its name; gone already is success.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
+    let trash = scratch_beside(path);
+    match fs::rename(path, &trash) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    sync_parent(path)?;
+    fs::remove_dir_all(&trash)
+}
+
+/// Removes what interrupted writes and deletions left directly below `dir`. Call under the lock that guards `dir`.
+pub fn sweep_scratch(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(SCRATCH_PREFIX.as_bytes())
+        {
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+            } else {
+                fs::remove_file(entry.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Creates `dir` and its missing parents with mode 0700, durably.
+pub fn create_dirs(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = dir.parent() {
+        create_dirs(parent)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => sync_parent(dir),
+    }
+}
+
+/// Syncs the folder that holds `path`, so that the name survives a power cut.
+pub fn sync_parent(path: &Path) -> io::Result<()> {
+    sync_dir(path.parent().unwrap_or(Path::new("/")))
+}
+
+/// Syncs a folder's own entries.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    if broken("no-directory-fsync") {
+        return Ok(());
+    }
+    File::open(dir)?.sync_all()
+}
+
+/// Syncs the whole filesystem that holds `dir`, once for a tree of many small files.
+pub fn sync_filesystem(dir: &Path) -> io::Result<()> {
+    if broken("no-syncfs") {
+        return Ok(());
+    }
+    let dir = File::open(dir)?;
+    // SAFETY: syncfs takes a descriptor that `dir` keeps open for the call and touches no memory.
+    if unsafe { libc::syncfs(dir.as_raw_fd()) } == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Whether the commit protocol is to be broken at `point` on purpose (`DRAY_BREAK`), so that the power-cut test can
+/// show that it would notice. Always false without the feature `failpoints`.
+#[cfg(feature = "failpoints")]
+pub fn broken(point: &str) -> bool {
+    std::env::var("DRAY_BREAK").is_ok_and(|points| points.split(',').any(|p| p == point))
+}
+
+/// Always false: this build has no switches that break the commit protocol.
+#[cfg(not(feature = "failpoints"))]
+pub fn broken(_point: &str) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch_dir(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("dray-sys-fs-{}-{name}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    #[test]
+    fn replace_leaves_only_the_new_content() {
+        let dir = scratch_dir("replace");
+        let file = dir.join("record");
+        for content in ["one", "two, longer", ""] {
+            replace(&file, 0o600, content.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&file).unwrap(), content);
+        }
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_failed_replace_leaves_the_old_content_and_no_scratch() {
+        let dir = scratch_dir("failed");
+        let target = dir.join("is-a-folder");
+        fs::create_dir_all(target.join("full")).unwrap();
+        assert!(replace(&target, 0o600, b"x").is_err());
+        assert!(target.join("full").is_dir());
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn sweep_removes_scratch_only() {
+        let dir = scratch_dir("sweep");
+        fs::create_dir_all(dir.join(".tmp-1-0/deep")).unwrap();
+        fs::write(dir.join(".tmp-2-0"), "x").unwrap();
+        fs::write(dir.join("keep"), "x").unwrap();
+        sweep_scratch(&dir).unwrap();
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+        remove_tree(&dir).unwrap();
+        assert!(!dir.exists());
+    }
+}

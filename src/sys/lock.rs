@@ -1,0 +1,62 @@
+//! Advisory file locks as guards: a function that needs the lock takes the guard.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// An exclusive lock, released when dropped or when the process dies. Descriptors are close-on-exec, so no child keeps it.
+#[derive(Debug)]
+pub struct Exclusive(#[expect(dead_code, reason = "held for its descriptor")] File);
+
+/// A shared lock; any number of holders, never together with an exclusive one.
+#[derive(Debug)]
+pub struct Shared(#[expect(dead_code, reason = "held for its descriptor")] File);
+
+impl Exclusive {
+    /// Waits until the lock is free.
+    pub fn wait(path: &Path) -> io::Result<Exclusive> {
+        Ok(Exclusive(lock(path, libc::LOCK_EX)?))
+    }
+
+    /// Takes the lock if it is free; `None` if somebody holds it.
+    pub fn attempt(path: &Path) -> io::Result<Option<Exclusive>> {
+        unless_held(lock(path, libc::LOCK_EX | libc::LOCK_NB)).map(|file| file.map(Exclusive))
+    }
+}
+
+impl Shared {
+    /// Waits until no exclusive lock is held.
+    pub fn wait(path: &Path) -> io::Result<Shared> {
+        Ok(Shared(lock(path, libc::LOCK_SH)?))
+    }
+}
+
+fn unless_held(locked: io::Result<File>) -> io::Result<Option<File>> {
+    match locked {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+fn lock(path: &Path, operation: libc::c_int) -> io::Result<File> {
+    // Nothing is ever written to a lock file, so it needs no durable writer.
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
+    loop {
+        // SAFETY: flock takes a descriptor that `file` keeps open and touches no memory.
+        if unsafe { libc::flock(file.as_raw_fd(), operation) } == 0 {
+            return Ok(file);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
