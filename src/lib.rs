@@ -6,9 +6,13 @@
 //! - [`host`]: the outside world as a value: folders, clock, boot id, environment
 //! - [`oci`]: digests, references, manifests, image configurations, platforms
 //! - [`api`]: container configuration under Docker Engine API names
-
+//! - [`runargs`]: `docker run`'s words
+//! - [`engine`]: containers, from a record to a running process and back
 
 pub mod api;
+#[cfg(feature = "device")]
+pub mod engine;
 pub mod host;
 pub mod oci;
+pub mod runargs;
 pub mod sys;

@@ -1,0 +1,3 @@
+//! The engine: containers, from a record to a running process and back.
+
+pub mod spec;
