@@ -7,12 +7,16 @@
 //! - [`oci`]: digests, references, manifests, image configurations, platforms
 //! - [`api`]: container configuration under Docker Engine API names
 //! - [`runargs`]: `docker run`'s words
+//! - [`config`]: the device's settings
+//! - [`registry`]: images from registries
 //! - [`engine`]: containers, from a record to a running process and back
 
 pub mod api;
+pub mod config;
 #[cfg(feature = "device")]
 pub mod engine;
 pub mod host;
 pub mod oci;
+pub mod registry;
 pub mod runargs;
 pub mod sys;

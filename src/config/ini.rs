@@ -1,0 +1,197 @@
+//! Ini text to settings.
+
+use ::ini::{Ini, ParseOption};
+
+use super::value::{self, Invalid};
+use super::{RegistrySettings, Settings};
+
+/// What is wrong with the text, and in which line.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) line: usize,
+    pub(super) problem: String,
+}
+
+/// Every section with its keys; `registry` stands for all sections that name one.
+pub(super) const KEYS: &[(&str, &[&str])] = &[
+    ("paths", &["state", "run"]),
+    ("registry", &["insecure"]),
+    ("log", &["driver", "max-size", "max-file"]),
+    ("health", &["stable_s", "timeout_s"]),
+    ("store", &["keep_blobs"]),
+    ("network", &["bridge", "subnet", "ip6"]),
+    ("download", &["parallel"]),
+];
+
+impl Settings {
+    /// Parses the text of an ini file on top of the defaults.
+    pub(super) fn parse(text: &str) -> Result<Settings, Problem> {
+        // Values are taken as written: paths and sizes have no use for escapes.
+        let option = ParseOption {
+            enabled_escape: false,
+            ..ParseOption::default()
+        };
+        let ini = Ini::load_from_str_opt(text, option).map_err(|error| Problem {
+            line: error.line,
+            problem: error.msg.into_owned(),
+        })?;
+        let mut settings = Settings::default();
+        let mut seen = Vec::new();
+        for (section, keys) in &ini {
+            let at = |key: Option<&str>, problem| Problem {
+                line: line_of(text, section, key),
+                problem,
+            };
+            let section = match section {
+                Some(section) => Section::parse(section).map_err(|problem| at(None, problem))?,
+                None if keys.is_empty() => continue,
+                None => {
+                    let key = keys.iter().next().map(|(key, _)| key);
+                    return Err(at(
+                        key,
+                        "a key stands before the first [section]".to_owned(),
+                    ));
+                }
+            };
+            for (key, value) in keys {
+                let key = key.trim();
+                let place = (section.clone(), key.to_owned());
+                if seen.contains(&place) {
+                    return Err(at(
+                        Some(key),
+                        format!("key {key:?} is there twice in {section}"),
+                    ));
+                }
+                seen.push(place);
+                settings
+                    .set(&section, key, value.trim())
+                    .map_err(|problem| at(Some(key), problem))?;
+            }
+        }
+        Ok(settings)
+    }
+
+    fn set(&mut self, section: &Section, key: &str, text: &str) -> Result<(), String> {
+        let result = match (section, key) {
+            (Section::Plain("paths"), "state") => {
+                value::path(text).map(|v| self.paths.state = Some(v))
+            }
+            (Section::Plain("paths"), "run") => value::path(text).map(|v| self.paths.run = Some(v)),
+            (Section::Registry(host), "insecure") => value::boolean(text).map(|insecure| {
+                self.registries
+                    .insert(host.clone(), RegistrySettings { insecure });
+            }),
+            (Section::Plain("log"), "driver") => {
+                value::log_driver(text).map(|v| self.log.driver = v)
+            }
+            (Section::Plain("log"), "max-size") => value::size(text).map(|v| self.log.max_size = v),
+            (Section::Plain("log"), "max-file") => {
+                value::count(text, 1..=1000).map(|v| self.log.max_file = v)
+            }
+            (Section::Plain("health"), "stable_s") => {
+                value::seconds(text).map(|v| self.health.stable = v)
+            }
+            (Section::Plain("health"), "timeout_s") => {
+                value::seconds(text).map(|v| self.health.timeout = v)
+            }
+            (Section::Plain("store"), "keep_blobs") => {
+                value::boolean(text).map(|v| self.store.keep_blobs = v)
+            }
+            (Section::Plain("network"), "bridge") => {
+                value::interface(text).map(|v| self.network.bridge = v)
+            }
+            (Section::Plain("network"), "subnet") => {
+                value::subnet4(text).map(|v| self.network.subnet = v)
+            }
+            (Section::Plain("network"), "ip6") => {
+                value::subnet6(text).map(|v| self.network.ip6 = v)
+            }
+            (Section::Plain("download"), "parallel") => {
+                value::count(text, 1..=32).map(|v| self.download.parallel = v as usize)
+            }
+            _ => {
+                return Err(format!(
+                    "unknown key {key:?} in {section}; known are {}",
+                    section.keys().join(", ")
+                ));
+            }
+        };
+        result.map_err(|Invalid(wanted)| format!("{key} is {text:?}, but must be {wanted}"))
+    }
+}
+
+/// A section's name, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Section {
+    Plain(&'static str),
+    Registry(String),
+}
+
+impl Section {
+    fn parse(name: &str) -> Result<Section, String> {
+        if let Some(host) = name
+            .strip_prefix("registry")
+            .filter(|rest| rest.starts_with([' ', '\t', '"']))
+        {
+            return value::registry(host.trim())
+                .map(Section::Registry)
+                .map_err(|Invalid(wanted)| format!("section [{name}] must be {wanted}"));
+        }
+        match KEYS.iter().find(|(known, _)| *known == name) {
+            Some(("registry", _)) => {
+                Err("section [registry] must name one: [registry \"HOST[:PORT]\"]".to_owned())
+            }
+            Some((known, _)) => Ok(Section::Plain(known)),
+            None => {
+                let known: Vec<_> = KEYS.iter().map(|(known, _)| *known).collect();
+                Err(format!(
+                    "unknown section [{name}]; known are {}",
+                    known.join(", ")
+                ))
+            }
+        }
+    }
+
+    fn keys(&self) -> &'static [&'static str] {
+        let name = match self {
+            Section::Plain(name) => name,
+            Section::Registry(_) => "registry",
+        };
+        KEYS.iter()
+            .find(|(known, _)| *known == name)
+            .map_or(&[], |(_, keys)| keys)
+    }
+}
+
+impl std::fmt::Display for Section {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Section::Plain(name) => write!(f, "[{name}]"),
+            Section::Registry(host) => write!(f, "[registry \"{host}\"]"),
+        }
+    }
+}
+
+/// Where a section or the last occurrence of a key in it stands; the parser does not keep that. For messages only.
+fn line_of(text: &str, section: Option<&str>, key: Option<&str>) -> usize {
+    let mut current: Option<&str> = None;
+    let mut found = 1;
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        if let Some(header) = line.strip_prefix('[') {
+            current = Some(header.trim_end_matches(']').trim());
+            if current == section {
+                found = number;
+            }
+        } else if current == section
+            && let Some(key) = key
+            // A key that spans lines (a line without "=") is found by its first one.
+            && key.lines().next().is_some_and(|first| {
+                line.split(['=', ':']).next().is_some_and(|word| word.trim() == first.trim())
+            })
+        {
+            found = number;
+        }
+    }
+    found
+}

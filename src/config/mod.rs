@@ -1,0 +1,220 @@
+//! The device's settings: defaults, changed by one ini file; validated, so that other rooms need not check anything.
+//!
+//! `module/dist/dray.ini` shows every key with its default and its meaning; a test compares the two. An unknown
+//! section or key is an error with its line: a setting that silently does nothing is worse than none.
+
+mod ini;
+mod value;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::host::Host;
+
+/// Everything the ini file can say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// `[paths]`
+    pub paths: PathSettings,
+    /// `[registry "HOST[:PORT]"]`, by the host as references spell it.
+    pub registries: BTreeMap<String, RegistrySettings>,
+    /// `[log]`
+    pub log: LogSettings,
+    /// `[health]`
+    pub health: HealthSettings,
+    /// `[store]`
+    pub store: StoreSettings,
+    /// `[network]`
+    pub network: NetworkSettings,
+    /// `[download]`
+    pub download: DownloadSettings,
+}
+
+/// Where state lies, when not where [`Host`] says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PathSettings {
+    /// State that survives a reboot.
+    pub state: Option<PathBuf>,
+    /// State of this boot.
+    pub run: Option<PathBuf>,
+}
+
+/// How to talk to one registry.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RegistrySettings {
+    /// Plain http instead of https.
+    pub insecure: bool,
+}
+
+/// Where containers' output goes unless their run args say otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Format, or none at all.
+    pub driver: LogDriver,
+    /// Bytes after which a log file is rotated.
+    pub max_size: u64,
+    /// Files kept, the current one included.
+    pub max_file: u32,
+}
+
+/// The log formats, named as docker names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogDriver {
+    /// Docker's JSON lines.
+    JsonFile,
+    /// Compact.
+    Local,
+    /// Output is dropped.
+    None,
+}
+
+/// When a deployment counts as healthy, unless its artifact says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthSettings {
+    /// How long a container without a health check has to stay up.
+    pub stable: Duration,
+    /// How long all containers together may take to become healthy.
+    pub timeout: Duration,
+}
+
+/// The image store.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoreSettings {
+    /// Compressed layers stay after unpacking.
+    pub keep_blobs: bool,
+}
+
+/// The default bridge network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkSettings {
+    /// Name of the bridge interface.
+    pub bridge: String,
+    /// Addresses of bridge and containers.
+    pub subnet: Subnet<Ipv4Addr>,
+    /// The same for IPv6; none means containers on the bridge have IPv4 only.
+    pub ip6: Option<Subnet<Ipv6Addr>>,
+}
+
+/// A network in CIDR form; host bits are zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subnet<A> {
+    /// The network's first address.
+    pub address: A,
+    /// Length of the prefix in bits.
+    pub prefix: u8,
+}
+
+/// Downloads from registries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DownloadSettings {
+    /// Layers fetched at the same time.
+    pub parallel: usize,
+}
+
+impl Default for LogSettings {
+    fn default() -> LogSettings {
+        LogSettings {
+            driver: LogDriver::JsonFile,
+            max_size: 10 << 20,
+            max_file: 3,
+        }
+    }
+}
+
+impl Default for HealthSettings {
+    fn default() -> HealthSettings {
+        HealthSettings {
+            stable: Duration::from_secs(10),
+            timeout: Duration::from_secs(120),
+        }
+    }
+}
+
+impl Default for NetworkSettings {
+    fn default() -> NetworkSettings {
+        NetworkSettings {
+            bridge: "dray0".to_owned(),
+            // Docker takes 172.17 to 172.31 from below; the far side of that range rarely collides.
+            subnet: Subnet {
+                address: Ipv4Addr::new(172, 29, 0, 0),
+                prefix: 16,
+            },
+            ip6: None,
+        }
+    }
+}
+
+impl Default for DownloadSettings {
+    fn default() -> DownloadSettings {
+        // Docker's default; more only helps on links that one connection cannot fill.
+        DownloadSettings { parallel: 3 }
+    }
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is there but cannot be read.
+    #[error("failed to read settings {}: {source}", path.display())]
+    Read {
+        /// The ini file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file can be read but not understood.
+    #[error("failed to read settings {}, line {line}: {problem}", path.display())]
+    Content {
+        /// The ini file.
+        path: PathBuf,
+        /// Line in it, from 1.
+        line: usize,
+        /// What is wrong there.
+        problem: String,
+    },
+}
+
+impl Settings {
+    /// Reads the host's ini file; without one the defaults hold.
+    pub fn load(host: &Host) -> Result<Settings, ConfigError> {
+        let text = match std::fs::read_to_string(&host.config) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Settings::default()),
+            Err(source) => {
+                return Err(ConfigError::Read {
+                    path: host.config.clone(),
+                    source,
+                });
+            }
+        };
+        Settings::parse(&text).map_err(|ini::Problem { line, problem }| ConfigError::Content {
+            path: host.config.clone(),
+            line,
+            problem,
+        })
+    }
+
+    /// The host with state and run folders where these settings want them.
+    pub fn apply(&self, mut host: Host) -> Host {
+        if let Some(state) = &self.paths.state {
+            host.state = state.clone();
+        }
+        if let Some(run) = &self.paths.run {
+            host.run = run.clone();
+        }
+        host
+    }
+
+    /// Whether plain http is allowed for a registry that is not on this machine.
+    pub fn is_insecure(&self, registry: &str) -> bool {
+        self.registries
+            .get(registry)
+            .is_some_and(|settings| settings.insecure)
+    }
+}
+
+#[cfg(test)]
+mod tests;

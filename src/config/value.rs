@@ -1,0 +1,141 @@
+//! Values in the ini file; each parser says in its error what it wants instead.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{LogDriver, Subnet};
+use crate::oci::Reference;
+
+/// What would be valid, to complete "…, but must be".
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Invalid(pub(super) &'static str);
+
+pub(super) fn boolean(text: &str) -> Result<bool, Invalid> {
+    match text {
+        "yes" | "true" | "on" | "1" => Ok(true),
+        "no" | "false" | "off" | "0" => Ok(false),
+        _ => Err(Invalid("yes or no")),
+    }
+}
+
+pub(super) fn path(text: &str) -> Result<PathBuf, Invalid> {
+    let path = PathBuf::from(text);
+    let climbs = path
+        .components()
+        .any(|part| part == std::path::Component::ParentDir);
+    if !path.is_absolute() || climbs || path.parent().is_none() {
+        return Err(Invalid("an absolute path of a folder below / without .."));
+    }
+    Ok(path)
+}
+
+pub(super) fn count(text: &str, range: RangeInclusive<u32>) -> Result<u32, Invalid> {
+    let wanted = match range.end() {
+        32 => "a number from 1 to 32",
+        _ => "a number from 1 to 1000",
+    };
+    text.parse()
+        .ok()
+        .filter(|number| range.contains(number))
+        .ok_or(Invalid(wanted))
+}
+
+pub(super) fn seconds(text: &str) -> Result<Duration, Invalid> {
+    /// A deployment that takes longer than a day to judge is a mistake in the unit.
+    const MAX_SECONDS: u64 = 24 * 60 * 60;
+    text.parse()
+        .ok()
+        .filter(|seconds| *seconds <= MAX_SECONDS)
+        .map(Duration::from_secs)
+        .ok_or(Invalid("a number of seconds from 0 to 86400"))
+}
+
+/// Bytes with docker's suffixes, powers of 1024: `10m`, `1g`, `512k`, `4096`.
+pub(super) fn size(text: &str) -> Result<u64, Invalid> {
+    let invalid = || Invalid("a size such as 512k, 10m or 1g, and more than 0");
+    let lower = text.to_ascii_lowercase();
+    let number = lower.strip_suffix('b').unwrap_or(&lower);
+    let (number, shift) = match number.as_bytes().last() {
+        Some(b'k') => (&number[..number.len() - 1], 10),
+        Some(b'm') => (&number[..number.len() - 1], 20),
+        Some(b'g') => (&number[..number.len() - 1], 30),
+        _ => (number, 0),
+    };
+    if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(invalid());
+    }
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(1 << shift))
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(invalid)
+}
+
+pub(super) fn log_driver(text: &str) -> Result<LogDriver, Invalid> {
+    match text {
+        "json-file" => Ok(LogDriver::JsonFile),
+        "local" => Ok(LogDriver::Local),
+        "none" => Ok(LogDriver::None),
+        _ => Err(Invalid("json-file, local or none")),
+    }
+}
+
+pub(super) fn interface(text: &str) -> Result<String, Invalid> {
+    /// The kernel's IFNAMSIZ without its final NUL.
+    const MAX_INTERFACE: usize = 15;
+    let is_good = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+    if text.is_empty()
+        || text.len() > MAX_INTERFACE
+        || text == "."
+        || text == ".."
+        || !text.bytes().all(is_good)
+    {
+        return Err(Invalid("an interface name: up to 15 of A-Z a-z 0-9 _ . -"));
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) fn subnet4(text: &str) -> Result<Subnet<Ipv4Addr>, Invalid> {
+    let invalid = || Invalid("an IPv4 network such as 172.29.0.0/16, from /8 to /29");
+    let (address, prefix) = cidr::<Ipv4Addr>(text).ok_or_else(invalid)?;
+    // Below /29 there is no room for a bridge and more than one container.
+    if !(8..=29).contains(&prefix) || address.to_bits() << prefix != 0 {
+        return Err(invalid());
+    }
+    Ok(Subnet { address, prefix })
+}
+
+pub(super) fn subnet6(text: &str) -> Result<Option<Subnet<Ipv6Addr>>, Invalid> {
+    let invalid = || Invalid("no, or an IPv6 network such as fd00:d7a7::/64, from /16 to /112");
+    if boolean(text) == Ok(false) {
+        return Ok(None);
+    }
+    let (address, prefix) = cidr::<Ipv6Addr>(text).ok_or_else(invalid)?;
+    if !(16..=112).contains(&prefix) || address.to_bits() << prefix != 0 {
+        return Err(invalid());
+    }
+    Ok(Some(Subnet { address, prefix }))
+}
+
+fn cidr<A: std::str::FromStr>(text: &str) -> Option<(A, u8)> {
+    let (address, prefix) = text.split_once('/')?;
+    Some((address.parse().ok()?, prefix.parse().ok()?))
+}
+
+/// A registry as references spell it, in quotes.
+pub(super) fn registry(quoted: &str) -> Result<String, Invalid> {
+    let invalid = || Invalid("[registry \"HOST[:PORT]\"], with the host as image names spell it");
+    let host = quoted
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .ok_or_else(invalid)?;
+    let reference: Reference = format!("{host}/x").parse().map_err(|_| invalid())?;
+    if reference.host == host {
+        Ok(host.to_owned())
+    } else {
+        Err(invalid())
+    }
+}
