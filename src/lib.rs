@@ -9,9 +9,11 @@
 //! - [`runargs`]: `docker run`'s words
 //! - [`config`]: the device's settings
 //! - [`registry`]: images from registries
+//! - [`artifact`]: Mender artifacts: the request inside them, and their writer
 //! - [`engine`]: containers, from a record to a running process and back
 
 pub mod api;
+pub mod artifact;
 pub mod config;
 #[cfg(feature = "device")]
 pub mod engine;
