@@ -11,10 +11,13 @@
 //! - [`registry`]: images from registries
 //! - [`artifact`]: Mender artifacts: the request inside them, and their writer
 //! - [`engine`]: containers, from a record to a running process and back
+//! - [`deploy`]: what should run, and what if it stops halfway
 
 pub mod api;
 pub mod artifact;
 pub mod config;
+#[cfg(feature = "device")]
+pub mod deploy;
 #[cfg(feature = "device")]
 pub mod engine;
 pub mod host;

@@ -1,0 +1,103 @@
+//! The whole flow: one match over Mender's verb and the recorded state.
+
+use super::state::{
+    Action,
+    State::{self, *},
+    Verb::{self, *},
+};
+
+/// What `verb` does in `state`. Every verb may come in every state: after a kill of the module, of the client or of the
+/// power at any instruction, and from two generations of clients that disagree about the order.
+pub fn decide(verb: Verb, state: State) -> Action {
+    match (verb, state) {
+        // A query is answered without looking at the state (`Verb::answer`).
+        (ProvidePayloadFileSizes | NeedsArtifactReboot | SupportsRollback, _) => Action::Nothing,
+
+        // A new deployment begins, whatever became of the one before; nobody can ask for that one any more.
+        (Download | DownloadWithFileSizes, _) => Action::Prepare,
+
+        // The switch, or the switch again after it was cut.
+        (ArtifactInstall, Prepared | Switching) => Action::Switch,
+        // It was switched to already, and its verb killed before the client heard of it.
+        (ArtifactInstall, Trial) => Action::ConfirmTrial,
+        // Nothing complete to switch to: what runs goes on running.
+        (ArtifactInstall, Idle | Downloading | Committed | RollingBack) => Action::Refuse,
+
+        // A candidate above the trial is left over from a download whose client died; the client means the trial.
+        (ArtifactCommit, Trial | Prepared | Downloading) => Action::Commit,
+        // Again, after its client died: fine if this artifact is the one, a lie if it was rolled back meanwhile.
+        (ArtifactCommit, Committed | Idle) => Action::ConfirmCommitted,
+        // Half an install cannot be committed.
+        (ArtifactCommit, Switching | RollingBack) => Action::Refuse,
+
+        // Nothing is open, so this is already the committed generation.
+        (ArtifactRollback | ArtifactFailure, Idle) => Action::Nothing,
+        // Back to the committed generation; after a commit whose client died, to the one before it. A failure that finds
+        // any of this open comes after a rollback that was killed before it recorded anything: no client asks again.
+        (ArtifactRollback | ArtifactFailure, _) => Action::RollBack,
+
+        // The end of every deployment, good or bad.
+        (Cleanup, _) => Action::CleanUp,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One letter per action, one column per state, in the order of `State::ALL`.
+    const TABLE: [(Verb, &str); 10] = [
+        //                         Idle Downloading Prepared Switching Trial Committed RollingBack
+        (ProvidePayloadFileSizes, "-------"),
+        (Download, "PPPPPPP"),
+        (DownloadWithFileSizes, "PPPPPPP"),
+        (ArtifactInstall, "xxSStxx"),
+        (NeedsArtifactReboot, "-------"),
+        (SupportsRollback, "-------"),
+        (ArtifactCommit, "cCCxCcx"),
+        (ArtifactRollback, "-RRRRRR"),
+        (ArtifactFailure, "-RRRRRR"),
+        (Cleanup, "UUUUUUU"),
+    ];
+
+    fn letter(action: Action) -> char {
+        match action {
+            Action::Prepare => 'P',
+            Action::Switch => 'S',
+            Action::ConfirmTrial => 't',
+            Action::Commit => 'C',
+            Action::ConfirmCommitted => 'c',
+            Action::RollBack => 'R',
+            Action::CleanUp => 'U',
+            Action::Nothing => '-',
+            Action::Refuse => 'x',
+        }
+    }
+
+    #[test]
+    fn every_verb_in_every_state() {
+        assert_eq!(TABLE.map(|(verb, _)| verb), Verb::ALL);
+        for (verb, row) in TABLE {
+            let decided: String = State::ALL
+                .into_iter()
+                .map(|state| letter(decide(verb, state)))
+                .collect();
+            assert_eq!(decided, row, "{verb}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_calls_after_a_failure_is_never_refused() {
+        for verb in [
+            Download,
+            DownloadWithFileSizes,
+            ArtifactRollback,
+            ArtifactFailure,
+            Cleanup,
+        ] {
+            for state in State::ALL {
+                assert_ne!(decide(verb, state), Action::Refuse, "{verb} when {state}");
+            }
+        }
+    }
+}
