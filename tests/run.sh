@@ -1,0 +1,40 @@
+#!/bin/sh
+# Everything that must hold before a change is merged, quick checks first.
+#
+#   tests/run.sh                     as root: the tests mount, make namespaces, cgroups and firewall rules
+set -eu
+cd "$(dirname "$0")/.."
+
+step() {
+    printf '\n== %s (%s)\n' "$*" "$(date +%T)"
+}
+
+[ "$(id -u)" = 0 ] || {
+    echo "run: the tests mount, make namespaces, cgroups and firewall rules: run as root" >&2
+    exit 1
+}
+
+step "packages and toolchain"
+tests/setup.sh
+
+step "format"
+cargo fmt --check
+
+step "lints: both programs, device only, generator only"
+cargo clippy --locked --all-targets --all-features -- -D warnings
+cargo clippy --locked --no-default-features --features device -- -D warnings
+cargo clippy --locked --no-default-features --features artifact-gen -- -D warnings
+
+# With the switches that break the commit protocol on purpose built in: without `DRAY_BREAK` they do nothing.
+step "tests"
+if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --locked --features failpoints --run-ignored all
+else
+    # One at a time, since several tests need the same parts of the host; nextest runs the others side by side.
+    cargo test --locked --features failpoints --no-fail-fast -- --include-ignored --test-threads 1
+fi
+
+step "static build"
+tests/build-static.sh
+
+step "all good"
