@@ -10,6 +10,7 @@
 //! - [`config`]: the device's settings
 //! - [`registry`]: images from registries
 //! - [`artifact`]: Mender artifacts: the request inside them, and their writer
+//! - `images`: what is present, who needs it (feature `device`, like every room below)
 //! - [`engine`]: containers, from a record to a running process and back
 //! - [`deploy`]: what should run, and what if it stops halfway
 
@@ -21,6 +22,8 @@ pub mod deploy;
 #[cfg(feature = "device")]
 pub mod engine;
 pub mod host;
+#[cfg(feature = "device")]
+pub mod images;
 pub mod oci;
 pub mod registry;
 pub mod runargs;

@@ -1,0 +1,62 @@
+//! What a pull tells while it goes on.
+
+use crate::oci::{Digest, Reference};
+
+/// One step of a pull. Sizes are of the compressed blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The registry said what the reference means.
+    Resolved {
+        /// What was asked for.
+        reference: &'a Reference,
+        /// What it is.
+        digest: Digest,
+    },
+    /// A layer is here already.
+    Present {
+        /// Its diff id.
+        layer: Digest,
+    },
+    /// A layer is here, but damaged; it is fetched again.
+    Damaged {
+        /// Its diff id.
+        layer: Digest,
+    },
+    /// A layer's download begins.
+    Started {
+        /// Its diff id.
+        layer: Digest,
+        /// Its compressed size.
+        size: u64,
+    },
+    /// Some of a layer's bytes have arrived since the last such event.
+    Received {
+        /// Its diff id.
+        layer: Digest,
+        /// How many.
+        bytes: u64,
+    },
+    /// A layer is unpacked and verified; it is durable when the pull returns.
+    Unpacked {
+        /// Its diff id.
+        layer: Digest,
+    },
+}
+
+/// Who is told. Called from several threads at once.
+pub trait Progress: Sync {
+    /// Takes one step.
+    fn event(&self, event: &Event<'_>);
+}
+
+impl<F: Fn(&Event<'_>) + Sync> Progress for F {
+    fn event(&self, event: &Event<'_>) {
+        self(event);
+    }
+}
+
+/// Tells nobody.
+impl Progress for () {
+    fn event(&self, _event: &Event<'_>) {}
+}
