@@ -1,0 +1,50 @@
+//! What the integration tests share. A test file says `mod common;` and uses what it needs.
+//!
+//! - [`image`]: images built in memory from a list of files
+//! - [`registry`]: a registry in this process that serves them, counts, and misbehaves on demand
+//! - [`Scratch`]: a temporary folder that goes with its owner
+
+#![allow(
+    dead_code,
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "each test program uses a part of this; test files need no durable writer; a broken set-up should panic"
+)]
+
+pub mod image;
+pub mod registry;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A temporary folder, removed with everything in it when dropped, also when the test panics.
+#[derive(Debug)]
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// A new empty folder; `name` shows up in its path.
+    pub fn new(name: &str) -> Scratch {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("dray-{name}-{}-{count}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        Scratch(dir)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A path in it.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // A leftover folder in /tmp must not hide the failure that is being reported.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
