@@ -83,9 +83,15 @@ pub struct HostConfig {
     /// The root filesystem is mounted read-only.
     #[serde(skip_serializing_if = "is_false")]
     pub readonly_rootfs: bool,
-    /// `no-new-privileges`, `seccomp=unconfined|<profile JSON>`, `apparmor=…`, `systempaths=unconfined`.
+    /// `no-new-privileges`, `seccomp=unconfined|<profile JSON>`, `apparmor=unconfined`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub security_opt: Vec<String>,
+    /// Paths hidden from the container; absent means the default ones, empty (`systempaths=unconfined`) none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub masked_paths: Option<Vec<String>>,
+    /// Paths that the container can only read; absent means the default ones, empty none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub readonly_paths: Option<Vec<String>>,
     /// tmpfs mounts: options by mount point.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tmpfs: BTreeMap<String, String>,

@@ -4,8 +4,13 @@
 //! (name, platform, attach behaviour). Every option of `docker run` is in one table ([`options`]); those that dray does
 //! not honour are refused by name, none is ignored.
 
+pub mod capability;
 mod error;
+pub mod security;
 mod split;
+pub mod tmpfs;
+pub mod ulimit;
+pub mod value;
 
 use crate::api::CreateBody;
 use crate::host::Host;

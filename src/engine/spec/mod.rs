@@ -1,16 +1,38 @@
 //! Container configuration to the OCI runtime's `config.json`; pure: everything about the host arrives in [`SpecInput`].
 
+mod capabilities;
+mod devices;
 mod error;
+mod merge;
+mod mounts;
+mod namespaces;
+mod process;
+mod resources;
+mod seccomp;
 pub mod user;
 
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
+
 use crate::api::CreateBody;
+use crate::runargs::security;
 
 pub use error::SpecError;
+pub use merge::merge;
+pub use process::environment;
+pub use resources::discarded;
 pub use user::Account;
 
+/// Version of the runtime specification that the output follows.
+const OCI_VERSION: &str = "1.0.2";
+
+/// From here on network namespaces have `net.ipv4.ip_unprivileged_port_start`.
+const UNPRIVILEGED_PORTS_SINCE: (u32, u32) = (4, 11);
+
 /// Everything that [`build`] needs.
+///
+/// The caller makes the working directory inside the root filesystem, as Docker does; the runtime only enters it.
 #[derive(Debug, Clone, Copy)]
 pub struct SpecInput<'a> {
     /// The container's id.
@@ -63,6 +85,8 @@ pub struct ResolvedMount {
     pub propagation: String,
     /// With the mounts below the source.
     pub recursive: bool,
+    /// Of a read-only mount, the mounts below the source stay writable.
+    pub writable_below: bool,
 }
 
 /// A host device, looked up.
@@ -135,9 +159,101 @@ pub struct Kernel {
     pub machine: String,
     /// System call filters are available.
     pub seccomp: bool,
+    /// Swap is accounted: `memory.memsw.limit_in_bytes` or `memory.swap.max` exists.
+    pub swap_limit: bool,
+    /// Something enforces the device rules on unified control groups, which have no files for them.
+    pub device_filter: bool,
+    /// How many CPUs the machine can have (`/sys/devices/system/cpu/possible`).
+    pub possible_cpus: u32,
 }
 
 /// The runtime's `config.json` for one container.
-pub fn build(_input: &SpecInput<'_>) -> Result<serde_json::Value, SpecError> {
-    Err(SpecError::Unbuilt)
+pub fn build(input: &SpecInput<'_>) -> Result<Value, SpecError> {
+    let host = &input.body.host_config;
+    let security = security::parse(&host.security_opt).map_err(SpecError::Security)?;
+    let capabilities = capabilities::kept(host, input.kernel)?;
+    let mut process = process::process(input, &capabilities)?;
+    // Left out when false: the runtime looks at the field's presence to decide when the filter is loaded.
+    if security.no_new_privileges {
+        process["noNewPrivileges"] = json!(true);
+    }
+    let mut spec = json!({
+        "ociVersion": OCI_VERSION,
+        "process": process,
+        "root": { "path": path_text(input.rootfs)?, "readonly": host.readonly_rootfs },
+        "mounts": mounts::mounts(input, &security)?,
+        "linux": linux(input, &security, &capabilities)?,
+    });
+    if input.namespaces.uts == Namespace::New {
+        spec["hostname"] = json!(input.hostname);
+        if !input.body.config.domainname.is_empty() {
+            spec["domainname"] = json!(input.body.config.domainname);
+        }
+    }
+    if !host.annotations.is_empty() {
+        spec["annotations"] = json!(host.annotations);
+    }
+    Ok(spec)
 }
+
+fn linux(
+    input: &SpecInput<'_>,
+    security: &security::Security,
+    capabilities: &[String],
+) -> Result<Value, SpecError> {
+    let host = &input.body.host_config;
+    let mut resources = resources::resources(host, input.kernel)?;
+    resources.insert("devices".to_owned(), json!(devices::rules(input)?));
+    let mut linux = json!({
+        "cgroupsPath": input.cgroups_path,
+        "namespaces": namespaces::list(input.namespaces)?,
+        "devices": devices::nodes(input.devices)?,
+        "resources": resources,
+        "maskedPaths": mounts::masked_paths(input),
+        "readonlyPaths": mounts::readonly_paths(input),
+        "sysctl": sysctls(input),
+        // Docker's default for each bind; what is mounted on the host later does not appear inside.
+        "rootfsPropagation": "private",
+    });
+    let filter = seccomp::filter(
+        &security.seccomp,
+        host.privileged,
+        input.kernel,
+        capabilities,
+    )?;
+    if let Some(filter) = filter {
+        linux["seccomp"] = filter;
+    }
+    Ok(linux)
+}
+
+/// Docker's two network settings, then the user's. They belong to the network namespace, so only a new one gets them.
+fn sysctls(input: &SpecInput<'_>) -> serde_json::Map<String, Value> {
+    let mut sysctls = serde_json::Map::new();
+    let host = &input.body.host_config;
+    let own_network =
+        input.namespaces.network != Namespace::Host && !host.network_mode.starts_with("container:");
+    if own_network {
+        // Ping without CAP_NET_RAW, low ports without CAP_NET_BIND_SERVICE.
+        sysctls.insert(
+            "net.ipv4.ping_group_range".to_owned(),
+            json!("0 2147483647"),
+        );
+        if input.kernel.release >= UNPRIVILEGED_PORTS_SINCE {
+            sysctls.insert("net.ipv4.ip_unprivileged_port_start".to_owned(), json!("0"));
+        }
+    }
+    for (name, value) in &host.sysctls {
+        sysctls.insert(name.clone(), json!(value));
+    }
+    sysctls
+}
+
+/// JSON holds text only.
+fn path_text(path: &Path) -> Result<&str, SpecError> {
+    path.to_str()
+        .ok_or_else(|| SpecError::Path(path.to_owned()))
+}
+
+#[cfg(test)]
+mod tests;

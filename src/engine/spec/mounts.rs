@@ -1,0 +1,310 @@
+//! What is mounted where, and which kernel files stay hidden.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::process::{INIT_IN_CONTAINER, init};
+use super::{CgroupVersion, Namespace, ResolvedMount, SpecError, SpecInput, path_text};
+use crate::api::{Mount, TmpfsOptions};
+use crate::runargs::{security::Security, tmpfs};
+
+/// Docker's size of `/dev/shm`.
+const SHM_SIZE: i64 = 64 << 20;
+
+/// Mounts that stay writable although the root filesystem is read-only.
+const ALWAYS_WRITABLE: [&str; 5] = ["/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"];
+
+/// Docker's masked paths.
+const MASKED: [&str; 12] = [
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+];
+
+/// Docker's read-only paths.
+const READONLY: [&str; 5] = [
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
+
+struct Entry {
+    target: String,
+    kind: &'static str,
+    source: String,
+    options: Vec<String>,
+}
+
+impl Entry {
+    fn new(target: &str, kind: &'static str, source: &str, options: &[&str]) -> Entry {
+        Entry {
+            target: target.to_owned(),
+            kind,
+            source: source.to_owned(),
+            options: options.iter().map(|o| (*o).to_owned()).collect(),
+        }
+    }
+
+    /// Read-only together with the root filesystem.
+    fn protect(&mut self) {
+        let writable = ALWAYS_WRITABLE.contains(&self.target.as_str());
+        if !writable && !self.options.iter().any(|option| option == "ro") {
+            self.options.push("ro".to_owned());
+        }
+    }
+
+    fn json(self) -> Value {
+        json!({ "destination": self.target, "type": self.kind, "source": self.source, "options": self.options })
+    }
+}
+
+/// `mounts`: the kernel's filesystems, then the engine's files and what the user asked for, from the shortest path down.
+pub(super) fn mounts(input: &SpecInput<'_>, security: &Security) -> Result<Vec<Value>, SpecError> {
+    let user = user_mounts(input)?;
+    let targets: BTreeSet<&str> = user.iter().map(|entry| entry.target.as_str()).collect();
+    let covered = |target: &str| {
+        targets.contains(target) || (targets.contains("/dev") && target.starts_with("/dev/"))
+    };
+    let mut list = defaults(input, security);
+    let mut rest = engine_files(input)?;
+    for own in [&mut list, &mut rest] {
+        own.retain(|entry| !covered(&entry.target));
+        if input.body.host_config.readonly_rootfs {
+            own.iter_mut().for_each(Entry::protect);
+        }
+    }
+    rest.extend(user);
+    // A mount below another one has to come after it.
+    rest.sort_by_key(|entry| {
+        entry
+            .target
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .count()
+    });
+    list.extend(rest);
+    Ok(list.into_iter().map(Entry::json).collect())
+}
+
+fn defaults(input: &SpecInput<'_>, security: &Security) -> Vec<Entry> {
+    let host = &input.body.host_config;
+    let mut list = vec![
+        Entry::new("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
+        Entry::new(
+            "/dev",
+            "tmpfs",
+            "tmpfs",
+            &["nosuid", "strictatime", "mode=755", "size=65536k"],
+        ),
+        Entry::new(
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            &[
+                "nosuid",
+                "noexec",
+                "newinstance",
+                "ptmxmode=0666",
+                "mode=0620",
+                "gid=5",
+            ],
+        ),
+    ];
+    let readonly = |writable: bool| if writable { None } else { Some("ro") };
+    let guarded = |writable: bool| -> Vec<&str> {
+        ["nosuid", "noexec", "nodev"]
+            .into_iter()
+            .chain(readonly(writable))
+            .collect()
+    };
+    list.push(Entry::new(
+        "/sys",
+        "sysfs",
+        "sysfs",
+        &guarded(host.privileged),
+    ));
+    // The runtime mounts the separate hierarchies of version 1 writable, whatever is asked for: then better none.
+    if input.kernel.cgroup == CgroupVersion::V2 {
+        let writable = host.privileged || security.writable_cgroups;
+        list.push(Entry::new(
+            "/sys/fs/cgroup",
+            "cgroup",
+            "cgroup",
+            &guarded(writable),
+        ));
+    }
+    match (&input.namespaces.ipc, host.ipc_mode.as_str()) {
+        (Namespace::Host, _) => {
+            list.push(Entry::new("/dev/mqueue", "bind", "/dev/mqueue", &["rbind"]));
+            list.push(Entry::new("/dev/shm", "bind", "/dev/shm", &["rbind"]));
+        }
+        (_, mode) => {
+            list.push(Entry::new(
+                "/dev/mqueue",
+                "mqueue",
+                "mqueue",
+                &["nosuid", "noexec", "nodev"],
+            ));
+            if mode != "none" {
+                let size = if host.shm_size > 0 {
+                    host.shm_size
+                } else {
+                    SHM_SIZE
+                };
+                let size = format!("size={size}");
+                list.push(Entry::new(
+                    "/dev/shm",
+                    "tmpfs",
+                    "shm",
+                    &["nosuid", "noexec", "nodev", "mode=1777", &size],
+                ));
+            }
+        }
+    }
+    list
+}
+
+fn engine_files(input: &SpecInput<'_>) -> Result<Vec<Entry>, SpecError> {
+    let files = [
+        ("/etc/resolv.conf", input.files.resolv_conf),
+        ("/etc/hostname", input.files.hostname),
+        ("/etc/hosts", input.files.hosts),
+    ];
+    let mut list = Vec::new();
+    for (target, source) in files {
+        if let Some(source) = source {
+            list.push(Entry::new(target, "bind", path_text(source)?, &["rbind"]));
+        }
+    }
+    if let Some(source) = input.init
+        && init(input)
+    {
+        list.push(Entry::new(
+            INIT_IN_CONTAINER,
+            "bind",
+            path_text(source)?,
+            &["bind", "ro"],
+        ));
+    }
+    Ok(list)
+}
+
+fn user_mounts(input: &SpecInput<'_>) -> Result<Vec<Entry>, SpecError> {
+    let host = &input.body.host_config;
+    let mut list = Vec::new();
+    for mount in input.mounts {
+        list.push(bind(mount)?);
+    }
+    for (target, options) in &host.tmpfs {
+        list.push(tmpfs_entry(target, options)?);
+    }
+    for mount in host.mounts.iter().filter(|mount| mount.kind == "tmpfs") {
+        list.push(tmpfs_entry(&mount.target, &long_tmpfs_options(mount))?);
+    }
+    for entry in &mut list {
+        entry.target = clean(&entry.target);
+    }
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = list.iter().find(|entry| !seen.insert(entry.target.clone())) {
+        return Err(SpecError::DuplicateMount(twice.target.clone()));
+    }
+    Ok(list)
+}
+
+/// Without empty, `.` and `..` parts; `..` of the root is the root.
+fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+fn bind(mount: &ResolvedMount) -> Result<Entry, SpecError> {
+    let mut options = vec![if mount.recursive { "rbind" } else { "bind" }];
+    if mount.readonly {
+        options.push(match mount.recursive && !mount.writable_below {
+            true => "rro",
+            false => "ro",
+        });
+    }
+    if !mount.propagation.is_empty() {
+        options.push(&mount.propagation);
+    }
+    Ok(Entry::new(
+        path_text(&mount.target)?,
+        "bind",
+        path_text(&mount.source)?,
+        &options,
+    ))
+}
+
+fn tmpfs_entry(target: &str, options: &str) -> Result<Entry, SpecError> {
+    let merged = tmpfs::merge(options).map_err(|option| SpecError::TmpfsOption {
+        option,
+        target: target.to_owned(),
+    })?;
+    let options: Vec<&str> = merged.iter().map(String::as_str).collect();
+    Ok(Entry::new(target, "tmpfs", "tmpfs", &options))
+}
+
+fn long_tmpfs_options(mount: &Mount) -> String {
+    let TmpfsOptions { size_bytes, mode } = mount.tmpfs_options.clone().unwrap_or_default();
+    let mut options = Vec::new();
+    if mount.read_only {
+        options.push("ro".to_owned());
+    }
+    if mode != 0 {
+        options.push(format!("mode={mode:o}"));
+    }
+    if size_bytes != 0 {
+        options.push(format!("size={size_bytes}"));
+    }
+    options.join(",")
+}
+
+/// `linux.maskedPaths`.
+pub(super) fn masked_paths(input: &SpecInput<'_>) -> Vec<String> {
+    let host = &input.body.host_config;
+    match &host.masked_paths {
+        Some(paths) => paths.clone(),
+        None if host.privileged => Vec::new(),
+        None => {
+            let mut paths: Vec<String> = MASKED.iter().map(|path| (*path).to_owned()).collect();
+            // The runtime skips those that do not exist.
+            paths.extend(
+                (0..input.kernel.possible_cpus)
+                    .map(|cpu| format!("/sys/devices/system/cpu/cpu{cpu}/thermal_throttle")),
+            );
+            paths
+        }
+    }
+}
+
+/// `linux.readonlyPaths`.
+pub(super) fn readonly_paths(input: &SpecInput<'_>) -> Vec<String> {
+    let host = &input.body.host_config;
+    match &host.readonly_paths {
+        Some(paths) => paths.clone(),
+        None if host.privileged => Vec::new(),
+        None => READONLY.iter().map(|path| (*path).to_owned()).collect(),
+    }
+}

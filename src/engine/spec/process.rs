@@ -1,0 +1,162 @@
+//! The `process` part: what runs, as whom, with which environment and limits.
+
+use serde_json::{Value, json};
+
+use super::{Account, Namespace, SpecError, SpecInput, capabilities};
+use crate::api::{Config, Ulimit};
+use crate::runargs::ulimit;
+
+/// Docker's search path, for images that set none.
+const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Where the small init is bound; Docker's place, so that a container's process list looks the same.
+pub(super) const INIT_IN_CONTAINER: &str = "/sbin/docker-init";
+
+/// Everything below `process` except what `security` adds.
+pub(super) fn process(input: &SpecInput<'_>, capabilities: &[String]) -> Result<Value, SpecError> {
+    let config = &input.body.config;
+    let host = &input.body.host_config;
+    let mut process = json!({
+        "terminal": config.tty,
+        "user": user(input.account),
+        "args": args(input)?,
+        "env": environment(config, input.hostname, &input.account.home),
+        "cwd": working_directory(config)?,
+        "capabilities": capabilities::sets(capabilities),
+        "rlimits": limits(&host.ulimits)?,
+    });
+    if host.oom_score_adj != 0 {
+        process["oomScoreAdj"] = json!(host.oom_score_adj);
+    }
+    Ok(process)
+}
+
+fn user(account: &Account) -> Value {
+    json!({ "uid": account.uid, "gid": account.gid, "additionalGids": account.additional_gids })
+}
+
+fn args(input: &SpecInput<'_>) -> Result<Vec<String>, SpecError> {
+    let config = &input.body.config;
+    let entrypoint = config
+        .entrypoint
+        .as_deref()
+        // `--entrypoint ""` resets the image's entry point.
+        .filter(|words| !matches!(words, [one] if one.is_empty()))
+        .unwrap_or_default();
+    let command = config.cmd.as_deref().unwrap_or_default();
+    let mut words: Vec<String> = entrypoint.iter().chain(command).cloned().collect();
+    if words.first().is_none_or(String::is_empty) {
+        return Err(SpecError::NoCommand);
+    }
+    if init(input) {
+        words.splice(0..0, [INIT_IN_CONTAINER.to_owned(), "--".to_owned()]);
+    }
+    Ok(words)
+}
+
+/// An init makes sense only where the container has process 1 for itself; Docker leaves it out elsewhere too.
+pub(super) fn init(input: &SpecInput<'_>) -> bool {
+    input.init.is_some() && input.namespaces.pid == Namespace::New
+}
+
+fn working_directory(config: &Config) -> Result<&str, SpecError> {
+    match config.working_dir.as_str() {
+        "" => Ok("/"),
+        path if path.starts_with('/') => Ok(path),
+        path => Err(SpecError::WorkingDirectory(path.to_owned())),
+    }
+}
+
+/// What Docker's daemon adds, then the container's own; the last of several equal names wins.
+pub fn environment(config: &Config, hostname: &str, home: &str) -> Vec<String> {
+    let mut env = vec![DEFAULT_PATH.to_owned(), format!("HOSTNAME={hostname}")];
+    if config.tty {
+        env.push("TERM=xterm".to_owned());
+    }
+    // Runtimes add it last, only where nothing else set it.
+    if !config.env.iter().any(|entry| name(entry) == "HOME") {
+        env.push(format!("HOME={home}"));
+    }
+    let mut places: std::collections::HashMap<String, usize> = env
+        .iter()
+        .enumerate()
+        .map(|(place, entry)| (name(entry).to_owned(), place))
+        .collect();
+    let mut removed = std::collections::HashSet::new();
+    for entry in &config.env {
+        let known = places.get(name(entry)).copied();
+        match (entry.contains('='), known) {
+            (true, Some(place)) => {
+                removed.remove(&place);
+                env[place].clone_from(entry);
+            }
+            (true, None) => {
+                places.insert(name(entry).to_owned(), env.len());
+                env.push(entry.clone());
+            }
+            (false, Some(place)) => {
+                removed.insert(place);
+            }
+            (false, None) => {}
+        }
+    }
+    let mut place = 0;
+    env.retain(|_| {
+        place += 1;
+        !removed.contains(&(place - 1))
+    });
+    env
+}
+
+fn name(entry: &str) -> &str {
+    entry.split_once('=').map_or(entry, |(name, _)| name)
+}
+
+fn limits(ulimits: &[Ulimit]) -> Result<Vec<Value>, SpecError> {
+    ulimits
+        .iter()
+        .map(|limit| {
+            if !ulimit::NAMES.contains(&limit.name.as_str()) {
+                return Err(SpecError::UnknownLimit(limit.name.clone()));
+            }
+            // -1 is unlimited, which is the largest unsigned number.
+            let unsigned = |value: i64| value as u64;
+            Ok(json!({
+                "type": format!("RLIMIT_{}", limit.name.to_uppercase()),
+                "soft": unsigned(limit.soft),
+                "hard": unsigned(limit.hard),
+            }))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn builds_the_environment_in_dockers_order() {
+        let env = |entries: &[&str], tty: bool| {
+            let config = Config {
+                env: entries.iter().map(|e| (*e).to_owned()).collect(),
+                tty,
+                ..Default::default()
+            };
+            environment(&config, "h", "/root")
+        };
+        assert_eq!(env(&[], false), [DEFAULT_PATH, "HOSTNAME=h", "HOME=/root"]);
+        assert_eq!(
+            env(&["A=1", "PATH=/x", "A=2", "HOSTNAME"], true),
+            ["PATH=/x", "TERM=xterm", "HOME=/root", "A=2"]
+        );
+        assert_eq!(
+            env(&["HOME=/h", "B", "PATH"], false),
+            ["HOSTNAME=h", "HOME=/h"]
+        );
+        assert_eq!(env(&["HOME"], false), [DEFAULT_PATH, "HOSTNAME=h"]);
+        assert_eq!(
+            env(&["A", "A=1", "A"], false),
+            [DEFAULT_PATH, "HOSTNAME=h", "HOME=/root"]
+        );
+    }
+}
