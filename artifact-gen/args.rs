@@ -1,0 +1,275 @@
+//! The command line: upstream's options, and the checked request that comes out of them.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::error::{ContextKind, ErrorKind};
+use clap::{Parser, ValueEnum};
+
+use dray::artifact::header::{Header, Software};
+use dray::artifact::writer::{MAX_MTIME, Options};
+use dray::host::Host;
+use dray::oci::Reference;
+
+use crate::passthrough::{self, Extra};
+use crate::refusal::{EXIT_CODES, Refusal};
+
+const USAGE: &str =
+    "docker-artifact-gen [options] IMAGE [IMAGES...] [-- [options-for-mender-artifact] ]";
+
+/// Written by hand: upstream's order and words, one screen, and what the option list alone does not teach.
+const HELP: &str = "\
+Makes a Mender Artifact for the docker Update Module.
+
+Each image is pinned: its registry is asked once which digest the tag has now, nothing is pulled, and devices run
+exactly that digest. Run args are checked by the parser that the device uses. The same digests and options give the
+same bytes.
+
+Usage: docker-artifact-gen [options] IMAGE [IMAGES...] [-- [options-for-mender-artifact] ]
+
+Options:
+  -n, --artifact-name NAME         Artifact name
+  -t, --device-type TYPE           Target device type identification (can be given more than once)
+      --software-name NAME         Name of the key to store the software version: rootfs-image.NAME.version,
+                                   instead of rootfs-image.docker.version
+      --software-version VERSION   Value for the software version, defaults to the name of the artifact
+      --software-filesystem NAME   If specified, is used instead of rootfs-image
+      --run-args ARGS              Command line args to add when running the container(s), as for 'docker run';
+                                   quotes and backslashes work as in a shell, nothing is expanded
+  -o, --output-path FILE           Path to output file. Default: docker-artifact.mender
+      --format text|json           What to print about the artifact. Default: text, as 'mender-artifact read' does
+  -h, --help                       Show help and exit
+  -V, --version                    Show version and exit
+  IMAGE [IMAGES...]                Container images to add to the Artifact, by tag or by digest
+
+Options for mender-artifact that are understood after '--':
+  -p/--provides K:V  -d/--depends K:V  -g/--provides-group  -G/--depends-groups  -N/--artifact-name-depends
+  --clears-provides  --no-default-clears-provides  --no-default-software-version  --compression gzip|none
+  and those above. Others are refused by name. Sign the finished file with 'mender-artifact sign'.
+
+Registries:
+  Passwords come from ~/.docker/config.json or $DOCKER_CONFIG/config.json ('docker login' and 'skopeo login' write
+  it), certificates from /etc/docker/certs.d. Plain http works for registries on this machine; for others set
+  'insecure = yes' in their section of /etc/dray/dray.ini.
+
+Environment:
+  SOURCE_DATE_EPOCH                Time stamp inside the artifact, in seconds since 1970. Default: 0
+
+Examples:
+  docker-artifact-gen -n web-1.27 -t raspberrypi4 nginx:1.27
+  docker-artifact-gen -n shop-7 -t qemu -t rpi --run-args '-p 8080:80 --restart unless-stopped' \\
+      -o shop-7.mender registry.example.com/shop/web:7
+  docker-artifact-gen -n shop-8 -t qemu registry.example.com/shop/web:8 -- --depends-groups beta
+";
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "docker-artifact-gen",
+    version,
+    override_usage = USAGE,
+    override_help = format!("{HELP}\n{EXIT_CODES}\n"),
+    args_override_self = true
+)]
+struct Words {
+    #[arg(short = 'n', long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    artifact_name: Option<String>,
+    #[arg(short = 't', long, value_name = "TYPE", value_parser = NonEmptyStringValueParser::new())]
+    device_type: Vec<String>,
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    software_name: Option<String>,
+    #[arg(long, value_name = "VERSION", value_parser = NonEmptyStringValueParser::new())]
+    software_version: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    software_filesystem: Option<String>,
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
+    run_args: Option<String>,
+    // The underscore is how upstream's help spells it.
+    #[arg(short = 'o', long, alias = "output_path", value_name = "FILE")]
+    output_path: Option<PathBuf>,
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
+    format: Format,
+    #[arg(value_name = "IMAGE")]
+    images: Vec<String>,
+    #[arg(last = true)]
+    passthrough: Vec<String>,
+}
+
+/// What is printed at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people and for scripts that know upstream's output.
+    Text,
+    /// For scripts.
+    Json,
+}
+
+/// What the caller wants; image names are names, everything that can be checked in words is.
+#[derive(Debug)]
+pub struct Request {
+    /// Name, devices and software version.
+    pub header: Header,
+    /// As given, tags included; at least one.
+    pub images: Vec<Reference>,
+    /// For all containers.
+    pub run_args: String,
+    /// Where the artifact goes.
+    pub output: PathBuf,
+    /// What is printed about it.
+    pub format: Format,
+    /// Packing and time stamp.
+    pub options: Options,
+}
+
+/// Why there is no request.
+#[derive(Debug)]
+pub enum Stop {
+    /// Help or version was asked for; this is it.
+    Asked(String),
+    /// The words are wrong.
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Stop {
+        Stop::Refused(refusal)
+    }
+}
+
+impl Request {
+    /// Parses and checks the command line.
+    pub fn from_words(
+        words: impl IntoIterator<Item = OsString>,
+        host: &Host,
+    ) -> Result<Request, Stop> {
+        let words = Words::try_parse_from(words).map_err(explain)?;
+        refuse_content_trust(host)?;
+        let extra = passthrough::parse(&words.passthrough)?;
+        Ok(Request::assemble(words, extra, host)?)
+    }
+
+    fn assemble(words: Words, extra: Extra, host: &Host) -> Result<Request, Refusal> {
+        let mut header = extra.header;
+        header.device_types = [words.device_type, header.device_types].concat();
+        // In upstream's order, and with its words.
+        if let Some(name) = words
+            .artifact_name
+            .filter(|_| header.artifact_name.is_empty())
+        {
+            header.artifact_name = name;
+        }
+        if header.artifact_name.is_empty() {
+            return Err(aborting("Artifact name not specified. Aborting."));
+        }
+        if header.device_types.is_empty() {
+            return Err(aborting("Device type not specified. Aborting."));
+        }
+        if words.images.is_empty() {
+            return Err(aborting(
+                "At least one Docker image must be specified. Aborting.",
+            ));
+        }
+        let software = Software {
+            filesystem: extra.software.filesystem.or(words.software_filesystem),
+            name: extra.software.name.or(words.software_name),
+            version: extra.software.version.or(words.software_version),
+        };
+        if extra.default_software_version {
+            header.provide_software(&software, extra.default_clears);
+        }
+        header.check().map_err(Refusal::usage)?;
+        Ok(Request {
+            header,
+            images: references(&words.images)?,
+            run_args: words.run_args.unwrap_or_default(),
+            output: extra
+                .output
+                .or(words.output_path)
+                .unwrap_or_else(|| PathBuf::from("docker-artifact.mender")),
+            format: words.format,
+            options: Options {
+                compression: extra.compression,
+                mtime: source_date_epoch(host)?,
+            },
+        })
+    }
+}
+
+/// A refusal in upstream's words, with the way to learn more.
+fn aborting(problem: &str) -> Refusal {
+    Refusal::Usage(format!(
+        "{problem}\nUsage: {USAGE}\nTry 'docker-artifact-gen --help' for more."
+    ))
+}
+
+fn references(images: &[String]) -> Result<Vec<Reference>, Refusal> {
+    images
+        .iter()
+        .map(|image| image.parse().map_err(Refusal::usage))
+        .collect()
+}
+
+/// Whoever sets it relies on docker checking a signature; going on without one in silence would take that away.
+fn refuse_content_trust(host: &Host) -> Result<(), Refusal> {
+    match host.var("DOCKER_CONTENT_TRUST") {
+        None | Some("0" | "f" | "F" | "false" | "False" | "FALSE") => Ok(()),
+        Some(_) => Err(Refusal::usage(
+            "DOCKER_CONTENT_TRUST is set, but Docker Content Trust is not supported (its servers are being shut down); \
+             check signatures with cosign or notation first, then unset it",
+        )),
+    }
+}
+
+/// The convention of reproducible builds; a value that is not a time must not be taken for "none given".
+fn source_date_epoch(host: &Host) -> Result<u64, Refusal> {
+    let Some(text) = host.var("SOURCE_DATE_EPOCH") else {
+        return Ok(0);
+    };
+    match text.parse() {
+        Ok(seconds) if seconds <= MAX_MTIME => Ok(seconds),
+        _ => Err(Refusal::usage(format!(
+            "SOURCE_DATE_EPOCH is {text:?}: expected seconds since 1970, at most {MAX_MTIME}"
+        ))),
+    }
+}
+
+fn explain(error: clap::Error) -> Stop {
+    let text = error.to_string();
+    if !error.use_stderr() {
+        return Stop::Asked(format!("{}\n", text.trim_end()));
+    }
+    let refused = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(option)) => {
+            aborting(&format!("Error: unsupported option {option}"))
+        }
+        // clap's first paragraph is the problem; usage and hints follow.
+        _ => {
+            let problem: Vec<&str> = text
+                .lines()
+                .take_while(|line| !line.is_empty())
+                .map(str::trim)
+                .collect();
+            Refusal::usage(problem.join(" ").trim_start_matches("error: "))
+        }
+    };
+    Stop::Refused(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_help_names_every_option() {
+        Words::command().debug_assert();
+        for option in Words::command()
+            .get_arguments()
+            .filter_map(|arg| arg.get_long().map(str::to_owned))
+        {
+            assert!(HELP.contains(&format!("--{option} ")), "--{option}");
+        }
+        assert!(HELP.lines().all(|line| line.len() <= 120));
+    }
+}

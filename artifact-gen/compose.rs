@@ -1,0 +1,113 @@
+//! From what was asked for to what goes into the artifact: checked run args, images by digest.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use dray::artifact::payload::{MAX_RUN_ARGS, MAX_SERVICES};
+use dray::oci::Reference;
+use dray::registry::Client;
+use dray::runargs::{self, RunArgs};
+
+use crate::args::Request;
+use crate::refusal::Refusal;
+
+/// Requests under way at once. Registries answer one in tens of milliseconds; more at once looks like abuse to them.
+const PARALLEL: usize = 8;
+
+/// An image and what its registry said it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// As the caller named it.
+    pub requested: Reference,
+    /// Name and digest, as docker prints them in RepoDigests: what the device runs.
+    pub pinned: Reference,
+    /// Index or manifest.
+    pub media_type: String,
+    /// Bytes of the index or manifest, not of the image.
+    pub size: u64,
+}
+
+/// Refuses before any registry is asked what no device would take.
+pub fn check(request: &Request) -> Result<(), Refusal> {
+    let images = request.images.len();
+    if images > MAX_SERVICES {
+        return Err(Refusal::usage(format!(
+            "{images} images; at most {MAX_SERVICES} fit into one artifact"
+        )));
+    }
+    check_run_args(&request.run_args, images)
+        .map_err(|problem| Refusal::usage(format!("--run-args: {problem}")))
+}
+
+fn check_run_args(line: &str, images: usize) -> Result<(), String> {
+    if line.len() > MAX_RUN_ARGS {
+        return Err(format!(
+            "{} bytes; at most {MAX_RUN_ARGS} are allowed",
+            line.len()
+        ));
+    }
+    let words = runargs::split(line).map_err(|refused| refused.to_string())?;
+    let args = RunArgs::check(&words).map_err(|refused| refused.to_string())?;
+    if images < 2 {
+        return Ok(());
+    }
+    // They go to every container alike, so what only one container can have fails on every device.
+    if let Some(name) = args.name {
+        return Err(format!(
+            "--name {name} would name all {images} containers the same"
+        ));
+    }
+    let taken = |bindings: &Vec<_>| {
+        bindings
+            .iter()
+            .any(|b: &dray::api::PortBinding| !b.host_port.is_empty())
+    };
+    match args
+        .body
+        .host_config
+        .port_bindings
+        .iter()
+        .find(|(_, bindings)| taken(bindings))
+    {
+        Some((port, _)) => Err(format!(
+            "all {images} containers would publish port {port} on the same port of the host"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Asks each image's registry once, several at a time; an image given twice is still one question.
+pub fn resolve(images: &[Reference], client: &Client) -> Result<Vec<Resolved>, Refusal> {
+    let mut distinct: Vec<&Reference> = images.iter().collect();
+    distinct.sort();
+    distinct.dedup();
+    let mut known: BTreeMap<&Reference, Resolved> = BTreeMap::new();
+    for some in distinct.chunks(PARALLEL) {
+        let answers = thread::scope(|scope| {
+            let ask = |image| scope.spawn(move || resolve_one(image, client));
+            let asked: Vec<_> = some.iter().copied().map(ask).collect();
+            let wait = |asked: thread::ScopedJoinHandle<'_, _>| {
+                asked.join().expect("resolve_one does not panic")
+            };
+            asked.into_iter().map(wait).collect::<Result<Vec<_>, _>>()
+        })?;
+        known.extend(some.iter().copied().zip(answers));
+    }
+    Ok(images.iter().map(|image| known[image].clone()).collect())
+}
+
+fn resolve_one(image: &Reference, client: &Client) -> Result<Resolved, Refusal> {
+    let found = client
+        .resolve(image)
+        .map_err(|refused| Refusal::Registry(refused.to_string()))?;
+    Ok(Resolved {
+        requested: image.clone(),
+        pinned: Reference {
+            tag: None,
+            digest: Some(found.digest),
+            ..image.clone()
+        },
+        media_type: found.media_type,
+        size: found.size,
+    })
+}
