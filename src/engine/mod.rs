@@ -1,4 +1,238 @@
-//! The engine: containers, from a record to a running process and back.
+//! The engine: containers, from a record to a running process and back. No process of it stays but one monitor per
+//! container.
+//!
+//! ```text
+//!   create ──► prepare ──────────────► start ──────────► (exits) ──► policy: again, or stay
+//!   record     monitor starts:         go: ports move,   monitor records how it ended,
+//!   and pin    namespaces, root,       program executes  takes network and groups down
+//!              network, all blocked
+//! ```
+//!
+//! A command changes a container under its lock; the monitor alone writes what is going on ([`record::State`]). Whoever
+//! opens the engine first puts right what a killed monitor left ([`Engine::open`]).
 
+mod attach;
+mod create;
+mod error;
+mod exec;
+mod files;
+mod health;
+mod inspect;
+mod lifecycle;
+pub mod logs;
+pub mod monitor;
+mod names;
 pub mod network;
+pub mod record;
+mod remove;
+mod restart;
+mod rootfs;
+pub mod runtime;
+mod settle;
 pub mod spec;
+mod time;
+pub mod volumes;
+mod watch;
+
+use std::path::PathBuf;
+
+use crate::config::Settings;
+use crate::host::Host;
+use crate::images::Images;
+use crate::sys::lock::Exclusive;
+
+pub use attach::{Attached, Session};
+pub use create::CreateRequest;
+pub use error::EngineError;
+pub use exec::{ExecRequest, Executed};
+pub use lifecycle::Prepared;
+pub use network::Network;
+pub use record::{Folders, Health, Intent, MountPoint, Outcome, Owner, Record, State, Status};
+pub use remove::Remove;
+pub use watch::{Event, Watch};
+
+/// All containers of this device.
+#[derive(Debug)]
+pub struct Engine {
+    host: Host,
+    settings: Settings,
+    images: Images,
+    network: Network,
+}
+
+/// One container: what was asked for and what is going on.
+#[derive(Debug, Clone)]
+pub struct Container {
+    /// What was asked for.
+    pub record: Record,
+    /// Whether it is meant to run.
+    pub intent: Intent,
+    /// What it is doing.
+    pub status: Status,
+    /// Details of this boot, if it was started in it.
+    pub now: Option<State>,
+    /// How it ended last, or when it was started.
+    pub outcome: Outcome,
+}
+
+impl Container {
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.record.id
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.record.name
+    }
+
+    /// Its first process, if there is one.
+    pub fn pid(&self) -> Option<i32> {
+        self.now.as_ref().and_then(|now| now.init.as_ref()).map(|init| init.pid)
+    }
+
+    /// State of its health check; `None` without one or when it does not run.
+    pub fn health(&self) -> Option<&Health> {
+        self.now.as_ref().and_then(|now| now.health.as_ref())
+    }
+}
+
+impl Engine {
+    /// Opens the engine of this device and puts right what killed monitors left: their containers count as dead, and are
+    /// started again where their policy says so.
+    pub fn open(host: &Host, settings: &Settings) -> Result<Engine, EngineError> {
+        let engine = Engine::open_as_is(host, settings)?;
+        engine.settle()?;
+        Ok(engine)
+    }
+
+    /// Opens the engine without putting anything right; for monitors.
+    pub(crate) fn open_as_is(host: &Host, settings: &Settings) -> Result<Engine, EngineError> {
+        let engine = Engine {
+            host: host.clone(),
+            settings: settings.clone(),
+            images: Images::open(host, settings)?,
+            network: Network::open(host, &settings.network)?,
+        };
+        for folder in [engine.containers(), host.run.join("containers")] {
+            crate::sys::fs::create_dirs(&folder).map_err(|source| EngineError::write(&folder, source))?;
+        }
+        Ok(engine)
+    }
+
+    /// The images that containers are made from.
+    pub fn images(&self) -> &Images {
+        &self.images
+    }
+
+    /// The default network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The host this engine was opened on.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The folders of container `id`.
+    pub fn folders(&self, id: &str) -> Folders {
+        Folders::new(&self.host, id)
+    }
+
+    /// Every container, the newest first.
+    pub fn list(&self) -> Result<Vec<Container>, EngineError> {
+        let mut all = self.ids()?.iter().map(|id| self.load(id)).collect::<Result<Vec<_>, _>>()?;
+        all.sort_by(|a, b| b.record.created.cmp(&a.record.created));
+        Ok(all)
+    }
+
+    /// The container with this name, id or unique beginning of an id.
+    pub fn find(&self, word: &str) -> Result<Container, EngineError> {
+        let mut matches = Vec::new();
+        for id in self.ids()? {
+            let container = self.load(&id)?;
+            if id == word || container.record.name == word {
+                return Ok(container);
+            }
+            if !word.is_empty() && id.starts_with(word) {
+                matches.push(container);
+            }
+        }
+        match matches.len() {
+            0 => Err(EngineError::NotFound(word.to_owned())),
+            1 => Ok(matches.remove(0)),
+            _ => Err(EngineError::Ambiguous(word.to_owned())),
+        }
+    }
+
+    /// Gives a container another name.
+    pub fn rename(&self, id: &str, name: &str) -> Result<(), EngineError> {
+        let _names = self.lock_names()?;
+        self.check_name(name, id)?;
+        let folders = self.folders(id);
+        let mut record = folders.record()?;
+        record.name = name.to_owned();
+        folders.write_record(&record)
+    }
+
+    /// The container with exactly this id.
+    fn load(&self, id: &str) -> Result<Container, EngineError> {
+        let folders = self.folders(id);
+        let record = folders.record()?;
+        let now = folders.now(&self.host.boot_id)?;
+        let last = folders.outcome()?;
+        let status = match (&now, &last) {
+            (Some(now), _) => now.status,
+            (None, Some(_)) => Status::Exited,
+            // Meant to run and never ended: the power went away under it.
+            (None, None) if folders.intent()?.running => Status::Exited,
+            (None, None) => Status::Created,
+        };
+        let outcome = match &now {
+            Some(now) => now.outcome.clone(),
+            None => last.unwrap_or_default(),
+        };
+        Ok(Container { intent: folders.intent()?, record, status, now, outcome })
+    }
+
+    fn ids(&self) -> Result<Vec<String>, EngineError> {
+        let dir = self.containers();
+        let entries = std::fs::read_dir(&dir).map_err(|source| EngineError::Read { path: dir.clone(), source })?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        Ok(names.filter(|name| name.len() == 64).collect())
+    }
+
+    fn containers(&self) -> PathBuf {
+        self.host.state.join("containers")
+    }
+
+    /// Held while names are looked at and given.
+    fn lock_names(&self) -> Result<Exclusive, EngineError> {
+        Exclusive::wait(&self.host.run.join("containers.lock")).map_err(EngineError::system("lock container names"))
+    }
+
+    /// Held while a container is changed.
+    fn lock(&self, id: &str) -> Result<Exclusive, EngineError> {
+        let run = self.folders(id).run;
+        crate::sys::fs::create_dirs(&run).map_err(|source| EngineError::write(&run, source))?;
+        Exclusive::wait(&run.join("lock")).map_err(EngineError::system(format!("lock container {id}")))
+    }
+
+    fn check_name(&self, name: &str, id: &str) -> Result<(), EngineError> {
+        if !names::is_valid(name) {
+            return Err(EngineError::Name(name.to_owned()));
+        }
+        for other in self.ids()? {
+            if other != id && self.folders(&other).record()?.name == name {
+                return Err(EngineError::NameInUse { name: name.to_owned(), id: other[..12].to_owned() });
+            }
+        }
+        Ok(())
+    }
+}

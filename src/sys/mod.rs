@@ -2,5 +2,11 @@
 #![expect(unsafe_code, reason = "raw system calls are contained here")]
 
 pub mod beneath;
+pub mod cgroup;
 pub mod fs;
 pub mod lock;
+pub mod mount;
+pub mod payload;
+pub mod process;
+pub mod socket;
+pub mod terminal;

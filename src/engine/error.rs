@@ -1,0 +1,152 @@
+//! What can go wrong with a container.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::images::ImagesError;
+
+use super::network::NetworkError;
+use super::spec::SpecError;
+
+/// An operation on a container that failed; the message names the container and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// No container has this name or id.
+    #[error("no such container: {0}")]
+    NotFound(String),
+    /// Several ids start so.
+    #[error("container id {0} is ambiguous: several containers start with it")]
+    Ambiguous(String),
+    /// The name belongs to another container.
+    #[error("container name {name:?} is in use by container {id}; remove or rename that container")]
+    NameInUse {
+        /// The name.
+        name: String,
+        /// Who has it.
+        id: String,
+    },
+    /// Not a container name.
+    #[error("invalid container name {0:?}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed, at most 255 of them")]
+    Name(String),
+    /// It must not run for this.
+    #[error("container {name} is running: stop it first, or use --force")]
+    Running {
+        /// Its name.
+        name: String,
+    },
+    /// It must run for this.
+    #[error("container {name} is not running")]
+    NotRunning {
+        /// Its name.
+        name: String,
+    },
+    /// Its process could not be started.
+    #[error("failed to start container {name}: {reason}")]
+    Start {
+        /// Its name.
+        name: String,
+        /// What the monitor said.
+        reason: String,
+        /// Exit code for the command line: 126 not executable, 127 not found, 125 otherwise.
+        code: i32,
+    },
+    /// It did not end although it was killed.
+    #[error("container {name} did not end within {seconds} s of being killed")]
+    Unkillable {
+        /// Its name.
+        name: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// Its record is gone.
+    #[error("container record {} is missing", .path.display())]
+    RecordMissing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Written by a newer dray.
+    #[error("container record {} has version {found}, this dray knows up to {}", .path.display(), super::record::VERSION)]
+    RecordVersion {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// A mount that cannot be made.
+    #[error("failed to mount {source_path} at {target} in container {name}: {reason}")]
+    Mount {
+        /// Container name.
+        name: String,
+        /// Source.
+        source_path: String,
+        /// Mount point.
+        target: String,
+        /// Why.
+        reason: String,
+    },
+    /// A volume name.
+    #[error("invalid volume name {0:?}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
+    VolumeName(String),
+    /// Something this engine does not do.
+    #[error("{option} is not supported: {reason}")]
+    Unsupported {
+        /// The option.
+        option: String,
+        /// Why, and what to do instead.
+        reason: String,
+    },
+    /// A file that cannot be read.
+    #[error("failed to read {}: {source}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file that cannot be written.
+    #[error("failed to write {}: {source}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A system call failed.
+    #[error("failed to {action}: {source}")]
+    System {
+        /// What was being done.
+        action: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The runtime refused.
+    #[error("failed to {action} container {name}: {reason}")]
+    Runtime {
+        /// create, start, exec.
+        action: &'static str,
+        /// Its name.
+        name: String,
+        /// What libcontainer said, with its causes.
+        reason: String,
+    },
+    /// The image.
+    #[error(transparent)]
+    Images(#[from] ImagesError),
+    /// The network.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The configuration cannot be turned into a runtime specification.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+}
+
+impl EngineError {
+    pub(super) fn write(path: &Path, source: io::Error) -> EngineError {
+        EngineError::Write { path: path.to_owned(), source }
+    }
+
+    pub(super) fn system(action: impl Into<String>) -> impl FnOnce(io::Error) -> EngineError {
+        let action = action.into();
+        move |source| EngineError::System { action, source }
+    }
+}

@@ -1,0 +1,213 @@
+//! Further processes in a running container: `dray exec` and health probes.
+//!
+//! Entering happens in a process of its own, `dray enter`, which is not writable from inside the container and is the
+//! parent of what it starts.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::health::Check;
+use super::record::Record;
+use super::spec::user::{self, MAX_ACCOUNT_FILE};
+use super::{Container, Engine, EngineError, Status, monitor, rootfs, runtime};
+use crate::sys::process::{self, Pidfd, PollFd, SignalFd};
+use crate::sys::{fs, socket};
+
+/// The hidden word of the command line that leads to [`Engine::enter`].
+pub const WORD: &str = "enter";
+/// In place of a request: the container's health check.
+const PROBE: &str = "probe";
+const SIGTERM: i32 = 15;
+const SIGKILL: i32 = 9;
+
+/// A process to be run in a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecRequest {
+    /// Program and arguments.
+    pub args: Vec<String>,
+    /// `user[:group]`; empty means the container's.
+    pub user: String,
+    /// `NAME=value`, over the container's environment.
+    pub env: Vec<String>,
+    /// Working directory; empty means the container's.
+    pub working_dir: String,
+    /// A terminal of its own.
+    pub tty: bool,
+    /// Standard input is passed on.
+    pub interactive: bool,
+    /// All capabilities.
+    pub privileged: bool,
+}
+
+/// A process that was started in a container.
+#[derive(Debug)]
+pub struct Executed {
+    /// Its pid on the host; it is our child.
+    pub pid: i32,
+    /// Its terminal, if it has one.
+    pub terminal: Option<OwnedFd>,
+}
+
+/// Arguments of the process that probes the health of container `id`.
+pub(super) fn probe_arguments(id: &str) -> Vec<String> {
+    ["dray", WORD, id, PROBE].map(String::from).to_vec()
+}
+
+impl Engine {
+    /// Replaces this process by one that runs `request` in container `id` and exits as it does. Returns only on failure.
+    pub fn become_exec(&self, id: &str, request: &ExecRequest) -> EngineError {
+        let result = (|| {
+            // Asked here so that the usual mistakes are answered in the caller's words.
+            self.running(id)?;
+            let request = serde_json::to_string(request).map_err(|e| EngineError::system("write the request")(e.into()))?;
+            let program = process::protected_self().map_err(EngineError::system("protect our program"))?;
+            let arguments = ["dray".to_owned(), WORD.to_owned(), id.to_owned(), request];
+            Ok(EngineError::system("execute ourselves")(process::become_program(program.as_fd(), &arguments, &[])))
+        })();
+        match result {
+            Ok(error) | Err(error) => error,
+        }
+    }
+
+    /// Entry of the process that enters, with the words after [`WORD`]: the exit code of what it ran.
+    pub fn enter(&self, words: &[String], relay: impl FnOnce(Executed) -> Result<i32, EngineError>) -> Result<i32, EngineError> {
+        let [id, request] = words else { return Err(EngineError::NotFound(words.join(" "))) };
+        let container = self.running(id)?;
+        let request = if request == PROBE {
+            let shell = ["/bin/sh".to_owned(), "-c".to_owned()];
+            let check = Check::new(container.record.body.config.healthcheck.as_ref(), &shell);
+            ExecRequest { args: check.map(|check| check.command).unwrap_or_default(), ..ExecRequest::default() }
+        } else {
+            serde_json::from_str(request).map_err(|e| EngineError::system("read the request")(e.into()))?
+        };
+        // Blocked before the container's process exists, so that none is missed; it gets its own mask at its execution.
+        let signals = SignalFd::new(&[SIGTERM, 2, 1]).map_err(EngineError::system("wait for signals"))?;
+        let executed = self.execute(&container, &request)?;
+        if executed.terminal.is_some() {
+            return relay(executed);
+        }
+        wait(executed.pid, &signals)
+    }
+
+    fn running(&self, id: &str) -> Result<Container, EngineError> {
+        let container = self.find(id)?;
+        match container.status {
+            Status::Running => Ok(container),
+            _ => Err(EngineError::NotRunning { name: container.record.name }),
+        }
+    }
+
+    fn execute(&self, container: &Container, request: &ExecRequest) -> Result<Executed, EngineError> {
+        let id = container.id();
+        let folders = self.folders(id);
+        let process = self.process(container, request)?;
+        let name = format!("exec-{}", std::process::id());
+        let file = folders.run.join(&name);
+        fs::replace_volatile(&file, 0o600, process.to_string().as_bytes())
+            .map_err(|source| EngineError::write(&file, source))?;
+        let executed = self.execute_file(container, request, &file);
+        let _ = std::fs::remove_file(&file);
+        executed
+    }
+
+    fn execute_file(&self, container: &Container, request: &ExecRequest, file: &PathBuf) -> Result<Executed, EngineError> {
+        let failed = || EngineError::system("pass input and output on");
+        let bundle = monitor::bundle_of(self, container.id());
+        let refused = |reason: String| {
+            let code = runtime::exit_code(&reason);
+            EngineError::Start { name: container.name().to_owned(), reason, code }
+        };
+        if !request.tty {
+            let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map_err(failed());
+            let input = match request.interactive {
+                true => own(std::io::stdin().as_fd())?,
+                false => std::fs::File::open("/dev/null").map_err(failed())?.into(),
+            };
+            let files = [input, own(std::io::stdout().as_fd())?, own(std::io::stderr().as_fd())?];
+            let pid = runtime::exec(&bundle.borrow(), file, runtime::Stdio::Files(files)).map_err(refused)?;
+            return Ok(Executed { pid, terminal: None });
+        }
+        let name = format!("console-{}", std::process::id());
+        let run = self.folders(container.id()).run;
+        let listener = socket::listen_stream(&run, &name).map_err(failed())?;
+        let path = run.join(&name);
+        let pid = runtime::exec(&bundle.borrow(), file, runtime::Stdio::Console(&path)).map_err(refused);
+        let _ = std::fs::remove_file(&path);
+        let pid = pid?;
+        let connection = socket::accept(listener.as_fd()).map_err(failed())?;
+        let connection = connection.ok_or_else(|| failed()(std::io::ErrorKind::WouldBlock.into()))?;
+        let terminal = socket::receive_fd(connection.as_fd()).map_err(failed())?;
+        Ok(Executed { pid, terminal: Some(terminal) })
+    }
+
+    /// The container's own process description, changed as `request` says.
+    fn process(&self, container: &Container, request: &ExecRequest) -> Result<Value, EngineError> {
+        let path = self.folders(container.id()).run.join("bundle").join("config.json");
+        let failed = |source| EngineError::Read { path: path.clone(), source };
+        let text = std::fs::read(&path).map_err(failed)?;
+        let config: Value = serde_json::from_slice(&text).map_err(|e| failed(e.into()))?;
+        let mut process = config["process"].clone();
+        process["args"] = json!(request.args);
+        process["terminal"] = json!(request.tty);
+        if !request.working_dir.is_empty() {
+            process["cwd"] = json!(request.working_dir);
+        }
+        if !request.user.is_empty() {
+            process["user"] = self.user(container, &request.user)?;
+        }
+        let mut env: Vec<String> = serde_json::from_value(process["env"].take()).map_err(|e| failed(e.into()))?;
+        if request.tty {
+            merge(&mut env, "TERM=xterm");
+        }
+        request.env.iter().for_each(|entry| merge(&mut env, entry));
+        process["env"] = json!(env);
+        if request.privileged {
+            let all = super::spec::all_capabilities(process::system().map_err(EngineError::system("ask the kernel"))?.last_capability);
+            process["capabilities"] = json!({ "bounding": all, "effective": all, "permitted": all });
+        }
+        Ok(process)
+    }
+
+    fn user(&self, container: &Container, words: &str) -> Result<Value, EngineError> {
+        let root = PathBuf::from(format!("/proc/{}/root", container.pid().unwrap_or_default()));
+        let file = |path: &str| {
+            rootfs::read(&root, path, MAX_ACCOUNT_FILE)
+                .map_err(|source| EngineError::Read { path: PathBuf::from(path), source })
+        };
+        let Record { body, .. } = &container.record;
+        let groups = &body.host_config.group_add;
+        let account = user::resolve(words, groups, &file("/etc/passwd")?, &file("/etc/group")?)?;
+        Ok(json!({ "uid": account.uid, "gid": account.gid, "additionalGids": account.additional_gids }))
+    }
+}
+
+fn merge(env: &mut Vec<String>, entry: &str) {
+    let name = entry.split_once('=').map_or(entry, |(name, _)| name);
+    env.retain(|old| old.split_once('=').map_or(old.as_str(), |(name, _)| name) != name);
+    env.push(entry.to_owned());
+}
+
+/// Waits for a child inside a container; when we are asked to end, it ends first.
+fn wait(pid: i32, signals: &SignalFd) -> Result<i32, EngineError> {
+    let failed = || EngineError::system("wait for the process in the container");
+    let child = Pidfd::open(pid).map_err(failed())?;
+    loop {
+        let mut set = [PollFd::read(child.as_fd()), PollFd::read(signals.as_fd())];
+        process::poll(&mut set, None).map_err(failed())?;
+        if set[1].is_ready() && signals.take().is_some() {
+            child.signal(SIGKILL).map_err(failed())?;
+        }
+        if set[0].is_ready() {
+            return Ok(process::wait_child(pid).map_err(failed())?.code());
+        }
+    }
+}
+
+impl AsRawFd for Executed {
+    fn as_raw_fd(&self) -> i32 {
+        self.terminal.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    }
+}

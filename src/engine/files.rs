@@ -1,0 +1,238 @@
+//! The files that the runtime and the container find below the run folder: bundle, hosts, resolv.conf, hostname.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use super::network::names::{self, HostsInput};
+use super::record::{Folders, Record};
+use super::spec::user::MAX_ACCOUNT_FILE;
+use super::spec::{self, CgroupVersion, Device, Kernel, Namespace, Namespaces, ResolvedMount, SpecInput};
+use super::{Engine, EngineError, rootfs};
+use crate::sys::{cgroup, fs};
+
+/// The network modes there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkMode {
+    /// A namespace of its own on our bridge.
+    Bridge,
+    /// The host's namespace.
+    Host,
+    /// A namespace of its own with loopback only.
+    None,
+}
+
+impl NetworkMode {
+    /// The mode of a container; others are refused when it is made.
+    pub fn of(record: &Record) -> NetworkMode {
+        match record.body.host_config.network_mode.as_str() {
+            "host" => NetworkMode::Host,
+            "none" => NetworkMode::None,
+            _ => NetworkMode::Bridge,
+        }
+    }
+}
+
+/// The container's host name.
+pub fn hostname(engine: &Engine, record: &Record) -> String {
+    let config = &record.body.config;
+    match NetworkMode::of(record) {
+        _ if !config.hostname.is_empty() => config.hostname.clone(),
+        NetworkMode::Host => crate::sys::process::hostname().unwrap_or_else(|_| engine.host().boot_id.clone()),
+        _ => record.id[..12].to_owned(),
+    }
+}
+
+/// Writes everything that must lie there before the runtime is called; `root` is the mounted root filesystem.
+pub fn write_all(engine: &Engine, record: &Record, folders: &Folders, root: &Path) -> Result<(), EngineError> {
+    let hostname = hostname(engine, record);
+    write(&folders.run.join("hostname"), &names::hostname(&hostname))?;
+    write_hosts(engine, record, folders, None)?;
+    let (host_file, resolved) = (read("/etc/resolv.conf")?, read("/run/systemd/resolve/resolv.conf")?);
+    let config = &record.body.host_config;
+    let resolv_conf = match NetworkMode::of(record) {
+        NetworkMode::Host => names::resolv_conf_of_host(&host_file, config),
+        _ => names::resolv_conf(&host_file, Some(resolved.as_str()).filter(|text| !text.is_empty()), config),
+    };
+    write(&folders.run.join("resolv.conf"), &resolv_conf)?;
+    let bundle = folders.run.join("bundle");
+    fs::create_dirs(&bundle).map_err(|source| EngineError::write(&bundle, source))?;
+    let config = runtime_config(engine, record, folders, root, &hostname)?;
+    write(&bundle.join("config.json"), &config.to_string())
+}
+
+/// Writes `/etc/hosts` anew, in place: the container holds the file by a mount.
+pub fn write_hosts(
+    engine: &Engine,
+    record: &Record,
+    folders: &Folders,
+    address: Option<Ipv4Addr>,
+) -> Result<(), EngineError> {
+    let config = &record.body.host_config;
+    let hosts = match NetworkMode::of(record) {
+        NetworkMode::Host => {
+            names::hosts_of_host(&read("/etc/hosts")?, &config.extra_hosts, Ipv4Addr::LOCALHOST)
+        }
+        _ => names::hosts(&HostsInput {
+            hostname: &hostname(engine, record),
+            domainname: &record.body.config.domainname,
+            address,
+            extra_hosts: &config.extra_hosts,
+            host_gateway: engine.network().gateway(),
+        }),
+    };
+    let hosts = hosts.map_err(|error| EngineError::Unsupported { option: "--add-host".into(), reason: error.to_string() })?;
+    write(&folders.run.join("hosts"), &hosts)
+}
+
+fn runtime_config(
+    engine: &Engine,
+    record: &Record,
+    folders: &Folders,
+    root: &Path,
+    hostname: &str,
+) -> Result<serde_json::Value, EngineError> {
+    let host_config = &record.body.host_config;
+    let account_file = |path| {
+        rootfs::read(root, path, MAX_ACCOUNT_FILE)
+            .map_err(|source| EngineError::Read { path: PathBuf::from(path), source })
+    };
+    let (passwd, group) = (account_file("/etc/passwd")?, account_file("/etc/group")?);
+    let account = spec::user::resolve(&record.body.config.user, &host_config.group_add, &passwd, &group)?;
+    let mounts: Vec<ResolvedMount> = record.mounts.iter().map(resolved).collect();
+    let files = (folders.run.join("hosts"), folders.run.join("resolv.conf"), folders.run.join("hostname"));
+    let namespaces = namespaces(record);
+    let input = SpecInput {
+        id: &record.id,
+        body: &record.body,
+        rootfs: root,
+        hostname,
+        cgroups_path: &cgroup::path_of(&record.id),
+        mounts: &mounts,
+        files: spec::Files {
+            hosts: Some(&files.0),
+            resolv_conf: Some(&files.1),
+            hostname: Some(&files.2),
+        },
+        account: &account,
+        namespaces: &namespaces,
+        devices: &devices(record)?,
+        init: None,
+        kernel: &kernel(engine)?,
+    };
+    Ok(spec::build(&input)?)
+}
+
+fn namespaces(record: &Record) -> Namespaces {
+    let mut namespaces = Namespaces::of(&record.body.host_config);
+    if NetworkMode::of(record) == NetworkMode::Host && record.body.host_config.uts_mode.is_empty() {
+        // Docker keeps the UTS namespace separate, but with the host's name in it.
+        namespaces.uts = Namespace::New;
+    }
+    namespaces
+}
+
+fn resolved(mount: &super::MountPoint) -> ResolvedMount {
+    ResolvedMount {
+        source: PathBuf::from(&mount.source),
+        target: PathBuf::from(&mount.destination),
+        readonly: !mount.rw,
+        propagation: mount.propagation.clone(),
+        recursive: true,
+    }
+}
+
+/// The host's devices that a container gets: those named, or all of them if it is privileged.
+fn devices(record: &Record) -> Result<Vec<Device>, EngineError> {
+    let host_config = &record.body.host_config;
+    let mut devices = Vec::new();
+    if host_config.privileged {
+        all_devices(Path::new("/dev"), &mut devices)
+            .map_err(|source| EngineError::Read { path: PathBuf::from("/dev"), source })?;
+    }
+    for mapping in &host_config.devices {
+        let path = Path::new(&mapping.path_on_host);
+        let failed = |source| EngineError::Read { path: path.to_owned(), source };
+        let device = device(path, Path::new(&mapping.path_in_container), &mapping.cgroup_permissions);
+        match device.map_err(failed)? {
+            Some(device) => devices.push(device),
+            None if path.is_dir() => {
+                let mut below = Vec::new();
+                all_devices(path, &mut below).map_err(failed)?;
+                let inside = |device: &Device| {
+                    let rest = device.path.strip_prefix(path).unwrap_or(&device.path);
+                    Path::new(&mapping.path_in_container).join(rest)
+                };
+                devices.extend(below.into_iter().map(|device| Device { path: inside(&device), ..device }));
+            }
+            None => return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a device node"))),
+        }
+    }
+    Ok(devices)
+}
+
+fn all_devices(folder: &Path, devices: &mut Vec<Device>) -> io::Result<()> {
+    /// Made by the runtime for each container.
+    const OWN: [&str; 6] = ["pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts"];
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() && !OWN.iter().any(|name| entry.file_name() == *name) {
+            all_devices(&entry.path(), devices)?;
+        } else if (kind.is_char_device() || kind.is_block_device()) && entry.file_name() != "console" {
+            devices.extend(device(&entry.path(), &entry.path(), "rwm")?);
+        }
+    }
+    Ok(())
+}
+
+/// `None` for something that is no device.
+fn device(path: &Path, inside: &Path, permissions: &str) -> io::Result<Option<Device>> {
+    let meta = std::fs::metadata(path)?;
+    let kind = match meta.file_type() {
+        kind if kind.is_char_device() => 'c',
+        kind if kind.is_block_device() => 'b',
+        _ => return Ok(None),
+    };
+    let (major, minor) = crate::sys::process::device_numbers(meta.rdev());
+    Ok(Some(Device {
+        path: inside.to_owned(),
+        kind,
+        major,
+        minor,
+        mode: meta.mode() & 0o7777,
+        uid: meta.uid(),
+        gid: meta.gid(),
+        permissions: permissions.to_owned(),
+    }))
+}
+
+fn kernel(_engine: &Engine) -> Result<Kernel, EngineError> {
+    let system = crate::sys::process::system().map_err(EngineError::system("ask the kernel for its name"))?;
+    let mut numbers = system.release.split(['.', '-']).map(|number| number.parse().unwrap_or(0));
+    Ok(Kernel {
+        cgroup: if cgroup::is_unified() { CgroupVersion::V2 } else { CgroupVersion::V1 },
+        last_capability: system.last_capability,
+        release: (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)),
+        machine: system.machine,
+        seccomp: system.seccomp,
+    })
+}
+
+/// Truncates and writes in place, so that a mount of the file sees the new content.
+fn write(path: &Path, content: &str) -> Result<(), EngineError> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path);
+    file.and_then(|mut file| io::Write::write_all(&mut file, content.as_bytes()))
+        .map_err(|source| EngineError::write(path, source))
+}
+
+/// A file of the host; one that is missing is empty.
+fn read(path: &str) -> Result<String, EngineError> {
+    match std::fs::read(path) {
+        Ok(content) => Ok(String::from_utf8_lossy(&content).into_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(source) => Err(EngineError::Read { path: PathBuf::from(path), source }),
+    }
+}

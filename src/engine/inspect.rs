@@ -1,0 +1,91 @@
+//! `dray inspect`: a container under the names of Docker's API.
+
+use serde_json::{Value, json};
+
+use super::files::NetworkMode;
+use super::network::Attachment;
+use super::{Container, Engine, EngineError, Record};
+
+impl Engine {
+    /// Docker's inspect document.
+    pub fn inspect(&self, container: &Container) -> Result<Value, EngineError> {
+        let Container { record, outcome, now, status, .. } = container;
+        let body = serde_json::to_value(&record.body).map_err(|e| EngineError::system("write JSON")(e.into()))?;
+        let mut config = body;
+        let host_config = config.as_object_mut().and_then(|c| c.remove("HostConfig")).unwrap_or_default();
+        if let Some(config) = config.as_object_mut() {
+            config.remove("NetworkingConfig");
+        }
+        let words: Vec<&String> = record.body.config.entrypoint.iter().chain(&record.body.config.cmd).flatten().collect();
+        let logs = self.folders(&record.id).state.join("logs");
+        let log_path = match record.body.host_config.log_config.driver.as_str() {
+            "none" => String::new(),
+            "local" => logs.join("local.log").display().to_string(),
+            _ => logs.join("json.log").display().to_string(),
+        };
+        let mut state = json!({
+            "Status": status.word(),
+            "Running": status.word() == "running",
+            "Paused": false,
+            "Restarting": status.word() == "restarting",
+            "OOMKilled": outcome.oom_killed,
+            "Dead": false,
+            "Pid": container.pid().unwrap_or(0),
+            "ExitCode": outcome.exit_code,
+            "Error": outcome.error,
+            "StartedAt": or_never(&outcome.started_at),
+            "FinishedAt": or_never(&outcome.finished_at),
+        });
+        if let Some(health) = container.health() {
+            state["Health"] = json!(health);
+        }
+        let network = now.as_ref().map_or_else(|| network_settings(record, None), |now| now.network.clone());
+        Ok(json!({
+            "Id": record.id,
+            "Created": record.created,
+            "Path": words.first().map_or("", |word| word.as_str()),
+            "Args": words.iter().skip(1).collect::<Vec<_>>(),
+            "State": state,
+            "Image": record.image,
+            "ImageDigest": record.image_digest,
+            "Name": format!("/{}", record.name),
+            "RestartCount": outcome.restart_count,
+            "Driver": "overlay",
+            "Platform": "linux",
+            "LogPath": log_path,
+            "Owner": record.owner,
+            "HostConfig": host_config,
+            "Mounts": record.mounts,
+            "Config": config,
+            "NetworkSettings": network,
+        }))
+    }
+}
+
+/// Docker's word for a time that never was.
+fn or_never(time: &str) -> &str {
+    if time.is_empty() { "0001-01-01T00:00:00Z" } else { time }
+}
+
+/// `NetworkSettings`: the attachment to our bridge, or just the mode.
+pub(super) fn network_settings(record: &Record, attachment: Option<&Attachment>) -> Value {
+    let Some(attachment) = attachment else {
+        let name = match NetworkMode::of(record) {
+            NetworkMode::Bridge => "bridge",
+            NetworkMode::Host => "host",
+            NetworkMode::None => "none",
+        };
+        return json!({ "Ports": {}, "Networks": { name: { "IPAddress": "", "Gateway": "" } } });
+    };
+    let endpoint = json!({
+        "IPAddress": attachment.ip,
+        "IPPrefixLen": attachment.prefix,
+        "Gateway": attachment.gateway,
+        "MacAddress": attachment.mac,
+    });
+    let mut settings = endpoint.clone();
+    settings["Bridge"] = json!(attachment.bridge);
+    settings["Ports"] = json!(attachment.docker_ports());
+    settings["Networks"] = json!({ attachment.network.clone(): endpoint });
+    settings
+}

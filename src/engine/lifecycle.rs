@@ -1,0 +1,251 @@
+//! Starting and stopping: the commands' side. The monitors' side is in [`super::monitor`].
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Child;
+use std::time::Duration;
+
+use super::monitor::{self, Report};
+use super::{Container, Engine, EngineError, Intent, Status, attach, runtime};
+use crate::sys::lock::Exclusive;
+use crate::sys::process::{self, Pidfd, Spawn};
+use crate::sys::socket;
+
+/// Docker's grace between the stop signal and the kill.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a killed process may take to go; longer means that the kernel holds it, for example in dead storage.
+const KILL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a monitor may take for its last work.
+const MONITOR_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Containers whose namespaces, root and network are up and whose processes wait for the word to go. Dropping this
+/// without [`Prepared::start`] takes everything down again, and so does the death of the process that holds it.
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    engine: &'a Engine,
+    waiting: Vec<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    id: String,
+    name: String,
+    control: OwnedFd,
+    monitor: Child,
+    _lock: Exclusive,
+}
+
+impl Engine {
+    /// Brings containers up to the point where only the word to go is missing.
+    pub fn prepare(&self, ids: &[&str]) -> Result<Prepared<'_>, EngineError> {
+        let mut prepared = Prepared { engine: self, waiting: Vec::new() };
+        for id in ids {
+            let waiting = self.spawn_monitor(id)?;
+            prepared.waiting.push(waiting);
+        }
+        for waiting in &prepared.waiting {
+            waiting.expect(Report::Prepared)?;
+        }
+        Ok(prepared)
+    }
+
+    /// Starts a container; one that runs already is left alone, as Docker does.
+    pub fn start(&self, id: &str) -> Result<(), EngineError> {
+        if self.load(id)?.status.is_attended() {
+            return Ok(());
+        }
+        self.prepare(&[id])?.start()
+    }
+
+    fn spawn_monitor(&self, id: &str) -> Result<Waiting, EngineError> {
+        let lock = self.lock(id)?;
+        let container = self.load(id)?;
+        let name = container.record.name;
+        if container.status.is_attended() {
+            return Err(EngineError::Running { name });
+        }
+        let start = |source| EngineError::System { action: format!("start the monitor of {name}"), source };
+        let (control, theirs) = socket::packet_pair().map_err(start)?;
+        let program = process::protected_self().map_err(start)?;
+        let monitor = process::spawn(&Spawn {
+            program: program.as_fd(),
+            args: monitor::arguments(id),
+            env: self.monitor_environment(),
+            fds: vec![theirs.as_fd()],
+            stdio: [None, None, None],
+            detach: true,
+        });
+        let monitor = monitor.map_err(start)?;
+        Ok(Waiting { id: id.to_owned(), name, control, monitor, _lock: lock })
+    }
+
+    /// What a monitor needs to find the same state again; nothing else of the caller's environment reaches it.
+    fn monitor_environment(&self) -> Vec<(String, String)> {
+        let mut env = vec![("DRAY_CONFIG".to_owned(), self.host.config.display().to_string())];
+        env.extend(["DRAY_BREAK"].iter().filter_map(|name| Some(((*name).to_owned(), self.host.var(name)?.to_owned()))));
+        env
+    }
+
+    /// Asks a container to stop, kills it after `timeout` (its own, or 10 s), and waits until all of it is gone.
+    pub fn stop(&self, id: &str, timeout: Option<Duration>) -> Result<(), EngineError> {
+        self.stop_all(&[id], timeout)
+    }
+
+    /// As [`Engine::stop`] for several containers at once.
+    pub fn stop_all(&self, ids: &[&str], timeout: Option<Duration>) -> Result<(), EngineError> {
+        self.halt(ids, timeout)?;
+        ids.iter().try_for_each(|id| self.wait_monitor(id))
+    }
+
+    /// Ends the processes of containers but does not wait until their monitors have tidied up; the fast half of
+    /// [`Engine::stop_all`].
+    pub fn halt(&self, ids: &[&str], timeout: Option<Duration>) -> Result<(), EngineError> {
+        let mut ending = Vec::new();
+        for id in ids {
+            let _lock = self.lock(id)?;
+            self.folders(id).write_intent(Intent { running: false })?;
+            let container = self.load(id)?;
+            if let Some(process) = self.ask_to_stop(&container)? {
+                let grace = timeout.unwrap_or_else(|| own_timeout(&container));
+                ending.push((container.record.name, process, grace));
+            }
+        }
+        let started = self.host.instant();
+        for (name, process, grace) in ending {
+            let left = grace.saturating_sub(started.elapsed());
+            let failed = |source| EngineError::System { action: format!("stop container {name}"), source };
+            if process.wait(Some(left)).map_err(failed)? {
+                continue;
+            }
+            process.signal(SIGKILL).map_err(failed)?;
+            if !process.wait(Some(KILL_TIMEOUT)).map_err(failed)? {
+                return Err(EngineError::Unkillable { name, seconds: KILL_TIMEOUT.as_secs() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the stop signal; the process to wait for, if there is one.
+    fn ask_to_stop(&self, container: &Container) -> Result<Option<Pidfd>, EngineError> {
+        let failed = |source| EngineError::System { action: format!("stop container {}", container.name()), source };
+        let init = container.now.as_ref().filter(|now| now.status.is_attended()).and_then(|now| now.init.clone());
+        // A monitor that pauses before a restart looks at the intent again.
+        attach::nudge(&self.folders(container.id()));
+        let Some(process) = init.map(|init| init.open()).transpose().map_err(failed)?.flatten() else {
+            return Ok(None);
+        };
+        process.signal(stop_signal(container)?).map_err(failed)?;
+        Ok(Some(process))
+    }
+
+    /// Waits until the monitor of a stopped container has done its last work.
+    pub fn wait_monitor(&self, id: &str) -> Result<(), EngineError> {
+        let Some(now) = self.folders(id).now(&self.host.boot_id)? else { return Ok(()) };
+        let failed = EngineError::system(format!("wait for the monitor of {id}"));
+        if let Some(monitor) = now.monitor.open().map_err(failed)? {
+            let failed = EngineError::system(format!("wait for the monitor of {id}"));
+            if !monitor.wait(Some(MONITOR_TIMEOUT)).map_err(failed)? {
+                let name = self.folders(id).record()?.name;
+                return Err(EngineError::Unkillable { name, seconds: MONITOR_TIMEOUT.as_secs() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a signal to a container's first process.
+    pub fn kill(&self, id: &str, signal: i32) -> Result<(), EngineError> {
+        let _lock = self.lock(id)?;
+        let container = self.load(id)?;
+        let name = container.record.name;
+        let init = container.now.filter(|now| now.status == Status::Running).and_then(|now| now.init);
+        let failed = |source| EngineError::System { action: format!("signal container {name}"), source };
+        match init.map(|init| init.open()).transpose().map_err(failed)?.flatten() {
+            Some(process) => {
+                if signal == SIGKILL {
+                    // Docker: a container that was killed by hand is not started again by its policy.
+                    self.folders(id).write_intent(Intent { running: false })?;
+                }
+                process.signal(signal).map_err(failed)
+            }
+            None => Err(EngineError::NotRunning { name }),
+        }
+    }
+}
+
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+
+fn own_timeout(container: &Container) -> Duration {
+    match container.record.body.config.stop_timeout {
+        Some(seconds) if seconds < 0 => Duration::MAX,
+        Some(seconds) => Duration::from_secs(seconds.unsigned_abs()),
+        None => STOP_TIMEOUT,
+    }
+}
+
+fn stop_signal(container: &Container) -> Result<i32, EngineError> {
+    let Some(text) = &container.record.body.config.stop_signal else { return Ok(SIGTERM) };
+    crate::runargs::signal_number(text).ok_or_else(|| EngineError::Unsupported {
+        option: format!("stop signal {text}"),
+        reason: "not a signal of this system".into(),
+    })
+}
+
+impl Prepared<'_> {
+    /// Says go: the programs are executed. Returns when all of them run; if one cannot, the others are stopped again.
+    pub fn start(self) -> Result<(), EngineError> {
+        self.start_after(&[])
+    }
+
+    /// Ends the containers `old` and says go as soon as their processes are gone, before their monitors have tidied up:
+    /// the switch of a deployment.
+    pub fn start_after(self, old: &[&str]) -> Result<(), EngineError> {
+        for waiting in &self.waiting {
+            self.engine.folders(&waiting.id).write_intent(Intent { running: true })?;
+        }
+        self.engine.halt(old, None)?;
+        for waiting in &self.waiting {
+            // A monitor that has gone is reported below.
+            let _ = socket::send(waiting.control.as_fd(), monitor::GO);
+        }
+        let started: Result<Vec<()>, _> = self.waiting.iter().map(|w| w.expect(Report::Started)).collect();
+        old.iter().try_for_each(|id| self.engine.wait_monitor(id))?;
+        started.map(drop)
+    }
+}
+
+impl Drop for Prepared<'_> {
+    fn drop(&mut self) {
+        for mut waiting in self.waiting.drain(..) {
+            // The closed socket is the word to give up, unless the word to go came before.
+            drop(waiting.control);
+            let attended = self.engine.load(&waiting.id).is_ok_and(|c| c.status == Status::Running);
+            if !attended {
+                // Its work ends by itself; what is left of it here is a zombie.
+                let _ = waiting.monitor.wait();
+            }
+        }
+    }
+}
+
+impl Waiting {
+    fn expect(&self, wanted: Report) -> Result<(), EngineError> {
+        let mut buffer = [0; monitor::REPORT_LIMIT];
+        let received = socket::receive(self.control.as_fd(), &mut buffer, true);
+        let received = received.map_err(|source| EngineError::System {
+            action: format!("hear from the monitor of {}", self.name),
+            source,
+        })?;
+        let report = Report::decode(&buffer[..received.unwrap_or(0)]);
+        match report {
+            Some(report) if report == wanted => Ok(()),
+            Some(Report::Failed { reason, code }) => {
+                Err(EngineError::Start { name: self.name.clone(), reason, code })
+            }
+            _ => Err(EngineError::Start {
+                name: self.name.clone(),
+                reason: "its monitor ended unexpectedly".into(),
+                code: runtime::EXIT_ENGINE,
+            }),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Container logs: bounded files, written by the monitor, read by anybody.
+//!
+//! ```text
+//! containers/<id>/logs/
+//!   json.log  json.log.1 …    json-file: one JSON object a line, as Docker writes them
+//!   local.log local.log.1 …   local: `<time> <o|e><F|P> <text>`, about a third shorter
+//! ```
+//!
+//! `.1` is the next older file. A line is cut after [`MAX_LINE`] bytes, as Docker cuts it: such a part has no newline in
+//! json-file and the mark `P` in local, and is put together again by the next one.
+
+mod reader;
+mod writer;
+
+pub use reader::{Entry, Filter, Follow, read};
+pub use writer::{Writer, WriterError};
+
+/// Most bytes of one log line; longer lines are split. Docker's number.
+pub const MAX_LINE: usize = 16 * 1024;
+
+/// Which stream a piece of output came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Stream {
+    /// Docker's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+        }
+    }
+}
+
+/// Which file format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Docker's json-file.
+    Json,
+    /// Compact text.
+    Local,
+}
+
+impl Format {
+    /// The current file's name.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Format::Json => "json.log",
+            Format::Local => "local.log",
+        }
+    }
+}

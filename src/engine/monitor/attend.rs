@@ -1,0 +1,363 @@
+//! Second life: copies output, probes health, serves clients, and waits for the end.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd as _, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use super::clients::{Clients, Wish};
+use super::launch::{self, Attempt};
+use super::{bundle_of, probe};
+use crate::engine::logs::{Stream, Writer};
+use crate::engine::record::{Folders, Record, State, Status};
+use crate::engine::{Engine, EngineError, attach, restart, runtime, time};
+use crate::sys::process::{self, Pidfd, PollFd};
+use crate::sys::{cgroup, socket};
+
+/// One read of output. The kernel's pipes hold 64 KiB; a smaller piece keeps the monitor small.
+const PIECE: usize = 16 * 1024;
+/// How long output that is still in the pipes is waited for once the container has ended and somebody else holds them open.
+const DRAIN: Duration = Duration::from_millis(100);
+
+/// What the first life hands to the second: descriptors by number, which stay open over the execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Handover {
+    /// The container's first process.
+    pub init: i32,
+    /// A handle on it.
+    pub pidfd: RawFd,
+    /// Its output, or its terminal.
+    pub output: RawFd,
+    /// Its error output; absent with a terminal.
+    pub error: Option<RawFd>,
+    /// Its input, if that is kept open.
+    pub input: Option<RawFd>,
+    /// Where clients connect.
+    pub listener: RawFd,
+    /// The pause before this start.
+    pub paused: Duration,
+}
+
+impl Handover {
+    /// As arguments.
+    pub fn encode(&self) -> Vec<String> {
+        let optional = |fd: Option<RawFd>| fd.unwrap_or(-1);
+        let numbers = [
+            self.init,
+            self.pidfd,
+            self.output,
+            optional(self.error),
+            optional(self.input),
+            self.listener,
+            self.paused.as_millis() as i32,
+        ];
+        numbers.iter().map(i32::to_string).collect()
+    }
+
+    fn decode(words: &[String]) -> Option<Handover> {
+        let numbers: Vec<i32> = words.iter().map(|word| word.parse().ok()).collect::<Option<_>>()?;
+        let [init, pidfd, output, error, input, listener, paused] = numbers[..] else { return None };
+        let optional = |fd: i32| (fd >= 0).then_some(fd);
+        let paused = Duration::from_millis(u64::try_from(paused).ok()?);
+        Some(Handover { init, pidfd, output, error: optional(error), input: optional(input), listener, paused })
+    }
+
+    /// Every descriptor that must stay open.
+    pub fn descriptors(&self) -> Vec<RawFd> {
+        let optional = self.error.into_iter().chain(self.input);
+        [self.pidfd, self.output, self.listener].into_iter().chain(optional).collect()
+    }
+}
+
+/// A container that runs.
+struct Attendant<'a> {
+    engine: &'a Engine,
+    folders: Folders,
+    record: Record,
+    state: State,
+    log: Writer,
+    clients: Clients,
+    init: i32,
+    pidfd: Pidfd,
+    output: Option<File>,
+    error: Option<File>,
+    input: Option<File>,
+    probe: Option<probe::Schedule>,
+    started: Instant,
+    paused: Duration,
+    lost_log: bool,
+}
+
+/// Attends the container until it has ended for good, or becomes its first life again.
+pub(super) fn run(engine: &Engine, id: &str, words: &[String]) -> Result<(), EngineError> {
+    let handover = Handover::decode(words).ok_or_else(|| EngineError::NotFound(format!("{id} {words:?}")))?;
+    let mut attendant = Attendant::take_over(engine, id, &handover)?;
+    process::trim_heap();
+    process::release_text();
+    let code = attendant.serve().map_err(EngineError::system(format!("attend container {id}")))?;
+    attendant.end(code)
+}
+
+fn take(fd: RawFd) -> Result<OwnedFd, EngineError> {
+    process::inherited(fd).map_err(EngineError::system("take over a descriptor"))
+}
+
+impl<'a> Attendant<'a> {
+    fn take_over(engine: &'a Engine, id: &str, handover: &Handover) -> Result<Attendant<'a>, EngineError> {
+        let folders = engine.folders(id);
+        let record = folders.record()?;
+        let missing = || EngineError::RecordMissing { path: folders.run.join("state.json") };
+        let mut state = folders.now(&engine.host().boot_id)?.ok_or_else(missing)?;
+        let log = Writer::new(&record.body.host_config.log_config, &folders.state.join("logs"))
+            .map_err(|error| EngineError::Unsupported { option: "--log-driver".into(), reason: error.to_string() })?;
+        let probe = probe::Schedule::new(&record);
+        if probe.is_some() {
+            state.health = Some(crate::engine::health::starting());
+        }
+        let open = |fd: RawFd| -> Result<File, EngineError> { Ok(take(fd)?.into()) };
+        let attendant = Attendant {
+            engine,
+            state,
+            log,
+            clients: Clients::new(take(handover.listener)?),
+            init: handover.init,
+            pidfd: Pidfd::from_fd(take(handover.pidfd)?),
+            output: Some(open(handover.output)?),
+            error: handover.error.map(open).transpose()?,
+            input: handover.input.map(open).transpose()?,
+            probe,
+            started: engine.host().instant(),
+            paused: handover.paused,
+            lost_log: false,
+            folders,
+            record,
+        };
+        attendant.publish_state()?;
+        Ok(attendant)
+    }
+
+    fn publish_state(&self) -> Result<(), EngineError> {
+        self.folders.write_now(&self.state)
+    }
+
+    fn tell_state(&mut self) {
+        // A full tmpfs must not end the container; clients still hear it.
+        let _ = self.publish_state();
+        self.clients.tell(&state_packet(&self.state));
+    }
+
+    /// Until the container's first process has ended; its exit code.
+    fn serve(&mut self) -> io::Result<i32> {
+        let mut buffer = vec![0; PIECE];
+        loop {
+            // A client that does not take its output holds the container's output back, as a terminal would.
+            let flowing = !self.clients.is_congested();
+            let stream = |file: &Option<File>| match file {
+                Some(file) if flowing => PollFd::read(file.as_fd()),
+                _ => PollFd::never(),
+            };
+            let mut set = vec![
+                PollFd::read(self.pidfd.as_fd()),
+                stream(&self.output),
+                stream(&self.error),
+                self.probe.as_ref().map_or(PollFd::never(), probe::Schedule::poll_fd),
+            ];
+            set.extend(self.clients.poll_fds());
+            let timeout = self.probe.as_ref().map(|probe| probe.due_in(Instant::now()));
+            process::poll(&mut set, timeout)?;
+            if set[1].is_ready() {
+                self.copy(Stream::Stdout, &mut buffer);
+            }
+            if set[2].is_ready() {
+                self.copy(Stream::Stderr, &mut buffer);
+            }
+            self.probe_health(set[3].is_ready());
+            self.hear_clients(&set[4..]);
+            if set[0].is_ready() {
+                let exit = process::wait_child(self.init)?;
+                self.drain(&mut buffer)?;
+                return Ok(exit.code());
+            }
+        }
+    }
+
+    /// Copies one piece of output to the log and the clients; forgets the stream at its end.
+    fn copy(&mut self, stream: Stream, buffer: &mut [u8]) {
+        let file = match stream {
+            Stream::Stdout => &mut self.output,
+            Stream::Stderr => &mut self.error,
+        };
+        let read = match file.as_mut().map(|file| file.read(buffer)) {
+            Some(Ok(read)) => read,
+            Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => return,
+            // A terminal whose last user has gone reports an I/O error: its end.
+            _ => 0,
+        };
+        if read == 0 {
+            *file = None;
+            return;
+        }
+        let now = time::rfc3339(self.engine.host().now());
+        if let Err(error) = self.log.write(stream, &buffer[..read], &now) {
+            self.report_lost_log(&error);
+        }
+        let kind = if stream == Stream::Stdout { attach::OUTPUT } else { attach::ERROR_OUTPUT };
+        self.clients.output(kind, &buffer[..read]);
+    }
+
+    /// A full disk must not stop the container; inspect shows that log lines are missing.
+    fn report_lost_log(&mut self, error: &io::Error) {
+        if !self.lost_log {
+            self.lost_log = true;
+            self.state.outcome.error = format!("failed to write the log: {error}");
+            self.tell_state();
+        }
+    }
+
+    /// Copies what is left in the pipes. Processes that outlived the first one may hold them open.
+    fn drain(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        while self.output.is_some() || self.error.is_some() {
+            let stream = |file: &Option<File>| file.as_ref().map_or(PollFd::never(), |f| PollFd::read(f.as_fd()));
+            let mut set = [stream(&self.output), stream(&self.error)];
+            if process::poll(&mut set, Some(DRAIN))? == 0 {
+                break;
+            }
+            if set[0].is_ready() {
+                self.copy(Stream::Stdout, buffer);
+            }
+            if set[1].is_ready() {
+                self.copy(Stream::Stderr, buffer);
+            }
+            self.clients.flush();
+        }
+        if let Err(error) = self.log.finish(&time::rfc3339(self.engine.host().now())) {
+            self.report_lost_log(&error);
+        }
+        Ok(())
+    }
+
+    fn probe_health(&mut self, ready: bool) {
+        let Some(probe) = &mut self.probe else { return };
+        let Some(health) = &mut self.state.health else { return };
+        if probe.step(self.engine, &self.record.id, health, ready) {
+            self.tell_state();
+        }
+    }
+
+    fn hear_clients(&mut self, set: &[PollFd]) {
+        let hello = state_packet(&self.state);
+        for wish in self.clients.hear(set, &hello) {
+            match wish {
+                Wish::Input(piece) => {
+                    let gone = self.input.as_mut().is_some_and(|input| input.write_all(&piece).is_err());
+                    if gone {
+                        self.input = None;
+                    }
+                }
+                Wish::EndOfInput => self.end_input(),
+                Wish::ClientLeft if self.record.body.config.stdin_once => self.end_input(),
+                Wish::ClientLeft | Wish::Nudge => {}
+                Wish::Resize(rows, columns) => {
+                    if let Some(terminal) = self.output.as_ref().filter(|_| self.record.body.config.tty) {
+                        // The terminal may be closing.
+                        let _ = crate::sys::terminal::set_size(terminal.as_fd(), rows, columns);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Closes the input pipe. A terminal has no end of input but the character for it, which the client sends itself.
+    fn end_input(&mut self) {
+        if !self.record.body.config.tty {
+            self.input = None;
+        }
+    }
+
+    /// The container has ended: records it, takes it down, and asks the policy.
+    fn end(mut self, code: i32) -> Result<(), EngineError> {
+        let id = self.record.id.clone();
+        let outcome = &mut self.state.outcome;
+        outcome.exit_code = code;
+        outcome.oom_killed = cgroup::oom_kills(&id) > 0;
+        outcome.finished_at = time::rfc3339(self.engine.host().now());
+        let end = restart::End {
+            exit_code: code,
+            ran: self.started.elapsed(),
+            paused: self.paused,
+            restarts: outcome.restart_count,
+            stopped: !self.folders.intent()?.running,
+        };
+        self.state.init = None;
+        self.state.health = None;
+        self.take_down()?;
+        match restart::decide(&self.record.body.host_config.restart_policy, &end) {
+            restart::Next::Stay => self.stay(),
+            restart::Next::Restart(pause) => self.again(pause),
+        }
+    }
+
+    fn take_down(&mut self) -> Result<(), EngineError> {
+        let id = &self.record.id;
+        let bundle = bundle_of(self.engine, id);
+        // Children of the container's first process may have outlived it where it had no process namespace of its own.
+        cgroup::remove(id).map_err(EngineError::system(format!("remove the control groups of {id}")))?;
+        runtime::delete(&bundle.borrow()).map_err(|reason| EngineError::Runtime {
+            action: "delete",
+            name: self.record.name.clone(),
+            reason,
+        })?;
+        if self.record.body.host_config.network_mode == crate::engine::network::BRIDGE {
+            self.engine.network().detach(id)?;
+        }
+        Ok(())
+    }
+
+    /// Ended for good.
+    fn stay(mut self) -> Result<(), EngineError> {
+        self.state.status = Status::Exited;
+        let id = self.record.id.clone();
+        if self.record.body.host_config.auto_remove {
+            self.engine.remove_stopped(&self.record, true)?;
+        } else {
+            self.folders.write_outcome(&self.state.outcome)?;
+            // From here on the outcome on disk speaks: without a monitor there is nothing going on.
+            let _ = std::fs::remove_file(self.folders.run.join("state.json"));
+            let _ = std::fs::remove_file(self.folders.run.join(attach::SOCKET));
+        }
+        self.clients.tell(&state_packet(&self.state));
+        self.clients.close();
+        cgroup::leave_monitor(&id);
+        Ok(())
+    }
+
+    /// Pauses, then becomes the first life again, unless somebody stops the container meanwhile.
+    fn again(mut self, pause: Duration) -> Result<(), EngineError> {
+        self.state.status = Status::Restarting;
+        self.tell_state();
+        let id = self.record.id.clone();
+        let failed = || EngineError::system(format!("pause before restarting {id}"));
+        let deadline = Instant::now() + pause;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let mut set = self.clients.poll_fds();
+            if process::poll(&mut set, Some(left)).map_err(failed())? == 0 {
+                break;
+            }
+            self.hear_clients(&set);
+            if !self.folders.intent()?.running {
+                return self.stay();
+            }
+        }
+        let restarts = self.state.outcome.restart_count + 1;
+        let listener = self.clients.into_listener();
+        launch::run(self.engine, &id, Attempt::again(listener, restarts, pause))
+    }
+}
+
+fn state_packet(state: &State) -> Vec<u8> {
+    let mut packet = vec![attach::STATE];
+    // A State always serialises: its maps have text keys.
+    packet.extend(serde_json::to_vec(state).unwrap_or_default());
+    packet
+}

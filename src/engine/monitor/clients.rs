@@ -1,0 +1,178 @@
+//! Clients of a monitor: those who watch, and those who are attached to input and output.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::engine::attach::{ATTACH, INPUT, NUDGE, PACKET_LIMIT, RESIZE, WATCH};
+use crate::sys::process::PollFd;
+use crate::sys::socket;
+
+/// More clients than this wait to be accepted; a monitor stays small.
+const MOST: usize = 16;
+/// Packets that wait for a client before the container's output is held back.
+const MOST_PENDING: usize = 8;
+
+/// What a client wants.
+#[derive(Debug)]
+pub(super) enum Wish {
+    /// Pass this on to the container.
+    Input(Vec<u8>),
+    /// No more input comes.
+    EndOfInput,
+    /// The terminal has this size: rows, columns.
+    Resize(u16, u16),
+    /// Look at the intent again.
+    Nudge,
+    /// An attached client has gone.
+    ClientLeft,
+}
+
+struct Client {
+    socket: OwnedFd,
+    output: bool,
+    events: bool,
+    pending: VecDeque<Vec<u8>>,
+}
+
+/// All clients.
+pub(super) struct Clients {
+    listener: OwnedFd,
+    clients: Vec<Client>,
+}
+
+impl Clients {
+    pub fn new(listener: OwnedFd) -> Clients {
+        Clients { listener, clients: Vec::new() }
+    }
+
+    /// What to wait for: new clients, words of present ones, room for what they have not taken yet.
+    pub fn poll_fds(&self) -> Vec<PollFd> {
+        let listener = if self.clients.len() < MOST { PollFd::read(self.listener.as_fd()) } else { PollFd::never() };
+        let mut set = vec![listener];
+        for client in &self.clients {
+            set.push(PollFd::read(client.socket.as_fd()));
+            let waits = !client.pending.is_empty();
+            set.push(if waits { PollFd::write(client.socket.as_fd()) } else { PollFd::never() });
+        }
+        set
+    }
+
+    /// Acts on what [`Clients::poll_fds`] found. `hello` is sent to everybody who starts to watch.
+    pub fn hear(&mut self, set: &[PollFd], hello: &[u8]) -> Vec<Wish> {
+        let mut wishes = Vec::new();
+        let mut gone = Vec::new();
+        for (index, pair) in set[1..].chunks(2).enumerate().take(self.clients.len()) {
+            if pair[1].is_ready() && !self.clients[index].flush() {
+                gone.push(index);
+            } else if pair[0].is_ready() && !self.clients[index].hear(hello, &mut wishes) {
+                gone.push(index);
+            }
+        }
+        for index in gone.into_iter().rev() {
+            if self.clients.remove(index).output {
+                wishes.push(Wish::ClientLeft);
+            }
+        }
+        if set[0].is_ready()
+            && let Ok(Some(socket)) = socket::accept(self.listener.as_fd())
+        {
+            let mut client = Client { socket, output: false, events: false, pending: VecDeque::new() };
+            // Most say what they want before we look; whoever does not is heard later.
+            if client.hear(hello, &mut wishes) {
+                self.clients.push(client);
+            }
+        }
+        wishes
+    }
+
+    /// Sends output to whoever is attached.
+    pub fn output(&mut self, kind: u8, piece: &[u8]) {
+        self.send(|client| client.output, &[&[kind], piece].concat());
+    }
+
+    /// Sends an event to whoever watches.
+    pub fn tell(&mut self, packet: &[u8]) {
+        self.send(|client| client.events, packet);
+    }
+
+    fn send(&mut self, to: impl Fn(&Client) -> bool, packet: &[u8]) {
+        for client in self.clients.iter_mut().filter(|client| to(client)) {
+            client.pending.push_back(packet.to_vec());
+            // One that has gone is noticed when its socket is polled.
+            client.flush();
+        }
+    }
+
+    /// Whether somebody attached takes its output too slowly.
+    pub fn is_congested(&self) -> bool {
+        self.clients.iter().any(|client| client.output && client.pending.len() >= MOST_PENDING)
+    }
+
+    /// Sends what waits, as far as there is room.
+    pub fn flush(&mut self) {
+        self.clients.iter_mut().for_each(|client| {
+            client.flush();
+        });
+    }
+
+    /// Sends what waits, waiting for whoever is slow, and closes all connections.
+    pub fn close(&mut self) {
+        for client in self.clients.drain(..) {
+            for packet in client.pending {
+                // One that has gone needs nothing any more.
+                let _ = socket::send(client.socket.as_fd(), &packet);
+            }
+        }
+    }
+
+    /// Gives the listening socket back, for the next life; present clients are disconnected.
+    pub fn into_listener(self) -> OwnedFd {
+        self.listener
+    }
+}
+
+impl Client {
+    /// Sends what waits, as far as there is room; false if the client has gone.
+    fn flush(&mut self) -> bool {
+        while let Some(packet) = self.pending.front() {
+            match socket::send_now(self.socket.as_fd(), packet) {
+                Ok(true) => drop(self.pending.pop_front()),
+                Ok(false) => break,
+                Err(_) => {
+                    self.pending.clear();
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Takes one packet; false if the client has gone.
+    fn hear(&mut self, hello: &[u8], wishes: &mut Vec<Wish>) -> bool {
+        let mut buffer = vec![0; PACKET_LIMIT];
+        let length = match socket::receive(self.socket.as_fd(), &mut buffer, false) {
+            Ok(None) => return true,
+            Ok(Some(0)) | Err(_) => return false,
+            Ok(Some(length)) => length,
+        };
+        match (buffer[0], &buffer[1..length]) {
+            (WATCH, _) => self.greet(hello, false),
+            (ATTACH, _) => self.greet(hello, true),
+            (INPUT, []) => wishes.push(Wish::EndOfInput),
+            (INPUT, piece) => wishes.push(Wish::Input(piece.to_vec())),
+            (RESIZE, [a, b, c, d]) => {
+                wishes.push(Wish::Resize(u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])));
+            }
+            (NUDGE, _) => wishes.push(Wish::Nudge),
+            _ => return false,
+        }
+        true
+    }
+
+    fn greet(&mut self, hello: &[u8], output: bool) {
+        self.events = true;
+        self.output = output;
+        self.pending.push_back(hello.to_vec());
+        self.flush();
+    }
+}

@@ -1,0 +1,295 @@
+//! First life: from a record to a running program.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{BundlePaths, GO, Report, attend, bundle_of};
+use crate::engine::network::{self, Join};
+use crate::engine::record::{Outcome, Record, State, Status};
+use crate::engine::runtime::{self, Stdio};
+use crate::engine::{Engine, EngineError, attach, files, inspect, rootfs, time};
+use crate::sys::process::{self, Pidfd, ProcessId};
+use crate::sys::{cgroup, fs, mount, socket};
+
+/// One attempt to start.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    /// The command that waits for us; absent for a restart by policy.
+    control: Option<OwnedFd>,
+    /// Clients that stay connected over a restart, and the socket they came through.
+    listener: Option<OwnedFd>,
+    /// Restarts by policy so far.
+    pub restarts: u32,
+    /// The pause before this attempt.
+    pub paused: Duration,
+}
+
+impl Attempt {
+    pub(super) fn first(control: OwnedFd) -> Attempt {
+        Attempt { control: Some(control), listener: None, restarts: 0, paused: Duration::ZERO }
+    }
+
+    pub(super) fn again(listener: OwnedFd, restarts: u32, paused: Duration) -> Attempt {
+        Attempt { control: None, listener: Some(listener), restarts, paused }
+    }
+
+    fn report(&self, report: &Report) {
+        if let Some(control) = &self.control {
+            // Nobody may be left to hear it: a killed command does not stop the container.
+            let _ = socket::send(control.as_fd(), &report.encode());
+        }
+    }
+
+    /// Waits for the word to go; false if the command has given up or died.
+    fn wait_for_go(&self) -> bool {
+        let Some(control) = &self.control else { return true };
+        let mut buffer = [0; 8];
+        matches!(socket::receive(control.as_fd(), &mut buffer, true), Ok(Some(length)) if &buffer[..length] == GO)
+    }
+}
+
+/// A container whose process waits.
+struct Created {
+    engine_folders: crate::engine::Folders,
+    bundle: BundlePaths,
+    record: Record,
+    state: State,
+    listener: OwnedFd,
+    streams: Streams,
+    report: OwnedFd,
+}
+
+/// Our ends of the container's input and output.
+struct Streams {
+    input: Option<OwnedFd>,
+    output: OwnedFd,
+    error: Option<OwnedFd>,
+    terminal: bool,
+}
+
+/// Brings the container up and becomes its attendant; returns only if it did not come up.
+pub(super) fn run(engine: &Engine, id: &str, attempt: Attempt) -> Result<(), EngineError> {
+    match bring_up(engine, id, &attempt) {
+        Ok(None) => {
+            take_down(engine, id, true);
+            Ok(())
+        }
+        Ok(Some(created)) => {
+            attempt.report(&Report::Started);
+            let failed = become_attendant(engine, id, created, &attempt);
+            fail(engine, id, &attempt, EngineError::System { action: "become the attendant".into(), source: failed })
+        }
+        Err(error) => fail(engine, id, &attempt, error),
+    }
+}
+
+/// `None` if the command gave up before the word to go.
+fn bring_up(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Option<Created>, EngineError> {
+    let mut created = create(engine, id, attempt)?;
+    attempt.report(&Report::Prepared);
+    if !attempt.wait_for_go() {
+        return Ok(None);
+    }
+    if created.record.body.host_config.network_mode == network::BRIDGE {
+        engine.network().publish(&[id], &[])?;
+    }
+    let failed = |reason| EngineError::Runtime { action: "start", name: created.record.name.clone(), reason };
+    runtime::start(&created.bundle.borrow()).map_err(failed)?;
+    let mut reason = String::new();
+    File::from(created.report.try_clone().map_err(EngineError::system("copy a descriptor"))?)
+        .read_to_string(&mut reason)
+        .map_err(EngineError::system("hear from the container"))?;
+    if !reason.is_empty() {
+        return Err(failed(reason));
+    }
+    created.state.status = Status::Running;
+    created.state.outcome.started_at = time::rfc3339(engine.host().now());
+    created.engine_folders.write_now(&created.state)?;
+    Ok(Some(created))
+}
+
+fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, EngineError> {
+    let folders = engine.folders(id);
+    let record = folders.record()?;
+    let own = ProcessId::own().map_err(EngineError::system("read our own process"))?;
+    let restarts = attempt.restarts;
+    let mut state = State {
+        boot_id: engine.host().boot_id.clone(),
+        status: Status::Prepared,
+        monitor: own,
+        init: None,
+        outcome: Outcome { restart_count: restarts, ..Outcome::default() },
+        health: None,
+        network: serde_json::Value::Null,
+    };
+    fs::create_dirs(&folders.run).map_err(|source| EngineError::write(&folders.run, source))?;
+    folders.write_now(&state)?;
+    cgroup::enter_monitor(id).map_err(EngineError::system("enter a control group of our own"))?;
+    let listener = match &attempt.listener {
+        Some(listener) => listener.try_clone(),
+        None => socket::listen_packets(&folders.run, attach::SOCKET),
+    };
+    let listener = listener.map_err(EngineError::system("listen for clients"))?;
+
+    mount_root(engine, &record, &folders)?;
+    let written = files::write_all(engine, &record, &folders)?;
+    let (report, ours) = socket::pipe().map_err(EngineError::system("make a pipe"))?;
+    let bundle = bundle_of(engine, id);
+    fs::create_dirs(&engine.host().run.join("runtime")).map_err(EngineError::system("make the runtime's folder"))?;
+    let console = folders.run.join("console");
+    let terminal = record.body.config.tty;
+    let (stdio, streams) = stdio(&record, &folders, &console)?;
+    let init = record.body.host_config.init == Some(true);
+    let failed = |reason| EngineError::Runtime { action: "create", name: record.name.clone(), reason };
+    let pid = runtime::create(&bundle.borrow(), stdio, init, ours.as_raw_fd()).map_err(failed)?;
+    drop(ours);
+    let streams = match streams {
+        Either::Ready(streams) => streams,
+        Either::Console(listener) => console_streams(&listener, &console)?,
+    };
+    debug_assert_eq!(terminal, streams.terminal);
+    state.init = Some(ProcessId::of(pid).map_err(EngineError::system("read the container's process"))?);
+    folders.write_now(&state)?;
+    if record.body.host_config.network_mode == network::BRIDGE {
+        let ports = network::ports::from_body(&record.body).map_err(network::NetworkError::from)?;
+        let hostname = files::hostname(&record);
+        let join = Join { id, pid, hostname: &hostname, ports: &ports, publish: false, mac: None };
+        let attachment = engine.network().attach(&join)?;
+        files::write_hosts(engine, &record, &folders, Some(attachment.ip))?;
+        state.network = inspect::network_settings(&record, Some(&attachment));
+    } else {
+        state.network = inspect::network_settings(&record, None);
+    }
+    let _ = written;
+    folders.write_now(&state)?;
+    Ok(Created { engine_folders: folders, bundle, record, state, listener, streams, report })
+}
+
+fn mount_root(engine: &Engine, record: &Record, folders: &crate::engine::Folders) -> Result<(), EngineError> {
+    let root = folders.run.join("rootfs");
+    fs::create_dirs(&root).map_err(|source| EngineError::write(&root, source))?;
+    mount::private_namespace().map_err(EngineError::system("enter a mount namespace of our own"))?;
+    let mut lower = vec![rootfs::top_layer(engine.host())?];
+    lower.extend(record.layers.iter().rev().map(|layer| engine.images().layer_dir(layer)));
+    let links: PathBuf = folders.run.join("layers");
+    fs::create_dirs(&links).map_err(|source| EngineError::write(&links, source))?;
+    let overlay = mount::Overlay {
+        lower: &lower,
+        upper: &folders.state.join("upper"),
+        work: &folders.state.join("work"),
+        scratch: &links,
+    };
+    mount::overlay(&overlay, &root)
+        .map_err(|source| EngineError::System { action: format!("mount the root of {}", record.name), source })
+}
+
+/// Streams that exist already, or a console that the runtime will send.
+enum Either {
+    Ready(Streams),
+    Console(OwnedFd),
+}
+
+fn stdio<'a>(
+    record: &Record,
+    folders: &crate::engine::Folders,
+    console: &'a std::path::Path,
+) -> Result<(Stdio<'a>, Either), EngineError> {
+    let failed = || EngineError::system("make the container's pipes");
+    if record.body.config.tty {
+        let listener = socket::listen_stream(&folders.run, "console").map_err(failed())?;
+        return Ok((Stdio::Console(console), Either::Console(listener)));
+    }
+    let (theirs, input) = if record.body.config.open_stdin {
+        let (read, write) = socket::pipe().map_err(failed())?;
+        (read, Some(write))
+    } else {
+        (File::open("/dev/null").map_err(failed())?.into(), None)
+    };
+    let (output, out) = socket::pipe().map_err(failed())?;
+    let (error, err) = socket::pipe().map_err(failed())?;
+    let streams = Streams { input, output, error: Some(error), terminal: false };
+    Ok((Stdio::Files([theirs, out, err]), Either::Ready(streams)))
+}
+
+fn console_streams(listener: &OwnedFd, path: &std::path::Path) -> Result<Streams, EngineError> {
+    let failed = || EngineError::system("receive the container's terminal");
+    let connection = socket::accept(listener.as_fd()).map_err(failed())?;
+    let connection = connection.ok_or_else(|| failed()(std::io::ErrorKind::WouldBlock.into()))?;
+    let master = socket::receive_fd(connection.as_fd()).map_err(failed())?;
+    let _ = std::fs::remove_file(path);
+    let input = Some(master.try_clone().map_err(failed())?);
+    Ok(Streams { input, output: master, error: None, terminal: true })
+}
+
+/// Executes ourselves anew, with the container's descriptors; returns only if that failed.
+fn become_attendant(_engine: &Engine, id: &str, created: Created, attempt: &Attempt) -> std::io::Error {
+    let result = (|| {
+        let init = created.state.init.as_ref().map_or(0, |init| init.pid);
+        let pidfd = Pidfd::open(init)?;
+        let fd = |fd: &OwnedFd| fd.as_raw_fd();
+        let handover = attend::Handover {
+            init,
+            pidfd: pidfd.as_fd().as_raw_fd(),
+            output: fd(&created.streams.output),
+            error: created.streams.error.as_ref().map(fd),
+            input: created.streams.input.as_ref().map(fd),
+            listener: fd(&created.listener),
+            paused: attempt.paused,
+        };
+        let program = process::protected_self()?;
+        let mut arguments = super::arguments(id);
+        arguments.extend(handover.encode());
+        Ok(process::become_program(program.as_fd(), &arguments, &handover.descriptors()))
+    })();
+    match result {
+        Ok(error) | Err(error) => error,
+    }
+}
+
+/// Records why the container did not come up and takes everything down.
+fn fail(engine: &Engine, id: &str, attempt: &Attempt, error: EngineError) -> Result<(), EngineError> {
+    let reason = match &error {
+        EngineError::Runtime { reason, .. } => reason.clone(),
+        other => other.to_string(),
+    };
+    let code = runtime::exit_code(&reason);
+    take_down(engine, id, false);
+    let folders = engine.folders(id);
+    let now = time::rfc3339(engine.host().now());
+    let outcome = Outcome {
+        exit_code: code,
+        error: reason.clone(),
+        finished_at: now,
+        restart_count: attempt.restarts,
+        ..Outcome::default()
+    };
+    // The reason goes to the command first: if the disk is what failed, it must still be heard.
+    attempt.report(&Report::Failed { reason, code });
+    folders.write_outcome(&outcome)?;
+    cgroup::leave_monitor(id);
+    match attempt.control {
+        Some(_) => Ok(()),
+        // A restart by policy: nobody waits for our report.
+        None => Err(error),
+    }
+}
+
+/// Takes down whatever of the container is up. With `forget` it counts as never started.
+fn take_down(engine: &Engine, id: &str, forget: bool) {
+    let bundle = bundle_of(engine, id);
+    // Each step on its own: what one cannot remove must not keep the others from being removed. What stays is found by
+    // the next settling through the state file.
+    let runtime = runtime::delete(&bundle.borrow());
+    let network = engine.network().detach(id);
+    let groups = cgroup::remove(id);
+    if runtime.is_ok() && network.is_ok() && groups.is_ok() {
+        let _ = std::fs::remove_file(engine.folders(id).run.join("state.json"));
+    }
+    let _ = std::fs::remove_file(engine.folders(id).run.join(attach::SOCKET));
+    if forget {
+        cgroup::leave_monitor(id);
+    }
+}

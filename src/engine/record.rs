@@ -1,0 +1,284 @@
+//! What dray knows of a container, on disk.
+//!
+//! ```text
+//! <state>/containers/<id>/
+//!   config.json    Record: what was asked for, resolved. Only a rename rewrites it.
+//!   intent.json    Intent: whether it is meant to run. Written by commands, before they act.
+//!   outcome.json   Outcome: how it ended last. Written by its monitor, after it ended.
+//!   upper/ work/   what the container wrote, and overlayfs's own folder
+//!   logs/          bounded log files
+//! <run>/containers/<id>/
+//!   state.json     State: what is going on now. Written by the monitor; gone after a reboot, and that is normal.
+//!   lock           held by whoever changes the container
+//!   attach         packet socket of the monitor
+//!   bundle/ rootfs/ hosts resolv.conf hostname
+//! ```
+//!
+//! A folder below `containers` exists under its final name if and only if its record is whole and its image is pinned.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::EngineError;
+use crate::api::CreateBody;
+use crate::host::Host;
+use crate::oci::Digest;
+use crate::sys::{fs, process::ProcessId};
+
+/// Version of the files in this room; a newer one is refused.
+pub const VERSION: u32 = 1;
+
+/// What was asked for, with the image's defaults merged in and every name resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Record {
+    /// Format version.
+    pub version: u32,
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// Unique among all containers.
+    pub name: String,
+    /// Name to take at the switch of a deployment, when another container still has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted_name: Option<String>,
+    /// RFC 3339.
+    pub created: String,
+    /// Image id: digest of the image configuration.
+    pub image: Digest,
+    /// Digest that was pinned: of an index or a manifest.
+    pub image_digest: Digest,
+    /// Layers by diff ID, the lowest first.
+    pub layers: Vec<Digest>,
+    /// The deployment that made it; absent for containers made by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    /// Docker's create body, merged.
+    pub body: CreateBody,
+    /// Volumes and binds, in mount order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<MountPoint>,
+}
+
+/// The deployment that a container belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Owner {
+    /// Stream of deployments.
+    pub scope: String,
+    /// Its number in that stream.
+    pub generation: u64,
+}
+
+/// One volume or bind, under the names of Docker's `Mounts`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct MountPoint {
+    /// `bind` or `volume`.
+    #[serde(rename = "Type")]
+    pub kind: String,
+    /// Volume name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Path on the host.
+    pub source: String,
+    /// Path in the container.
+    pub destination: String,
+    /// Whether the container may write.
+    #[serde(rename = "RW")]
+    pub rw: bool,
+    /// Mount propagation.
+    pub propagation: String,
+    /// The volume was made for this container alone and goes with it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub anonymous: bool,
+}
+
+/// Whether a container is meant to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Intent {
+    /// Started and not stopped by anybody since.
+    pub running: bool,
+}
+
+/// How a container ended last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Outcome {
+    /// As a shell reports it.
+    pub exit_code: i32,
+    /// Killed by the kernel for lack of memory.
+    #[serde(rename = "OOMKilled")]
+    pub oom_killed: bool,
+    /// Why it did not start.
+    pub error: String,
+    /// RFC 3339.
+    pub started_at: String,
+    /// RFC 3339.
+    pub finished_at: String,
+    /// Restarts by policy since it was last started.
+    pub restart_count: u32,
+}
+
+/// What a container is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Never started.
+    Created,
+    /// Namespaces, root and network are up; its process waits for the word to go.
+    Prepared,
+    /// Its process runs.
+    Running,
+    /// Ended; its policy will start it again.
+    Restarting,
+    /// Ended.
+    Exited,
+}
+
+impl Status {
+    /// Docker's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Created | Status::Prepared => "created",
+            Status::Running => "running",
+            Status::Restarting => "restarting",
+            Status::Exited => "exited",
+        }
+    }
+
+    /// Whether a monitor must be there.
+    pub fn is_attended(self) -> bool {
+        matches!(self, Status::Prepared | Status::Running | Status::Restarting)
+    }
+}
+
+/// What is going on now, as the monitor last wrote it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct State {
+    /// The boot in which this was written; in another one it means nothing.
+    pub boot_id: String,
+    /// What it is doing.
+    pub status: Status,
+    /// Its monitor.
+    pub monitor: ProcessId,
+    /// Its first process, while there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<ProcessId>,
+    /// Ended last, or starting now.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// Health, where there is a check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// Network attachment under Docker's `NetworkSettings` names.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub network: serde_json::Value,
+}
+
+/// State of the health check, under Docker's names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Health {
+    /// `starting`, `healthy` or `unhealthy`.
+    pub status: String,
+    /// Failures in a row.
+    pub failing_streak: u32,
+    /// The last probes, the oldest first.
+    pub log: Vec<Probe>,
+}
+
+/// One run of the health check.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Probe {
+    /// RFC 3339.
+    pub start: String,
+    /// RFC 3339.
+    pub end: String,
+    /// 0 is healthy; -1 is a probe that did not end in time.
+    pub exit_code: i32,
+    /// What it printed, cut to 4096 bytes.
+    pub output: String,
+}
+
+/// The folders of one container.
+#[derive(Debug, Clone)]
+pub struct Folders {
+    /// Below the state folder.
+    pub state: PathBuf,
+    /// Below the run folder; may not exist.
+    pub run: PathBuf,
+}
+
+impl Folders {
+    /// The folders of container `id`, whether they exist or not.
+    pub fn new(host: &Host, id: &str) -> Folders {
+        Folders { state: host.state.join("containers").join(id), run: host.run.join("containers").join(id) }
+    }
+
+    /// Reads the record.
+    pub fn record(&self) -> Result<Record, EngineError> {
+        let path = self.state.join("config.json");
+        let record: Record = read(&path)?.ok_or_else(|| EngineError::RecordMissing { path: path.clone() })?;
+        if record.version > VERSION {
+            return Err(EngineError::RecordVersion { path, found: record.version });
+        }
+        Ok(record)
+    }
+
+    /// Replaces the record, durably.
+    pub fn write_record(&self, record: &Record) -> Result<(), EngineError> {
+        write(&self.state.join("config.json"), record)
+    }
+
+    /// Whether it is meant to run; not, if nobody ever said so.
+    pub fn intent(&self) -> Result<Intent, EngineError> {
+        Ok(read(&self.state.join("intent.json"))?.unwrap_or_default())
+    }
+
+    /// Replaces the intent, durably, unless it says the same already.
+    pub fn write_intent(&self, intent: Intent) -> Result<(), EngineError> {
+        if self.intent()? == intent { Ok(()) } else { write(&self.state.join("intent.json"), &intent) }
+    }
+
+    /// How it ended last; `None` if it never did.
+    pub fn outcome(&self) -> Result<Option<Outcome>, EngineError> {
+        read(&self.state.join("outcome.json"))
+    }
+
+    /// Replaces the outcome, durably.
+    pub fn write_outcome(&self, outcome: &Outcome) -> Result<(), EngineError> {
+        write(&self.state.join("outcome.json"), outcome)
+    }
+
+    /// What is going on in this boot; `None` if it was not started in it.
+    pub fn now(&self, boot_id: &str) -> Result<Option<State>, EngineError> {
+        Ok(read::<State>(&self.run.join("state.json"))?.filter(|state| state.boot_id == boot_id))
+    }
+
+    /// Replaces what is going on; not synced, it does not outlive the boot.
+    pub fn write_now(&self, state: &State) -> Result<(), EngineError> {
+        let path = self.run.join("state.json");
+        let text = serde_json::to_vec(state).map_err(|e| EngineError::write(&path, e.into()))?;
+        fs::replace_volatile(&path, 0o600, &text).map_err(|e| EngineError::write(&path, e))
+    }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, EngineError> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(EngineError::Read { path: path.to_owned(), source }),
+    };
+    serde_json::from_slice(&text)
+        .map(Some)
+        .map_err(|error| EngineError::Read { path: path.to_owned(), source: error.into() })
+}
+
+fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), EngineError> {
+    let text = serde_json::to_vec_pretty(value).map_err(|e| EngineError::write(path, e.into()))?;
+    fs::replace(path, 0o600, &text).map_err(|e| EngineError::write(path, e))
+}

@@ -1,0 +1,70 @@
+//! The root filesystem of a container: the image's layers, above them a layer of the engine's own, then what it writes.
+//!
+//! ```text
+//! upper      containers/<id>/upper: what the container writes
+//! top        containers/<id>/top: real folders /dev /proc /sys /etc and real files /etc/{hosts,hostname,resolv.conf}
+//! layer n    the image
+//! …
+//! layer 0
+//! ```
+//!
+//! The engine's layer makes sure that no symlink in the image leads a mount of the runtime somewhere else.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::record::{Folders, Record};
+use super::{Engine, EngineError};
+use crate::images::{Image, Images};
+use crate::sys::{beneath, fs, mount};
+
+const MOUNT_POINTS: [&str; 6] = ["dev", "dev/pts", "dev/shm", "proc", "sys", "etc"];
+const FILES: [&str; 3] = ["etc/hosts", "etc/hostname", "etc/resolv.conf"];
+
+/// Makes the folders of a new container's root below `container`.
+pub fn make(images: &Images, image: &Image, container: &Path) -> Result<(), EngineError> {
+    let write = |source| EngineError::write(container, source);
+    for (name, mode) in [("top", 0o755), ("upper", 0o755), ("work", 0o700)] {
+        DirBuilder::new().mode(mode).create(container.join(name)).map_err(write)?;
+    }
+    let top = container.join("top");
+    images.dress(image, &top, &MOUNT_POINTS)?;
+    // The uppermost folder's attributes are those of `/`.
+    images.dress(image, &container.join("upper"), &[])?;
+    for name in FILES {
+        OpenOptions::new().write(true).create_new(true).mode(0o644).open(top.join(name)).map_err(write)?;
+    }
+    Ok(())
+}
+
+/// Mounts a container's root, in the mount namespace of the calling process, and returns where.
+pub fn mount(engine: &Engine, record: &Record, folders: &Folders) -> Result<PathBuf, EngineError> {
+    let (root, links) = (folders.run.join("rootfs"), folders.run.join("layers"));
+    for folder in [&root, &links] {
+        fs::create_dirs(folder).map_err(|source| EngineError::write(folder, source))?;
+    }
+    let mut lower = vec![folders.state.join("top")];
+    lower.extend(record.layers.iter().rev().map(|layer| engine.images().layer_dir(layer)));
+    let (upper, work) = (folders.state.join("upper"), folders.state.join("work"));
+    let overlay = mount::Overlay { lower: &lower, upper: &upper, work: &work, scratch: &links };
+    mount::overlay(&overlay, &root)
+        .map_err(|source| EngineError::System { action: format!("mount the root of {}", record.name), source })?;
+    Ok(root)
+}
+
+/// The content of a file of the container, at most `limit` bytes; no file is empty. No symlink leads out of `root`.
+pub fn read(root: &Path, path: &str, limit: u64) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    use std::os::fd::AsFd as _;
+    let root = beneath::open_dir(root)?;
+    let file = match beneath::open_file_in_root(root.as_fd(), path.as_bytes()) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut content = Vec::new();
+    file.take(limit).read_to_end(&mut content)?;
+    Ok(content)
+}

@@ -1,0 +1,138 @@
+//! The only file that calls libcontainer.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::oci_spec::runtime::Spec;
+use libcontainer::syscall::syscall::SyscallType;
+use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
+
+use crate::sys::payload::{self, Payload};
+
+/// Where a container lives for the runtime.
+#[derive(Debug, Clone, Copy)]
+pub struct Bundle<'a> {
+    /// Folder of runtime state of all containers, on tmpfs: it is not written atomically and lies after a reboot.
+    pub root: &'a Path,
+    /// Container id.
+    pub id: &'a str,
+    /// Folder with `config.json`.
+    pub dir: &'a Path,
+}
+
+/// What the process gets as 0, 1 and 2.
+#[derive(Debug)]
+pub enum Stdio<'a> {
+    /// Descriptors of its own.
+    Files([OwnedFd; 3]),
+    /// A terminal, whose other end is sent to this stream socket.
+    Console(&'a Path),
+}
+
+/// How the container's program is run: after `setup_envs`, in the container, with all its limits.
+#[derive(Clone)]
+struct Run {
+    /// A small init stays as process 1 and the program becomes its child.
+    init: bool,
+    /// Descriptor that gets the reason if the program cannot be executed, and is closed if it can.
+    report: Option<i32>,
+}
+
+impl Executor for Run {
+    fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
+        let args = args(spec).ok_or(ExecutorError::InvalidArg)?;
+        let failed = payload::execute(&Payload { args, init: self.init, report: self.report });
+        Err(ExecutorError::Other(failed))
+    }
+
+    fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
+        let refuse = |reason: String| ExecutorValidationError::ArgValidationError(reason);
+        let args = args(spec).ok_or_else(|| refuse("no command specified".into()))?;
+        let env = spec.process().as_ref().and_then(|p| p.env().clone()).unwrap_or_default();
+        let path = env.iter().rev().find_map(|entry| entry.strip_prefix("PATH="));
+        payload::find_program(&args[0], path).map(drop).map_err(refuse)
+    }
+
+    fn setup_envs(
+        &self,
+        envs: HashMap<String, String>,
+    ) -> Result<(), libcontainer::workload::ExecutorSetEnvsError> {
+        payload::replace_environment(envs);
+        Ok(())
+    }
+}
+
+fn args(spec: &Spec) -> Option<&[String]> {
+    spec.process().as_ref()?.args().as_deref().filter(|args| !args.is_empty())
+}
+
+/// Creates the container: everything is set up and its process waits for [`start`]. Returns that process's pid.
+///
+/// `init` and `report` as in the executor; `report` must be a descriptor of the caller that is close-on-exec.
+pub fn create(bundle: &Bundle<'_>, stdio: Stdio<'_>, init: bool, report: i32) -> Result<i32, String> {
+    let builder = builder(bundle, Run { init, report: Some(report) })?;
+    let builder = match stdio {
+        Stdio::Files([input, output, error]) => builder.with_stdin(input).with_stdout(output).with_stderr(error),
+        Stdio::Console(socket) => builder.with_console_socket(Some(socket)),
+    };
+    let container = builder.as_init(bundle.dir).with_systemd(false).with_detach(true).build();
+    let container = container.map_err(|error| explain(&error))?;
+    container.pid().map(|pid| pid.as_raw()).ok_or_else(|| "libcontainer reported no process".to_owned())
+}
+
+/// Lets the created container's process go on to its program.
+pub fn start(bundle: &Bundle<'_>) -> Result<(), String> {
+    load(bundle)?.start().map_err(|error| explain(&error))
+}
+
+/// Removes control groups and runtime state, killing what is left; nothing there is success.
+pub fn delete(bundle: &Bundle<'_>) -> Result<(), String> {
+    if !bundle.root.join(bundle.id).exists() {
+        return Ok(());
+    }
+    match load(bundle) {
+        Ok(mut container) => container.delete(true).map_err(|error| explain(&error)),
+        // A state file that a kill tore: only the folder is left to remove, the control groups go with the engine's sweep.
+        Err(_) => std::fs::remove_dir_all(bundle.root.join(bundle.id)).map_err(|error| error.to_string()),
+    }
+}
+
+/// Runs a further process, described by the file `process`, in a running container. Returns its pid; it is our child.
+pub fn exec(bundle: &Bundle<'_>, process: &Path, stdio: Stdio<'_>) -> Result<i32, String> {
+    let builder = builder(bundle, Run { init: false, report: None })?;
+    let builder = match stdio {
+        Stdio::Files([input, output, error]) => builder.with_stdin(input).with_stdout(output).with_stderr(error),
+        Stdio::Console(socket) => builder.with_console_socket(Some(socket)),
+    };
+    let pid = builder.as_tenant().with_detach(true).with_process(Some(process)).build();
+    pid.map(|pid| pid.as_raw()).map_err(|error| explain(&error))
+}
+
+fn builder(bundle: &Bundle<'_>, run: Run) -> Result<ContainerBuilder, String> {
+    ContainerBuilder::new(bundle.id.to_owned(), SyscallType::default())
+        .with_executor(run)
+        .with_root_path(bundle.root)
+        .and_then(ContainerBuilder::validate_id)
+        .map_err(|error| explain(&error))
+}
+
+fn load(bundle: &Bundle<'_>) -> Result<libcontainer::container::Container, String> {
+    libcontainer::container::Container::load(bundle.root.join(bundle.id)).map_err(|error| explain(&error))
+}
+
+/// The error with its causes, each said once.
+fn explain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let said = next.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = next.source();
+    }
+    text
+}

@@ -1,0 +1,24 @@
+//! The runtime: a bundle to a process. Everything libcontainer does happens in processes that dray starts for it alone,
+//! because it changes its caller (dumpable flag, OOM score, current folder) and must not run beside threads.
+
+mod libcontainer;
+
+pub use libcontainer::{Bundle, Stdio, create, delete, exec, start};
+
+/// Exit code of the command line when the engine itself failed; Docker's number.
+pub const EXIT_ENGINE: i32 = 125;
+/// The command cannot be executed.
+pub const EXIT_NOT_EXECUTABLE: i32 = 126;
+/// The command does not exist.
+pub const EXIT_NOT_FOUND: i32 = 127;
+
+/// The exit code that Docker's client has for a failure with this message.
+pub fn exit_code(reason: &str) -> i32 {
+    if reason.contains("executable file not found") || reason.contains("no such file or directory") {
+        EXIT_NOT_FOUND
+    } else if reason.contains("permission denied") || reason.contains("exec format error") {
+        EXIT_NOT_EXECUTABLE
+    } else {
+        EXIT_ENGINE
+    }
+}

@@ -1,0 +1,138 @@
+//! Putting right what a kill or a power cut left, at each start of dray.
+
+use super::{Engine, EngineError, Folders, Outcome, State, Status, restart, runtime, time};
+use crate::sys::lock::Exclusive;
+use crate::sys::{cgroup, fs};
+
+/// Exit code of a container whose end nobody saw.
+const UNSEEN: i32 = 137;
+
+impl Engine {
+    /// Containers whose monitor was killed count as dead: what is left of them is taken down, and their policy applies.
+    /// Unfinished records, forgotten pins and run folders go.
+    pub(super) fn settle(&self) -> Result<(), EngineError> {
+        let mut again = Vec::new();
+        for id in self.ids()? {
+            if let Some(policy_wants) = self.settle_one(&id)? {
+                again.extend(policy_wants.then_some(id));
+            }
+        }
+        self.sweep()?;
+        for id in again {
+            // Its own failure must not keep the others from running; `ps` and `inspect` show it.
+            let _ = self.start(&id);
+        }
+        Ok(())
+    }
+
+    /// `None` if nothing was wrong, else whether its policy wants the container to run.
+    fn settle_one(&self, id: &str) -> Result<Option<bool>, EngineError> {
+        let folders = self.folders(id);
+        let Some(now) = folders.now(&self.host.boot_id)? else { return Ok(None) };
+        if !now.status.is_attended() || now.monitor.is_alive() {
+            return Ok(None);
+        }
+        let _lock = self.lock(id)?;
+        // Somebody else may have settled it, or removed it, while we waited.
+        let Some(now) = folders.now(&self.host.boot_id)? else { return Ok(None) };
+        if !now.status.is_attended() || now.monitor.is_alive() {
+            return Ok(None);
+        }
+        self.take_down(id, &now)?;
+        let mut outcome = Outcome { exit_code: UNSEEN, error: String::new(), ..now.outcome.clone() };
+        if now.status == Status::Restarting {
+            outcome.exit_code = now.outcome.exit_code;
+        } else {
+            outcome.finished_at = time::rfc3339(self.host.now());
+            outcome.error = "its monitor was killed".into();
+        }
+        let record = folders.record()?;
+        if now.status != Status::Prepared {
+            folders.write_outcome(&outcome)?;
+        }
+        let _ = std::fs::remove_file(folders.run.join("state.json"));
+        if record.body.host_config.auto_remove {
+            self.remove_stopped(&record, true)?;
+            return Ok(Some(false));
+        }
+        let meant = folders.intent()?.running && now.status != Status::Prepared;
+        let end = restart::End {
+            exit_code: outcome.exit_code,
+            ran: restart::STEADY,
+            paused: std::time::Duration::ZERO,
+            restarts: outcome.restart_count,
+            stopped: !meant,
+        };
+        let next = restart::decide(&record.body.host_config.restart_policy, &end);
+        Ok(Some(matches!(next, restart::Next::Restart(_))))
+    }
+
+    /// Ends everything of a container whose monitor is gone.
+    fn take_down(&self, id: &str, now: &State) -> Result<(), EngineError> {
+        let failed = |source| EngineError::System { action: format!("take down container {id}"), source };
+        if let Some(process) = now.init.as_ref().map(|init| init.open()).transpose().map_err(failed)?.flatten() {
+            process.signal(9).map_err(failed)?;
+            process.wait(None).map_err(failed)?;
+        }
+        cgroup::remove(id).map_err(failed)?;
+        let bundle = super::monitor::bundle_of(self, id);
+        runtime::delete(&bundle.borrow()).map_err(|reason| EngineError::Runtime {
+            action: "delete",
+            name: id.to_owned(),
+            reason,
+        })?;
+        self.network.detach(id)?;
+        Ok(())
+    }
+
+    /// Removes scratch folders, pins of containers that do not exist, and run folders of those.
+    fn sweep(&self) -> Result<(), EngineError> {
+        let failed = |source| EngineError::write(&self.containers(), source);
+        let lock_path = self.host.run.join("containers.lock");
+        // Somebody who makes a container right now has scratch of his own: then another start sweeps.
+        let Some(_names) = Exclusive::attempt(&lock_path).map_err(EngineError::system("lock container names"))? else {
+            return Ok(());
+        };
+        fs::sweep_scratch(&self.containers()).map_err(failed)?;
+        let ids = self.ids()?;
+        for holder in self.images.pins()? {
+            if let Some(id) = holder.strip_prefix("container-")
+                && !ids.iter().any(|known| known == id)
+            {
+                self.images.unpin(&holder)?;
+            }
+        }
+        let run = self.host.run.join("containers");
+        for entry in std::fs::read_dir(&run).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if !ids.iter().any(|id| name == id.as_str()) {
+                // Nothing in it outlives the boot anyway.
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts what is to run after a boot: by policy, and only containers that no deployment owns; those are `deploy`'s.
+    pub fn start_at_boot(&self) -> Result<Vec<(String, Result<(), EngineError>)>, EngineError> {
+        let mut started = Vec::new();
+        for container in self.list()?.into_iter().rev() {
+            let policy = &container.record.body.host_config.restart_policy;
+            if container.record.owner.is_none()
+                && !container.status.is_attended()
+                && restart::at_boot(policy, container.intent.running)
+            {
+                let result = self.start(container.id());
+                started.push((container.record.name, result));
+            }
+        }
+        Ok(started)
+    }
+}
+
+impl Folders {
+    /// Whether the container still exists.
+    pub fn exist(&self) -> bool {
+        self.state.is_dir()
+    }
+}

@@ -1,0 +1,132 @@
+//! Waiting for what happens to containers, without looking again and again.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use super::attach::{Attached, Session};
+use super::{Engine, EngineError, Status};
+use crate::sys::process::{self, PollFd};
+
+/// Something that happened to a watched container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It runs; also the first event about one that runs already.
+    Running {
+        /// Container id.
+        id: String,
+        /// `starting`, `healthy`, `unhealthy`; `None` without a check.
+        health: Option<String>,
+        /// Restarts by policy since it was last started.
+        restarts: u32,
+    },
+    /// It ended; its policy may start it again.
+    Exited {
+        /// Container id.
+        id: String,
+        /// As a shell reports it.
+        code: i32,
+        /// Killed by the kernel for lack of memory.
+        oom_killed: bool,
+    },
+}
+
+/// Events of several containers.
+#[derive(Debug)]
+pub struct Watch {
+    sessions: Vec<(String, Session, Status)>,
+    ready: Vec<Event>,
+}
+
+impl Engine {
+    /// Watches containers. About one that does not run (any more) there is an `Exited` event at once.
+    pub fn watch(&self, ids: &[&str]) -> Result<Watch, EngineError> {
+        let mut watch = Watch { sessions: Vec::new(), ready: Vec::new() };
+        for id in ids {
+            match self.attach(id, false)? {
+                Some(session) => watch.sessions.push(((*id).to_owned(), session, Status::Created)),
+                None => {
+                    let outcome = self.load(id)?.outcome;
+                    watch.ready.push(exited(id, outcome.exit_code, outcome.oom_killed));
+                }
+            }
+        }
+        Ok(watch)
+    }
+
+    /// Waits until a container is not running and will not be started again by its policy; its exit code.
+    pub fn wait(&self, id: &str) -> Result<i32, EngineError> {
+        if let Some(mut session) = self.attach(id, false)? {
+            let failed = EngineError::system(format!("wait for container {id}"));
+            let mut last = None;
+            loop {
+                match session.next(None) {
+                    Ok(Some(Attached::State(state))) => last = Some(state),
+                    Ok(Some(Attached::Closed)) => break,
+                    Ok(_) => {}
+                    Err(error) => return Err(failed(error)),
+                }
+            }
+            // With --rm there is no record to look at any more.
+            if let Some(state) = last.filter(|state| state.status == Status::Exited) {
+                return Ok(state.outcome.exit_code);
+            }
+        }
+        Ok(self.load(id)?.outcome.exit_code)
+    }
+}
+
+impl Watch {
+    /// The next event; `None` if the time is over first or nothing is left to watch.
+    pub fn next(&mut self, timeout: Option<Duration>) -> Result<Option<Event>, EngineError> {
+        let started = std::time::Instant::now();
+        while self.ready.is_empty() {
+            if self.sessions.is_empty() {
+                return Ok(None);
+            }
+            let left = timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
+            let mut set: Vec<PollFd> = self.sessions.iter().map(|(_, s, _)| PollFd::read(s.as_fd())).collect();
+            if process::poll(&mut set, left).map_err(EngineError::system("watch containers"))? == 0 {
+                return Ok(None);
+            }
+            for index in (0..set.len()).rev().filter(|index| set[*index].is_ready()) {
+                self.receive(index).map_err(EngineError::system("watch containers"))?;
+            }
+        }
+        Ok(Some(self.ready.remove(0)))
+    }
+
+    fn receive(&mut self, index: usize) -> std::io::Result<()> {
+        let (id, session, status) = &mut self.sessions[index];
+        match session.take()? {
+            Some(Attached::State(state)) => {
+                let health = state.health.as_ref().map(|health| health.status.clone());
+                let outcome = &state.outcome;
+                match state.status {
+                    Status::Running => self.ready.push(Event::Running {
+                        id: id.clone(),
+                        health,
+                        restarts: outcome.restart_count,
+                    }),
+                    Status::Restarting | Status::Exited => {
+                        self.ready.push(exited(id, outcome.exit_code, outcome.oom_killed));
+                    }
+                    Status::Created | Status::Prepared => {}
+                }
+                *status = state.status;
+            }
+            Some(Attached::Closed) => {
+                if !matches!(status, Status::Exited) {
+                    // A monitor that was killed: its container counts as killed too.
+                    self.ready.push(exited(id, 137, false));
+                }
+                self.sessions.remove(index);
+            }
+            Some(Attached::Output(..)) | None => {}
+        }
+        Ok(())
+    }
+}
+
+fn exited(id: &str, code: i32, oom_killed: bool) -> Event {
+    Event::Exited { id: id.to_owned(), code, oom_killed }
+}

@@ -1,0 +1,162 @@
+//! Control groups of monitors, and what is left of containers' ones.
+//!
+//! libcontainer makes and limits a container's group, `/dray/<id>` in every hierarchy. A monitor lives in
+//! `/dray/<id>.monitor`, so that it outlives the service that called us: init systems kill a service's whole group.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::process::{Pidfd, ProcessId};
+
+const MOUNT: &str = "/sys/fs/cgroup";
+/// Parent of all groups of ours.
+const PARENT: &str = "dray";
+/// How long a killed process may take to leave its group.
+const LEAVE: Duration = Duration::from_secs(10);
+
+/// `linux.cgroupsPath` of a container.
+pub fn path_of(id: &str) -> String {
+    format!("/{PARENT}/{id}")
+}
+
+/// Whether the unified hierarchy manages resources.
+pub fn is_unified() -> bool {
+    Path::new(MOUNT).join("cgroup.controllers").exists()
+}
+
+/// One hierarchy that this process is in.
+struct Hierarchy {
+    dir: PathBuf,
+    /// This process's group in it.
+    own: String,
+    /// Takes part in resource limits.
+    unified: bool,
+}
+
+fn hierarchies() -> io::Result<Vec<Hierarchy>> {
+    let unified = is_unified();
+    let mut all = Vec::new();
+    for line in fs::read_to_string("/proc/self/cgroup")?.lines() {
+        let mut parts = line.splitn(3, ':');
+        let (Some(number), Some(names), Some(own)) = (parts.next(), parts.next(), parts.next()) else { continue };
+        let dir = match (number, names) {
+            ("0", "") if unified => PathBuf::from(MOUNT),
+            ("0", "") => Path::new(MOUNT).join("unified"),
+            _ => Path::new(MOUNT).join(names.trim_start_matches("name=")),
+        };
+        if dir.is_dir() {
+            all.push(Hierarchy { dir, own: own.to_owned(), unified: number == "0" && unified });
+        }
+    }
+    Ok(all)
+}
+
+/// Moves this process into the group of the monitor of `id`, in the unified hierarchy and wherever it is in somebody's
+/// group now. A hierarchy in which it is in the root group has nothing to leave.
+pub fn enter_monitor(id: &str) -> io::Result<()> {
+    for hierarchy in hierarchies()? {
+        if hierarchy.unified || hierarchy.own != "/" {
+            let group = hierarchy.dir.join(PARENT).join(monitor_name(id));
+            fs::create_dir_all(&group)?;
+            join(&group)?;
+        }
+    }
+    Ok(())
+}
+
+/// Moves this process out of its monitor group and removes that; at the end of a monitor.
+pub fn leave_monitor(id: &str) {
+    for hierarchy in hierarchies().unwrap_or_default() {
+        if hierarchy.own.ends_with(&monitor_name(id)) {
+            // Nothing depends on it: an empty group that stays is removed with the next sweep.
+            let _ = join(&hierarchy.dir);
+        }
+    }
+    sweep(&[monitor_name(id)]);
+}
+
+fn monitor_name(id: &str) -> String {
+    format!("{id}.monitor")
+}
+
+fn join(group: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).open(group.join("cgroup.procs"))?.write_all(b"0")
+}
+
+/// Kills whatever still runs in the groups of container `id` and removes them; nothing there is success.
+pub fn remove(id: &str) -> io::Result<()> {
+    for hierarchy in hierarchies()? {
+        let group = hierarchy.dir.join(PARENT).join(id);
+        // A process may fork while we read: go on until there is none.
+        for _ in 0..100 {
+            let pids = pids_below(&group);
+            if pids.is_empty() {
+                break;
+            }
+            pids.into_iter().try_for_each(kill)?;
+        }
+    }
+    sweep(&[id.to_owned(), monitor_name(id)]);
+    Ok(())
+}
+
+/// How many processes the kernel killed in the groups of `id` because their memory limit was reached.
+pub fn oom_kills(id: &str) -> u64 {
+    let file = match is_unified() {
+        true => Path::new(MOUNT).join(PARENT).join(id).join("memory.events"),
+        false => Path::new(MOUNT).join("memory").join(PARENT).join(id).join("memory.oom_control"),
+    };
+    let text = fs::read_to_string(file).unwrap_or_default();
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or(0)
+}
+
+/// Processes in the groups of container `id`.
+pub fn pids(id: &str) -> Vec<i32> {
+    let group = |h: &Hierarchy| h.dir.join(PARENT).join(id);
+    let groups = hierarchies().unwrap_or_default();
+    groups.iter().map(|h| pids_below(&group(h))).find(|pids| !pids.is_empty()).unwrap_or_default()
+}
+
+fn pids_below(group: &Path) -> Vec<i32> {
+    let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    let mut pids: Vec<i32> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            pids.extend(pids_below(&entry.path()));
+        }
+    }
+    pids
+}
+
+fn kill(pid: i32) -> io::Result<()> {
+    let Ok(process) = ProcessId::of(pid) else { return Ok(()) };
+    if let Some(pidfd) = process.open()? {
+        Pidfd::signal(&pidfd, libc::SIGKILL)?;
+        pidfd.wait(Some(LEAVE))?;
+    }
+    Ok(())
+}
+
+/// Removes the empty groups `names`, and our parent group once it is empty.
+fn sweep(names: &[String]) {
+    for hierarchy in hierarchies().unwrap_or_default() {
+        let parent = hierarchy.dir.join(PARENT);
+        for name in names {
+            remove_empty(&parent.join(name));
+        }
+        // Fails while others are in use, which is what we want.
+        let _ = fs::remove_dir(&parent);
+    }
+}
+
+fn remove_empty(group: &Path) {
+    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_empty(&entry.path());
+        }
+    }
+    // Still populated or already gone: either way there is nothing to do here.
+    let _ = fs::remove_dir(group);
+}

@@ -1,0 +1,225 @@
+//! Mounts: a private mount namespace, overlays of any number of layers, detached unmounting.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::process::owned;
+
+/// mount(2) silently truncates options at one page; an overlay that lost its last layers would end in the host's root.
+const OPTIONS_LIMIT: usize = 4000;
+
+/// Gives the calling process a mount namespace of its own in which nothing it mounts is seen outside, while mounts of
+/// the host still arrive. It goes away, with all that was mounted in it, with its last process.
+pub fn private_namespace() -> io::Result<()> {
+    // SAFETY: unshare takes an integer; the caller is single-threaded.
+    if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: constant path, no data.
+    let done = unsafe {
+        libc::mount(
+            c"none".as_ptr(),
+            c"/".as_ptr(),
+            std::ptr::null(),
+            libc::MS_REC | libc::MS_SLAVE,
+            std::ptr::null(),
+        )
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// An overlay filesystem to be mounted.
+#[derive(Debug, Clone, Copy)]
+pub struct Overlay<'a> {
+    /// Read-only layers, the uppermost first.
+    pub lower: &'a [PathBuf],
+    /// Receives what is written.
+    pub upper: &'a Path,
+    /// The overlay's own, on the same filesystem as `upper`.
+    pub work: &'a Path,
+    /// Folder of the caller's, on any filesystem, for short names where the kernel needs them.
+    pub scratch: &'a Path,
+}
+
+/// Mounts `overlay` at `target`.
+pub fn overlay(overlay: &Overlay<'_>, target: &Path) -> io::Result<()> {
+    match overlay_by_parts(overlay, target) {
+        // A kernel without the call or without `lowerdir+` (before 6.7).
+        Err(error)
+            if matches!(
+                error.raw_os_error(),
+                Some(libc::ENOSYS | libc::EINVAL | libc::EPERM)
+            ) =>
+        {
+            overlay_by_options(overlay, target)
+        }
+        done => done,
+    }
+}
+
+/// Layer by layer through fsconfig: up to 500 of them, names of any length.
+fn overlay_by_parts(overlay: &Overlay<'_>, target: &Path) -> io::Result<()> {
+    const FSOPEN_CLOEXEC: libc::c_uint = 1;
+    const FSMOUNT_CLOEXEC: libc::c_uint = 1;
+    const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 4;
+    const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
+    // SAFETY: constant name; returns a new descriptor or -1.
+    let context =
+        owned(
+            unsafe { libc::syscall(libc::SYS_fsopen, c"overlay".as_ptr(), FSOPEN_CLOEXEC) } as i32,
+        )?;
+    for layer in overlay.lower {
+        set_string(&context, c"lowerdir+", layer)?;
+    }
+    set_string(&context, c"upperdir", overlay.upper)?;
+    set_string(&context, c"workdir", overlay.work)?;
+    for (key, value) in [
+        (c"metacopy", c"off"),
+        (c"redirect_dir", c"off"),
+        (c"index", c"off"),
+    ] {
+        set_raw(&context, key, value)?;
+    }
+    let null = std::ptr::null::<libc::c_char>();
+    // SAFETY: the context is open; creating takes no key, value or number.
+    if unsafe {
+        libc::syscall(
+            libc::SYS_fsconfig,
+            context.as_raw_fd(),
+            FSCONFIG_CMD_CREATE,
+            null,
+            null,
+            0,
+        )
+    } != 0
+    {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the context is open; returns a new descriptor or -1.
+    let mount =
+        owned(
+            unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), FSMOUNT_CLOEXEC, 0) }
+                as i32,
+        )?;
+    let target = path(target)?;
+    // SAFETY: both paths are C strings that outlive the call.
+    let moved = unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_FDCWD,
+            target.as_ptr(),
+            MOVE_MOUNT_F_EMPTY_PATH,
+        )
+    };
+    if moved == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+fn set_string(context: &OwnedFd, key: &CStr, value: &Path) -> io::Result<()> {
+    set_raw(context, key, &path(value)?)
+}
+
+fn set_raw(context: &OwnedFd, key: &CStr, value: &CStr) -> io::Result<()> {
+    const FSCONFIG_SET_STRING: libc::c_uint = 1;
+    // SAFETY: key and value are C strings that outlive the call.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_fsconfig,
+            context.as_raw_fd(),
+            FSCONFIG_SET_STRING,
+            key.as_ptr(),
+            value.as_ptr(),
+            0,
+        )
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// In one option string, with short links instead of the layers' names; refused when the string would not fit.
+fn overlay_by_options(overlay: &Overlay<'_>, target: &Path) -> io::Result<()> {
+    let mut names = Vec::new();
+    for (number, layer) in overlay.lower.iter().enumerate() {
+        let name = format!("{number}");
+        let link = overlay.scratch.join(&name);
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(layer, &link)?;
+        names.push(name);
+    }
+    let mut options = format!("lowerdir={},upperdir=", names.join(":")).into_bytes();
+    for (text, separator) in [(overlay.upper, &b",workdir="[..]), (overlay.work, b"")] {
+        let bytes = text.as_os_str().as_bytes();
+        if bytes.iter().any(|b| matches!(b, b',' | b':' | b'\\')) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "{} has a comma, colon or backslash, which overlay mounts of this kernel cannot take",
+                    text.display()
+                ),
+            ));
+        }
+        options.extend_from_slice(bytes);
+        options.extend_from_slice(separator);
+    }
+    if options.len() > OPTIONS_LIMIT {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "{} layers do not fit this kernel's limit on mount options",
+                overlay.lower.len()
+            ),
+        ));
+    }
+    let (options, target) = (CString::new(options)?, path(target)?);
+    let before = std::env::current_dir()?;
+    std::env::set_current_dir(overlay.scratch)?;
+    // SAFETY: all strings outlive the call.
+    let done = unsafe {
+        libc::mount(
+            c"overlay".as_ptr(),
+            target.as_ptr(),
+            c"overlay".as_ptr(),
+            0,
+            options.as_ptr().cast(),
+        )
+    };
+    let result = if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    };
+    std::env::set_current_dir(before)?;
+    result
+}
+
+/// Unmounts what lies at `target` as soon as nobody uses it; nothing mounted there is success.
+pub fn unmount(target: &Path) -> io::Result<()> {
+    let target = path(target)?;
+    // SAFETY: the path outlives the call.
+    if unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH | libc::UMOUNT_NOFOLLOW) } == 0 {
+        return Ok(());
+    }
+    match io::Error::last_os_error() {
+        error if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOENT)) => Ok(()),
+        error => Err(error),
+    }
+}
+
+fn path(path: &Path) -> io::Result<CString> {
+    Ok(CString::new(path.as_os_str().as_bytes())?)
+}

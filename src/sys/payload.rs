@@ -1,0 +1,176 @@
+//! The last steps of a container's process: find the program, replace the environment, become the program.
+//!
+//! Runs inside the container, between the runtime's set-up and the program.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::io::{self, Write};
+use std::os::fd::{FromRawFd, RawFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+/// Where programs are looked for when the environment names no folder.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What is to be run.
+#[derive(Debug, Clone, Copy)]
+pub struct Payload<'a> {
+    /// Program and arguments; at least one.
+    pub args: &'a [String],
+    /// Stay as process 1, reap orphans and pass signals on; the program becomes a child.
+    pub init: bool,
+    /// Gets the reason if the program cannot be executed; closed by a successful execution.
+    pub report: Option<RawFd>,
+}
+
+/// Becomes the program. Returns only on failure, with the reason.
+pub fn execute(payload: &Payload<'_>) -> String {
+    let path = environment_value("PATH");
+    let failed = match find_program(&payload.args[0], path.as_deref()) {
+        Ok(program) if payload.init => run_under_init(&program, payload),
+        Ok(program) => explain(&payload.args[0], &exec(&program, payload.args)),
+        Err(reason) => reason,
+    };
+    report(payload.report, &failed);
+    failed
+}
+
+/// Looks a program up as a shell does: a name with a slash is a path, any other is looked for in `path`.
+pub fn find_program(name: &str, path: Option<&str>) -> Result<PathBuf, String> {
+    let usable = |file: &PathBuf| match std::fs::metadata(file) {
+        Ok(meta) if meta.is_dir() => Err("is a directory: permission denied"),
+        Ok(meta) if meta.permissions().mode() & 0o111 == 0 => Err("permission denied"),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err("permission denied"),
+        Err(_) => Err("no such file or directory"),
+    };
+    if name.contains('/') {
+        let file = PathBuf::from(name);
+        return usable(&file).map(|()| file).map_err(|reason| format!("exec: {name:?}: {reason}"));
+    }
+    let mut reason = "executable file not found in $PATH";
+    for folder in path.unwrap_or(DEFAULT_PATH).split(':') {
+        let file = PathBuf::from(if folder.is_empty() { "." } else { folder }).join(name);
+        match usable(&file) {
+            Ok(()) => return Ok(file),
+            Err("permission denied") => reason = "permission denied",
+            Err(_) => {}
+        }
+    }
+    Err(format!("exec: {name:?}: {reason}"))
+}
+
+/// Makes `envs` the whole environment. The process has one thread.
+pub fn replace_environment(envs: HashMap<String, String>) {
+    for (key, _) in std::env::vars_os() {
+        // SAFETY: the runtime's child has one thread, so nobody reads the environment meanwhile.
+        unsafe { std::env::remove_var(key) };
+    }
+    for (key, value) in envs {
+        // SAFETY: as above.
+        unsafe { std::env::set_var(key, value) };
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the container's environment, not the device's")]
+fn environment_value(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn exec(program: &std::path::Path, args: &[String]) -> io::Error {
+    let words: Result<Vec<_>, _> = args.iter().map(|arg| CString::new(arg.as_str())).collect();
+    let program = CString::new(program.as_os_str().as_encoded_bytes());
+    let (Ok(words), Ok(program)) = (words, program) else {
+        return io::Error::new(io::ErrorKind::InvalidInput, "an argument contains a zero byte");
+    };
+    let mut pointers: Vec<_> = words.iter().map(|word| word.as_ptr()).collect();
+    pointers.push(std::ptr::null());
+    // SAFETY: all strings and the null-terminated array outlive the call; SIGPIPE goes back to its default, which Rust's
+    // runtime had changed and the program would inherit.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        libc::execv(program.as_ptr(), pointers.as_ptr());
+    }
+    io::Error::last_os_error()
+}
+
+fn explain(name: &str, error: &io::Error) -> String {
+    let reason = match error.raw_os_error() {
+        Some(libc::ENOEXEC) => "exec format error".to_owned(),
+        Some(libc::EACCES) => "permission denied".to_owned(),
+        Some(libc::ENOENT) => "no such file or directory (its interpreter may be missing)".to_owned(),
+        _ => error.to_string(),
+    };
+    format!("exec {name}: {reason}")
+}
+
+fn report(fd: Option<RawFd>, reason: &str) {
+    let Some(fd) = fd else { return };
+    // SAFETY: the runtime keeps this descriptor open for us until the exec, and nobody else uses it in this process.
+    let mut pipe = unsafe { std::fs::File::from_raw_fd(fd) };
+    // If the monitor has gone there is nobody left to tell.
+    let _ = pipe.write_all(reason.as_bytes());
+}
+
+/// Forks: the child becomes the program, this process stays as process 1 until the child has ended, then exits as it did.
+fn run_under_init(program: &std::path::Path, payload: &Payload<'_>) -> String {
+    // SAFETY: one thread; the child goes straight to exec or exit.
+    let child = unsafe { libc::fork() };
+    if child < 0 {
+        return format!("failed to fork under --init: {}", io::Error::last_os_error());
+    }
+    if child == 0 {
+        // SAFETY: plain system calls of a single-threaded child.
+        unsafe {
+            libc::setpgid(0, 0);
+            // A terminal's foreground belongs to the program; without a terminal this fails and does not matter.
+            libc::signal(libc::SIGTTOU, libc::SIG_IGN);
+            libc::tcsetpgrp(0, libc::getpid());
+            libc::signal(libc::SIGTTOU, libc::SIG_DFL);
+        }
+        let failed = explain(&payload.args[0], &exec(program, payload.args));
+        report(payload.report, &failed);
+        // SAFETY: ends the child without running anything of its parent's.
+        unsafe { libc::_exit(127) };
+    }
+    if let Some(fd) = payload.report {
+        // SAFETY: ours to close; the child has its own copy.
+        unsafe { libc::close(fd) };
+    }
+    let code = reap_until(child);
+    // SAFETY: ends this process; there is nothing to clean up in a container's process 1.
+    unsafe { libc::_exit(code) }
+}
+
+/// Passes every signal on to `child` and reaps whatever ends, until `child` has ended; its exit code.
+fn reap_until(child: libc::pid_t) -> i32 {
+    // SAFETY: local values passed by pointer for the duration of each call; integers otherwise.
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::sigprocmask(libc::SIG_BLOCK, &all, std::ptr::null_mut());
+        loop {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            let signal = libc::sigwaitinfo(&all, &mut info);
+            if signal != libc::SIGCHLD {
+                if signal > 0 {
+                    libc::kill(child, signal);
+                }
+                continue;
+            }
+            loop {
+                let mut status = 0;
+                let ended = libc::waitpid(-1, &mut status, libc::WNOHANG);
+                if ended == child {
+                    return match libc::WIFEXITED(status) {
+                        true => libc::WEXITSTATUS(status),
+                        false => 128 + libc::WTERMSIG(status),
+                    };
+                }
+                if ended <= 0 {
+                    break;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,630 @@
+//! Processes: identity that survives pid reuse, pidfds, polling, spawning without inheritance, protection of our binary.
+
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A process that cannot be confused with a later one of the same pid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ProcessId {
+    /// Process id in this pid namespace.
+    pub pid: i32,
+    /// Start time in clock ticks since boot, field 22 of `/proc/PID/stat`.
+    pub start_time: u64,
+}
+
+impl ProcessId {
+    /// The identity of a live process; an error if there is none with this pid.
+    pub fn of(pid: i32) -> io::Result<ProcessId> {
+        Ok(ProcessId {
+            pid,
+            start_time: start_time(pid)?,
+        })
+    }
+
+    /// The calling process.
+    pub fn own() -> io::Result<ProcessId> {
+        ProcessId::of(std::process::id() as i32)
+    }
+
+    /// Whether this very process still exists and is not a zombie.
+    pub fn is_alive(&self) -> bool {
+        matches!(stat_fields(self.pid), Ok((state, start)) if start == self.start_time && state != 'Z' && state != 'X')
+    }
+
+    /// A handle on this very process; `None` if it is gone.
+    pub fn open(&self) -> io::Result<Option<Pidfd>> {
+        match Pidfd::open(self.pid) {
+            // Checked after the open: from then on the pid cannot be reused under us.
+            Ok(pidfd) => Ok(self.is_alive().then_some(pidfd)),
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn start_time(pid: i32) -> io::Result<u64> {
+    stat_fields(pid).map(|(_, start)| start)
+}
+
+fn stat_fields(pid: i32) -> io::Result<(char, u64)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let malformed = || {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("/proc/{pid}/stat is malformed"),
+        )
+    };
+    // The command name may hold anything, parentheses too: the fields start after the last one.
+    let mut fields = stat
+        .rsplit_once(')')
+        .ok_or_else(malformed)?
+        .1
+        .split_ascii_whitespace();
+    let state = fields
+        .next()
+        .and_then(|s| s.chars().next())
+        .ok_or_else(malformed)?;
+    let start = fields
+        .nth(18)
+        .and_then(|f| f.parse().ok())
+        .ok_or_else(malformed)?;
+    Ok((state, start))
+}
+
+/// A handle on a process; readable in [`poll`] once the process has exited.
+#[derive(Debug)]
+pub struct Pidfd(OwnedFd);
+
+impl Pidfd {
+    /// Opens the process that has this pid now; `ESRCH` if there is none.
+    pub fn open(pid: i32) -> io::Result<Pidfd> {
+        // SAFETY: pidfd_open takes two integers and returns a new descriptor or -1.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+        owned(fd as RawFd).map(Pidfd)
+    }
+
+    /// Takes over a descriptor that another life of this process opened with [`Pidfd::open`].
+    pub fn from_fd(fd: OwnedFd) -> Pidfd {
+        Pidfd(fd)
+    }
+
+    /// Sends a signal; success if the process is already gone.
+    pub fn signal(&self, signal: i32) -> io::Result<()> {
+        // SAFETY: the descriptor is open, and a null siginfo is allowed.
+        let sent = unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                self.0.as_raw_fd(),
+                signal,
+                std::ptr::null::<libc::siginfo_t>(),
+                0,
+            )
+        };
+        match io::Error::last_os_error() {
+            _ if sent == 0 => Ok(()),
+            error if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+            error => Err(error),
+        }
+    }
+
+    /// Waits until the process has exited; `false` if the time is over first. `None` waits for ever.
+    pub fn wait(&self, timeout: Option<Duration>) -> io::Result<bool> {
+        let mut set = [PollFd::read(self.0.as_fd())];
+        Ok(poll(&mut set, timeout)? > 0)
+    }
+}
+
+impl AsFd for Pidfd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It returned this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+impl Exit {
+    /// The code a shell reports: 128 plus the signal's number for a signal.
+    pub fn code(self) -> i32 {
+        match self {
+            Exit::Code(code) => code,
+            Exit::Signal(signal) => 128 + signal,
+        }
+    }
+}
+
+/// Waits for a child and reaps it.
+pub fn wait_child(pid: i32) -> io::Result<Exit> {
+    let mut status = 0;
+    loop {
+        // SAFETY: `status` outlives the call.
+        if unsafe { libc::waitpid(pid, &mut status, 0) } == pid {
+            break;
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    Ok(if libc::WIFEXITED(status) {
+        Exit::Code(libc::WEXITSTATUS(status))
+    } else {
+        Exit::Signal(libc::WTERMSIG(status))
+    })
+}
+
+/// One descriptor to wait for.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub struct PollFd(libc::pollfd);
+
+impl std::fmt::Debug for PollFd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "PollFd({}, {:#x}, {:#x})",
+            self.0.fd, self.0.events, self.0.revents
+        )
+    }
+}
+
+impl PollFd {
+    /// Wait until the descriptor is readable, hung up or in error.
+    pub fn read(fd: BorrowedFd<'_>) -> PollFd {
+        PollFd(libc::pollfd {
+            fd: fd.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        })
+    }
+
+    /// Wait until the descriptor is writable, hung up or in error.
+    pub fn write(fd: BorrowedFd<'_>) -> PollFd {
+        PollFd(libc::pollfd {
+            fd: fd.as_raw_fd(),
+            events: libc::POLLOUT,
+            revents: 0,
+        })
+    }
+
+    /// A place that never becomes ready.
+    pub fn never() -> PollFd {
+        PollFd(libc::pollfd {
+            fd: -1,
+            events: 0,
+            revents: 0,
+        })
+    }
+
+    /// Whether anything happened on it in the last [`poll`].
+    pub fn is_ready(&self) -> bool {
+        self.0.revents != 0
+    }
+}
+
+/// Waits until a descriptor is ready or the time is over; returns how many are ready.
+pub fn poll(set: &mut [PollFd], timeout: Option<Duration>) -> io::Result<usize> {
+    let started = std::time::Instant::now();
+    loop {
+        let left = timeout.map(|t| t.saturating_sub(started.elapsed()));
+        let spec = left.map(|l| libc::timespec {
+            tv_sec: l.as_secs() as libc::time_t,
+            tv_nsec: l.subsec_nanos().into(),
+        });
+        let spec = spec.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        // SAFETY: PollFd is a transparent pollfd, the slice and the optional timespec outlive the call.
+        let ready = unsafe {
+            libc::ppoll(
+                set.as_mut_ptr().cast(),
+                set.len() as libc::nfds_t,
+                spec,
+                std::ptr::null(),
+            )
+        };
+        if ready >= 0 {
+            return Ok(ready as usize);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+/// Our own program as a descriptor that nobody can write through, not even via a kept `/proc/self/exe`
+/// (CVE-2019-5736): a read-only clone of its mount, or on kernels before 5.12 a sealed copy in memory.
+pub fn protected_self() -> io::Result<OwnedFd> {
+    read_only_clone().or_else(|_| sealed_copy())
+}
+
+fn read_only_clone() -> io::Result<OwnedFd> {
+    const OPEN_TREE_CLONE: libc::c_uint = 1;
+    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as libc::c_uint;
+    // SAFETY: the path is a constant C string; returns a new descriptor or -1.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_open_tree,
+            libc::AT_FDCWD,
+            c"/proc/self/exe".as_ptr(),
+            flags,
+        )
+    };
+    let tree = owned(fd as RawFd)?;
+    let attr = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_RDONLY,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    // SAFETY: an empty path means the tree itself, `attr` outlives the call and its size is given.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            tree.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            &attr,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if done == 0 {
+        Ok(tree)
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+fn sealed_copy() -> io::Result<OwnedFd> {
+    // SAFETY: the name is a constant C string; returns a new descriptor or -1.
+    let fd = unsafe {
+        libc::memfd_create(
+            c"dray".as_ptr(),
+            libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING,
+        )
+    };
+    let mut copy = File::from(owned(fd)?);
+    io::copy(&mut File::open("/proc/self/exe")?, &mut copy)?;
+    let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
+    // SAFETY: fcntl on an open descriptor with integer arguments.
+    if unsafe { libc::fcntl(copy.as_raw_fd(), libc::F_ADD_SEALS, seals) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(copy.into())
+}
+
+/// What a spawned process gets; everything not named here stays behind.
+#[derive(Debug)]
+pub struct Spawn<'a> {
+    /// Program, from [`protected_self`] or any executable.
+    pub program: BorrowedFd<'a>,
+    /// Arguments, the name first.
+    pub args: Vec<String>,
+    /// The whole environment.
+    pub env: Vec<(String, String)>,
+    /// Descriptors that become 3, 4, … in the child.
+    pub fds: Vec<BorrowedFd<'a>>,
+    /// Standard input, output and error; `None` is `/dev/null`.
+    pub stdio: [Option<BorrowedFd<'a>>; 3],
+    /// Leave the caller's session and working directory.
+    pub detach: bool,
+}
+
+/// Starts a process that inherits nothing but what `spawn` names.
+pub fn spawn(spawn: &Spawn<'_>) -> io::Result<Child> {
+    let mut command = Command::new(format!("/proc/self/fd/{}", spawn.program.as_raw_fd()));
+    command
+        .arg0(&spawn.args[0])
+        .args(&spawn.args[1..])
+        .env_clear()
+        .envs(spawn.env.iter().map(|(k, v)| (k, v)));
+    let stdio = |fd: Option<BorrowedFd<'_>>| -> io::Result<Stdio> {
+        fd.map_or(Ok(Stdio::null()), |fd| Ok(fd.try_clone_to_owned()?.into()))
+    };
+    command
+        .stdin(stdio(spawn.stdio[0])?)
+        .stdout(stdio(spawn.stdio[1])?)
+        .stderr(stdio(spawn.stdio[2])?);
+    let fds: Vec<RawFd> = spawn.fds.iter().map(|fd| fd.as_raw_fd()).collect();
+    let detach = spawn.detach;
+    if detach {
+        command.current_dir("/");
+    }
+    // SAFETY: the closure runs between fork and exec; it makes only async-signal-safe system calls and no allocation.
+    unsafe { command.pre_exec(move || child_setup(&fds, detach)) };
+    command.spawn()
+}
+
+/// Runs in the child between fork and exec: only system calls.
+fn child_setup(fds: &[RawFd], detach: bool) -> io::Result<()> {
+    /// Out of the way of the final numbers while they are being assigned.
+    const ABOVE: RawFd = 200;
+    const MOST: usize = 8;
+    let check = |result: libc::c_int| {
+        if result < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(result)
+        }
+    };
+    // SAFETY: plain system calls with integers; signal masks are local values.
+    unsafe {
+        if detach {
+            check(libc::setsid())?;
+        }
+        let mut moved = [-1; MOST];
+        for (place, fd) in moved.iter_mut().zip(fds) {
+            *place = check(libc::fcntl(*fd, libc::F_DUPFD_CLOEXEC, ABOVE))?;
+        }
+        for (number, fd) in moved.iter().take(fds.len()).enumerate() {
+            check(libc::dup2(*fd, 3 + number as RawFd))?;
+        }
+        // Everything else closes at the exec, the program's own descriptor included.
+        let first = 3 + fds.len() as libc::c_uint;
+        let cloexec = 4; // CLOSE_RANGE_CLOEXEC
+        if libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, cloexec) != 0 {
+            for fd in first as RawFd..4096 {
+                libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC);
+            }
+        }
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
+    }
+    Ok(())
+}
+
+/// Replaces this process by `program`; the pid, its children and the descriptors 0 to 2 and `keep` stay.
+/// Returns only if that failed.
+pub fn become_program(program: BorrowedFd<'_>, args: &[String], keep: &[RawFd]) -> io::Error {
+    let result = (|| {
+        for fd in keep {
+            // SAFETY: fcntl on a descriptor the caller owns, with integer arguments.
+            if unsafe { libc::fcntl(*fd, libc::F_SETFD, 0) } != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        let args = args
+            .iter()
+            .map(|a| CString::new(a.as_str()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut pointers: Vec<_> = args.iter().map(|a| a.as_ptr()).collect();
+        pointers.push(std::ptr::null());
+        // SAFETY: both arrays are null-terminated and outlive the call; the environment is the process's own.
+        unsafe {
+            let environ = libc::environ;
+            libc::syscall(
+                libc::SYS_execveat,
+                program.as_raw_fd(),
+                c"".as_ptr(),
+                pointers.as_ptr(),
+                environ,
+                libc::AT_EMPTY_PATH,
+            )
+        };
+        Err(io::Error::last_os_error())
+    })();
+    match result {
+        Ok(()) => io::Error::other("execveat returned"),
+        Err(error) => error,
+    }
+}
+
+/// Takes over a descriptor that the process was started with.
+///
+/// Call once per number, early in `main`: the number must be open and unknown to anything else in this process.
+pub fn inherited(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl on an integer; a number that is not open is reported.
+    if unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: open, as just seen, and owned by nobody else by this function's contract.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Gives pages of program text back, so that a process which only waits keeps next to nothing resident.
+/// They come back from the page cache when they are needed.
+pub fn release_text() {
+    let Ok(maps) = fs::read_to_string("/proc/self/maps") else {
+        return;
+    };
+    for line in maps.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let (Some(range), Some(permissions), Some(path)) =
+            (words.next(), words.next(), words.nth(3))
+        else {
+            continue;
+        };
+        if permissions.contains('w') || !path.starts_with('/') {
+            continue;
+        }
+        let bound = |text: &str| usize::from_str_radix(text, 16).ok();
+        let Some((Some(start), Some(end))) =
+            range.split_once('-').map(|(s, e)| (bound(s), bound(e)))
+        else {
+            continue;
+        };
+        // SAFETY: the range is a private, read-only file mapping of this process; its pages come back from the file.
+        unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };
+    }
+}
+
+/// Returns freed heap memory to the system.
+pub fn trim_heap() {
+    // SAFETY: takes an integer; glibc only.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}
+
+/// Sends a signal to a whole process group of our own making; gone already is success.
+pub fn signal_group(group: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: kill takes two integers.
+    match unsafe { libc::kill(-group, signal) } {
+        0 => Ok(()),
+        _ => match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+            error => Err(error),
+        },
+    }
+}
+
+/// `N` bytes from the kernel's random number generator.
+pub fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The signals that ask a command in the foreground to end, turned into a descriptor to wait on.
+#[derive(Debug)]
+pub struct SignalFd(OwnedFd);
+
+impl SignalFd {
+    /// Blocks `signals` in this thread and delivers them here instead. Call before other threads start.
+    pub fn new(signals: &[i32]) -> io::Result<SignalFd> {
+        // SAFETY: the set is a local value; all calls take it by pointer for their duration.
+        unsafe {
+            let mut set: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&mut set);
+            for signal in signals {
+                libc::sigaddset(&mut set, *signal);
+            }
+            if libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            owned(libc::signalfd(
+                -1,
+                &set,
+                libc::SFD_CLOEXEC | libc::SFD_NONBLOCK,
+            ))
+            .map(SignalFd)
+        }
+    }
+
+    /// The next signal that came, if any.
+    pub fn take(&self) -> Option<i32> {
+        let mut info = [0u8; size_of::<libc::signalfd_siginfo>()];
+        // SAFETY: the buffer has the size of one record.
+        let read = unsafe { libc::read(self.0.as_raw_fd(), info.as_mut_ptr().cast(), info.len()) };
+        // The signal's number is the record's first field.
+        (read == info.len() as isize)
+            .then(|| i32::from_ne_bytes([info[0], info[1], info[2], info[3]]))
+    }
+}
+
+impl AsFd for SignalFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// What the kernel says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct System {
+    /// `uname -r`.
+    pub release: String,
+    /// `uname -m`.
+    pub machine: String,
+    /// Highest capability it knows.
+    pub last_capability: u8,
+    /// It filters system calls.
+    pub seccomp: bool,
+}
+
+/// What the kernel says of itself.
+pub fn system() -> io::Result<System> {
+    let uname = nix::sys::utsname::uname()?;
+    let text = |name: &std::ffi::OsStr| name.to_string_lossy().into_owned();
+    let last = fs::read_to_string("/proc/sys/kernel/cap_last_cap")?;
+    let last_capability = last.trim().parse().map_err(io::Error::other)?;
+    let status = fs::read_to_string("/proc/self/status")?;
+    let seccomp = status.lines().any(|line| line.starts_with("Seccomp:"));
+    Ok(System { release: text(uname.release()), machine: text(uname.machine()), last_capability, seccomp })
+}
+
+/// The host's name.
+pub fn hostname() -> io::Result<String> {
+    Ok(nix::unistd::gethostname()?.to_string_lossy().into_owned())
+}
+
+/// Major and minor number of a device.
+pub fn device_numbers(device: u64) -> (u32, u32) {
+    (libc::major(device), libc::minor(device))
+}
+
+/// Opens a path for use as a program.
+pub fn open_program(path: &Path) -> io::Result<OwnedFd> {
+    Ok(File::open(path)?.into())
+}
+
+pub(super) fn owned(fd: RawFd) -> io::Result<OwnedFd> {
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel just returned this descriptor to us, nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_identity_is_alive_and_a_stale_one_is_not() {
+        let own = ProcessId::own().unwrap();
+        assert!(own.is_alive());
+        assert!(own.open().unwrap().is_some());
+        let stale = ProcessId {
+            start_time: own.start_time + 1,
+            ..own
+        };
+        assert!(!stale.is_alive());
+        assert!(stale.open().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_spawned_process_inherits_only_what_is_named() {
+        let program = open_program(Path::new("/bin/sh")).unwrap();
+        let (read, write) = super::super::socket::pipe().unwrap();
+        let _surplus = File::open("/dev/null").unwrap();
+        let mut child = spawn(&Spawn {
+            program: program.as_fd(),
+            args: ["sh", "-c", "echo $FOO >&3; ls /proc/self/fd | wc -l >&3"]
+                .map(String::from)
+                .to_vec(),
+            env: vec![
+                ("FOO".into(), "bar".into()),
+                ("PATH".into(), "/usr/bin:/bin".into()),
+            ],
+            fds: vec![write.as_fd()],
+            stdio: [None, None, None],
+            detach: true,
+        })
+        .unwrap();
+        drop(write);
+        let mut said = String::new();
+        File::from(read).read_to_string(&mut said).unwrap();
+        assert!(child.wait().unwrap().success());
+        // 0, 1 (the inner pipe), 2, 3, and the directory being listed.
+        assert_eq!(
+            said.split_ascii_whitespace().collect::<Vec<_>>(),
+            ["bar", "5"]
+        );
+    }
+}
