@@ -29,13 +29,12 @@ impl Engine {
     /// Makes a container and returns its id. After a cut or an error there is none, and nothing of it.
     pub fn create(&self, request: &CreateRequest<'_>) -> Result<String, EngineError> {
         self.images.check(request.image)?;
-        rootfs::top_layer(&self.host)?;
         let mut body = spec::merge(request.body, &request.image.config);
         self.default_log(&mut body.host_config.log_config);
         let shown = request.name.unwrap_or("");
         logs::Writer::new(&body.host_config.log_config, std::path::Path::new(""))
             .map_err(|error| EngineError::Unsupported { option: "--log-driver".into(), reason: error.to_string() })?;
-        network::ports::from_body(&body).map_err(network::NetworkError::from)?;
+        network::ports::from_body(&body, []).map_err(network::NetworkError::from)?;
 
         let id = names::new_id()?;
         let names_lock = self.lock_names()?;
@@ -61,7 +60,7 @@ impl Engine {
         };
         // The pin first: a record whose layers nobody holds could lose them to a collection.
         self.images.pin(&pin_name(&id), request.image)?;
-        self.write_new(&record).inspect_err(|_| {
+        self.write_new(&record, request.image).inspect_err(|_| {
             // The error that matters is the first one; a pin without a container goes with the next settling.
             let _ = self.images.unpin(&pin_name(&id));
         })?;
@@ -69,17 +68,15 @@ impl Engine {
         Ok(id)
     }
 
-    fn write_new(&self, record: &Record) -> Result<(), EngineError> {
+    fn write_new(&self, record: &Record, image: &Image) -> Result<(), EngineError> {
         let state = self.containers().join(&record.id);
         let scratch = fs::scratch_beside(&state);
         let folders = Folders { state: scratch.clone(), run: scratch.clone() };
         let make = |name: &str, mode: u32| DirBuilder::new().mode(mode).create(scratch.join(name));
         let written = make("", 0o700)
-            // The upper folder becomes the container's root folder: its mode is what the container sees.
-            .and_then(|()| make("upper", 0o755))
-            .and_then(|()| make("work", 0o700))
             .and_then(|()| make("logs", 0o700))
             .map_err(|source| EngineError::write(&scratch, source))
+            .and_then(|()| rootfs::make(&self.images, image, &scratch))
             .and_then(|()| folders.write_record(record))
             .and_then(|()| fs::publish(&scratch, &state).map_err(|source| EngineError::write(&state, source)));
         written.inspect_err(|_| {

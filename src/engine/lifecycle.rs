@@ -184,7 +184,7 @@ fn own_timeout(container: &Container) -> Duration {
 
 fn stop_signal(container: &Container) -> Result<i32, EngineError> {
     let Some(text) = &container.record.body.config.stop_signal else { return Ok(SIGTERM) };
-    crate::runargs::signal_number(text).ok_or_else(|| EngineError::Unsupported {
+    process::signal_number(text).ok_or_else(|| EngineError::Unsupported {
         option: format!("stop signal {text}"),
         reason: "not a signal of this system".into(),
     })

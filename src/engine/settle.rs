@@ -95,11 +95,11 @@ impl Engine {
         };
         fs::sweep_scratch(&self.containers()).map_err(failed)?;
         let ids = self.ids()?;
-        for holder in self.images.pins()? {
-            if let Some(id) = holder.strip_prefix("container-")
+        for pin in self.images.pins()? {
+            if let Some(id) = pin.holder.strip_prefix("container-")
                 && !ids.iter().any(|known| known == id)
             {
-                self.images.unpin(&holder)?;
+                self.images.unpin(&pin.holder)?;
             }
         }
         let run = self.host.run.join("containers");

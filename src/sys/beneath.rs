@@ -100,10 +100,24 @@ pub fn open_in_root(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
     )
 }
 
+/// Opens the regular file `path` below `root` for reading, as a process chrooted to `root` would.
+pub fn open_file_in_root(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<File> {
+    // Not blocking: a fifo in its place must not hold us up.
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    let file = File::from(open_resolved(root, path, flags, resolve)?);
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    }
+}
+
 fn resolve(root: BorrowedFd<'_>, path: &[u8], resolve: ResolveFlag) -> io::Result<OwnedFd> {
-    let how = OpenHow::new()
-        .flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
-        .resolve(resolve);
+    open_resolved(root, path, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, resolve)
+}
+
+fn open_resolved(root: BorrowedFd<'_>, path: &[u8], flags: OFlag, resolve: ResolveFlag) -> io::Result<OwnedFd> {
+    let how = OpenHow::new().flags(flags).resolve(resolve);
     let path = if path.is_empty() { b"." } else { path };
     loop {
         match nix::fcntl::openat2(root.as_raw_fd(), path, how) {

@@ -558,6 +558,26 @@ pub fn system() -> io::Result<System> {
     Ok(System { release: text(uname.release()), machine: text(uname.machine()), last_capability, seccomp })
 }
 
+/// The number of a signal named `SIGTERM`, `term` or `15`; `None` if this system has no such signal.
+pub fn signal_number(text: &str) -> Option<i32> {
+    if let Ok(number) = text.parse::<i32>() {
+        return (1..=libc::SIGRTMAX()).contains(&number).then_some(number);
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let from = |base: i32, rest: &str| {
+        let offset = if rest.is_empty() { 0 } else { rest.parse::<i32>().ok()? };
+        Some(base + offset).filter(|number| (libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(number))
+    };
+    if let Some(rest) = name.strip_prefix("RTMIN") {
+        return from(libc::SIGRTMIN(), rest);
+    }
+    if let Some(rest) = name.strip_prefix("RTMAX") {
+        return from(libc::SIGRTMAX(), rest);
+    }
+    format!("SIG{name}").parse::<nix::sys::signal::Signal>().ok().map(|signal| signal as i32)
+}
+
 /// The host's name.
 pub fn hostname() -> io::Result<String> {
     Ok(nix::unistd::gethostname()?.to_string_lossy().into_owned())
@@ -596,6 +616,24 @@ mod tests {
         };
         assert!(!stale.is_alive());
         assert!(stale.open().unwrap().is_none());
+    }
+
+    #[test]
+    fn signals_by_name_and_number() {
+        for (text, number) in [
+            ("SIGTERM", Some(15)),
+            ("term", Some(15)),
+            ("9", Some(9)),
+            ("SIGRTMIN+3", Some(libc::SIGRTMIN() + 3)),
+            ("RTMAX-1", Some(libc::SIGRTMAX() - 1)),
+            ("0", None),
+            ("65", None),
+            ("SIGNOPE", None),
+            ("RTMIN+99", None),
+            ("", None),
+        ] {
+            assert_eq!(signal_number(text), number, "{text}");
+        }
     }
 
     #[test]

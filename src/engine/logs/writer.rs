@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use super::{Format, MAX_LINE, Stream};
 use crate::api::LogConfig;
-use crate::runargs::parse_size;
 
 /// A log that cannot be kept as asked for.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -115,9 +114,8 @@ impl Target {
         match name {
             "max-size" if value == "-1" => self.max_size = u64::MAX,
             "max-size" => {
-                let size = parse_size(value).ok().and_then(|size| u64::try_from(size).ok());
                 self.max_size =
-                    size.filter(|size| *size > 0).ok_or_else(|| refuse("a size such as 10m, or -1 for no bound"))?;
+                    size(value).filter(|size| *size > 0).ok_or_else(|| refuse("a size such as 10m, or -1 for no bound"))?;
             }
             "max-file" => {
                 let files = value.parse().ok().filter(|files| *files > 0);
@@ -184,6 +182,19 @@ impl Target {
         }
         if self.max_file == 1 { std::fs::remove_file(&self.path) } else { Ok(()) }
     }
+}
+
+/// Bytes of `10m`, `1g`, `512k`, `100`: powers of 1024, as Docker reads them.
+fn size(text: &str) -> Option<u64> {
+    let text = text.to_ascii_lowercase();
+    let text = text.strip_suffix('b').unwrap_or(&text);
+    let (number, unit) = match text.as_bytes().last()? {
+        b'k' => (&text[..text.len() - 1], 1 << 10),
+        b'm' => (&text[..text.len() - 1], 1 << 20),
+        b'g' => (&text[..text.len() - 1], 1 << 30),
+        _ => (text, 1),
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
 /// The path of the `number`th older file.

@@ -2,17 +2,18 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use super::clients::{Clients, Wish};
 use super::launch::{self, Attempt};
 use super::{bundle_of, probe};
+use crate::engine::files::NetworkMode;
 use crate::engine::logs::{Stream, Writer};
 use crate::engine::record::{Folders, Record, State, Status};
 use crate::engine::{Engine, EngineError, attach, restart, runtime, time};
 use crate::sys::process::{self, Pidfd, PollFd};
-use crate::sys::{cgroup, socket};
+use crate::sys::cgroup;
 
 /// One read of output. The kernel's pipes hold 64 KiB; a smaller piece keeps the monitor small.
 const PIECE: usize = 16 * 1024;
@@ -307,7 +308,7 @@ impl<'a> Attendant<'a> {
             name: self.record.name.clone(),
             reason,
         })?;
-        if self.record.body.host_config.network_mode == crate::engine::network::BRIDGE {
+        if NetworkMode::of(&self.record) == NetworkMode::Bridge {
             self.engine.network().detach(id)?;
         }
         Ok(())

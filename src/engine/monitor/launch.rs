@@ -3,14 +3,14 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{BundlePaths, GO, Report, attend, bundle_of};
 use crate::engine::network::{self, Join};
 use crate::engine::record::{Outcome, Record, State, Status};
 use crate::engine::runtime::{self, Stdio};
-use crate::engine::{Engine, EngineError, attach, files, inspect, rootfs, time};
+use crate::engine::files::{self, NetworkMode};
+use crate::engine::{Engine, EngineError, attach, inspect, rootfs, time};
 use crate::sys::process::{self, Pidfd, ProcessId};
 use crate::sys::{cgroup, fs, mount, socket};
 
@@ -93,7 +93,7 @@ fn bring_up(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Option<Creat
     if !attempt.wait_for_go() {
         return Ok(None);
     }
-    if created.record.body.host_config.network_mode == network::BRIDGE {
+    if NetworkMode::of(&created.record) == NetworkMode::Bridge {
         engine.network().publish(&[id], &[])?;
     }
     let failed = |reason| EngineError::Runtime { action: "start", name: created.record.name.clone(), reason };
@@ -134,8 +134,9 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     };
     let listener = listener.map_err(EngineError::system("listen for clients"))?;
 
-    mount_root(engine, &record, &folders)?;
-    let written = files::write_all(engine, &record, &folders)?;
+    mount::private_namespace().map_err(EngineError::system("enter a mount namespace of our own"))?;
+    let root = rootfs::mount(engine, &record, &folders)?;
+    files::write_all(engine, &record, &folders, &root)?;
     let (report, ours) = socket::pipe().map_err(EngineError::system("make a pipe"))?;
     let bundle = bundle_of(engine, id);
     fs::create_dirs(&engine.host().run.join("runtime")).map_err(EngineError::system("make the runtime's folder"))?;
@@ -153,9 +154,9 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     debug_assert_eq!(terminal, streams.terminal);
     state.init = Some(ProcessId::of(pid).map_err(EngineError::system("read the container's process"))?);
     folders.write_now(&state)?;
-    if record.body.host_config.network_mode == network::BRIDGE {
-        let ports = network::ports::from_body(&record.body).map_err(network::NetworkError::from)?;
-        let hostname = files::hostname(&record);
+    if NetworkMode::of(&record) == NetworkMode::Bridge {
+        let ports = network::ports::from_body(&record.body, []).map_err(network::NetworkError::from)?;
+        let hostname = files::hostname(engine, &record);
         let join = Join { id, pid, hostname: &hostname, ports: &ports, publish: false, mac: None };
         let attachment = engine.network().attach(&join)?;
         files::write_hosts(engine, &record, &folders, Some(attachment.ip))?;
@@ -163,27 +164,8 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     } else {
         state.network = inspect::network_settings(&record, None);
     }
-    let _ = written;
     folders.write_now(&state)?;
     Ok(Created { engine_folders: folders, bundle, record, state, listener, streams, report })
-}
-
-fn mount_root(engine: &Engine, record: &Record, folders: &crate::engine::Folders) -> Result<(), EngineError> {
-    let root = folders.run.join("rootfs");
-    fs::create_dirs(&root).map_err(|source| EngineError::write(&root, source))?;
-    mount::private_namespace().map_err(EngineError::system("enter a mount namespace of our own"))?;
-    let mut lower = vec![rootfs::top_layer(engine.host())?];
-    lower.extend(record.layers.iter().rev().map(|layer| engine.images().layer_dir(layer)));
-    let links: PathBuf = folders.run.join("layers");
-    fs::create_dirs(&links).map_err(|source| EngineError::write(&links, source))?;
-    let overlay = mount::Overlay {
-        lower: &lower,
-        upper: &folders.state.join("upper"),
-        work: &folders.state.join("work"),
-        scratch: &links,
-    };
-    mount::overlay(&overlay, &root)
-        .map_err(|source| EngineError::System { action: format!("mount the root of {}", record.name), source })
 }
 
 /// Streams that exist already, or a console that the runtime will send.
