@@ -56,7 +56,10 @@ impl Engine {
     /// Connects to the monitor of container `id`; `None` if there is none. With `output` what the container writes from
     /// now on arrives too.
     pub fn attach(&self, id: &str, output: bool) -> Result<Option<Session>, EngineError> {
-        Ok(Session::connect(&self.folders(id), if output { ATTACH } else { WATCH }))
+        Ok(Session::connect(
+            &self.folders(id),
+            if output { ATTACH } else { WATCH },
+        ))
     }
 }
 
@@ -64,7 +67,10 @@ impl Session {
     fn connect(folders: &Folders, request: u8) -> Option<Session> {
         let socket = socket::connect_packets(&folders.run, SOCKET).ok()?;
         socket::send(socket.as_fd(), &[request]).ok()?;
-        Some(Session { socket, buffer: vec![0; PACKET_LIMIT] })
+        Some(Session {
+            socket,
+            buffer: vec![0; PACKET_LIMIT],
+        })
     }
 
     /// The next thing that the monitor sends; `None` if the time is over first.
@@ -78,8 +84,12 @@ impl Session {
 
     /// What has arrived already; `None` if nothing has.
     pub fn take(&mut self) -> std::io::Result<Option<Attached>> {
-        let Some(length) = socket::receive(self.socket.as_fd(), &mut self.buffer, false)? else { return Ok(None) };
-        let Some((kind, content)) = self.buffer[..length].split_first() else { return Ok(Some(Attached::Closed)) };
+        let Some(length) = socket::receive(self.socket.as_fd(), &mut self.buffer, false)? else {
+            return Ok(None);
+        };
+        let Some((kind, content)) = self.buffer[..length].split_first() else {
+            return Ok(Some(Attached::Closed));
+        };
         Ok(Some(match *kind {
             OUTPUT => Attached::Output(Stream::Stdout, content.to_vec()),
             ERROR_OUTPUT => Attached::Output(Stream::Stderr, content.to_vec()),

@@ -4,7 +4,9 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 
 use super::record::{self, Record};
-use super::{Engine, EngineError, Folders, Owner, logs, names, network, rootfs, spec, time, volumes};
+use super::{
+    Engine, EngineError, Folders, Owner, logs, names, network, rootfs, spec, time, volumes,
+};
 use crate::api::{CreateBody, LogConfig};
 use crate::config::LogDriver;
 use crate::images::Image;
@@ -32,8 +34,12 @@ impl Engine {
         let mut body = spec::merge(request.body, &request.image.config);
         self.default_log(&mut body.host_config.log_config);
         let shown = request.name.unwrap_or("");
-        logs::Writer::new(&body.host_config.log_config, std::path::Path::new(""))
-            .map_err(|error| EngineError::Unsupported { option: "--log-driver".into(), reason: error.to_string() })?;
+        logs::Writer::new(&body.host_config.log_config, std::path::Path::new("")).map_err(
+            |error| EngineError::Unsupported {
+                option: "--log-driver".into(),
+                reason: error.to_string(),
+            },
+        )?;
         network::ports::from_body(&body, []).map_err(network::NetworkError::from)?;
 
         let id = names::new_id()?;
@@ -49,7 +55,10 @@ impl Engine {
             version: record::VERSION,
             id: id.clone(),
             name,
-            wanted_name: request.name.filter(|_| !request.claim_name).map(str::to_owned),
+            wanted_name: request
+                .name
+                .filter(|_| !request.claim_name)
+                .map(str::to_owned),
             created: time::rfc3339(self.host.now()),
             image: request.image.id,
             image_digest: request.image.digest,
@@ -71,14 +80,19 @@ impl Engine {
     fn write_new(&self, record: &Record, image: &Image) -> Result<(), EngineError> {
         let state = self.containers().join(&record.id);
         let scratch = fs::scratch_beside(&state);
-        let folders = Folders { state: scratch.clone(), run: scratch.clone() };
+        let folders = Folders {
+            state: scratch.clone(),
+            run: scratch.clone(),
+        };
         let make = |name: &str, mode: u32| DirBuilder::new().mode(mode).create(scratch.join(name));
         let written = make("", 0o700)
             .and_then(|()| make("logs", 0o700))
             .map_err(|source| EngineError::write(&scratch, source))
             .and_then(|()| rootfs::make(&self.images, image, &scratch))
             .and_then(|()| folders.write_record(record))
-            .and_then(|()| fs::publish(&scratch, &state).map_err(|source| EngineError::write(&state, source)));
+            .and_then(|()| {
+                fs::publish(&scratch, &state).map_err(|source| EngineError::write(&state, source))
+            });
         written.inspect_err(|_| {
             let _ = std::fs::remove_dir_all(&scratch);
         })
@@ -96,8 +110,14 @@ impl Engine {
             LogDriver::None => return config.driver = "none".into(),
         }
         .into();
-        config.config.entry("max-size".into()).or_insert_with(|| log.max_size.to_string());
-        config.config.entry("max-file".into()).or_insert_with(|| log.max_file.to_string());
+        config
+            .config
+            .entry("max-size".into())
+            .or_insert_with(|| log.max_size.to_string());
+        config
+            .config
+            .entry("max-file".into())
+            .or_insert_with(|| log.max_file.to_string());
     }
 }
 

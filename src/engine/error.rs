@@ -26,7 +26,9 @@ pub enum EngineError {
         id: String,
     },
     /// Not a container name.
-    #[error("invalid container name {0:?}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed, at most 255 of them")]
+    #[error(
+        "invalid container name {0:?}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed, at most 255 of them"
+    )]
     Name(String),
     /// It must not run for this.
     #[error("container {name} is running: stop it first, or use --force")]
@@ -142,7 +144,10 @@ pub enum EngineError {
 
 impl EngineError {
     pub(super) fn write(path: &Path, source: io::Error) -> EngineError {
-        EngineError::Write { path: path.to_owned(), source }
+        EngineError::Write {
+            path: path.to_owned(),
+            source,
+        }
     }
 
     pub(super) fn system(action: impl Into<String>) -> impl FnOnce(io::Error) -> EngineError {

@@ -4,7 +4,7 @@
 //! parent of what it starts.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ use super::health::Check;
 use super::record::Record;
 use super::spec::user::{self, MAX_ACCOUNT_FILE};
 use super::{Container, Engine, EngineError, Status, monitor, rootfs, runtime};
+use crate::runargs::capability;
 use crate::sys::process::{self, Pidfd, PollFd, SignalFd};
 use crate::sys::{fs, socket};
 
@@ -62,10 +63,14 @@ impl Engine {
         let result = (|| {
             // Asked here so that the usual mistakes are answered in the caller's words.
             self.running(id)?;
-            let request = serde_json::to_string(request).map_err(|e| EngineError::system("write the request")(e.into()))?;
-            let program = process::protected_self().map_err(EngineError::system("protect our program"))?;
+            let request = serde_json::to_string(request)
+                .map_err(|e| EngineError::system("write the request")(e.into()))?;
+            let program =
+                process::protected_self().map_err(EngineError::system("protect our program"))?;
             let arguments = ["dray".to_owned(), WORD.to_owned(), id.to_owned(), request];
-            Ok(EngineError::system("execute ourselves")(process::become_program(program.as_fd(), &arguments, &[])))
+            Ok(EngineError::system("execute ourselves")(
+                process::become_program(program.as_fd(), &arguments, &[]),
+            ))
         })();
         match result {
             Ok(error) | Err(error) => error,
@@ -73,18 +78,29 @@ impl Engine {
     }
 
     /// Entry of the process that enters, with the words after [`WORD`]: the exit code of what it ran.
-    pub fn enter(&self, words: &[String], relay: impl FnOnce(Executed) -> Result<i32, EngineError>) -> Result<i32, EngineError> {
-        let [id, request] = words else { return Err(EngineError::NotFound(words.join(" "))) };
+    pub fn enter(
+        &self,
+        words: &[String],
+        relay: impl FnOnce(Executed) -> Result<i32, EngineError>,
+    ) -> Result<i32, EngineError> {
+        let [id, request] = words else {
+            return Err(EngineError::NotFound(words.join(" ")));
+        };
         let container = self.running(id)?;
         let request = if request == PROBE {
             let shell = ["/bin/sh".to_owned(), "-c".to_owned()];
             let check = Check::new(container.record.body.config.healthcheck.as_ref(), &shell);
-            ExecRequest { args: check.map(|check| check.command).unwrap_or_default(), ..ExecRequest::default() }
+            ExecRequest {
+                args: check.map(|check| check.command).unwrap_or_default(),
+                ..ExecRequest::default()
+            }
         } else {
-            serde_json::from_str(request).map_err(|e| EngineError::system("read the request")(e.into()))?
+            serde_json::from_str(request)
+                .map_err(|e| EngineError::system("read the request")(e.into()))?
         };
         // Blocked before the container's process exists, so that none is missed; it gets its own mask at its execution.
-        let signals = SignalFd::new(&[SIGTERM, 2, 1]).map_err(EngineError::system("wait for signals"))?;
+        let signals =
+            SignalFd::new(&[SIGTERM, 2, 1]).map_err(EngineError::system("wait for signals"))?;
         let executed = self.execute(&container, &request)?;
         if executed.terminal.is_some() {
             return relay(executed);
@@ -96,11 +112,17 @@ impl Engine {
         let container = self.find(id)?;
         match container.status {
             Status::Running => Ok(container),
-            _ => Err(EngineError::NotRunning { name: container.record.name }),
+            _ => Err(EngineError::NotRunning {
+                name: container.record.name,
+            }),
         }
     }
 
-    fn execute(&self, container: &Container, request: &ExecRequest) -> Result<Executed, EngineError> {
+    fn execute(
+        &self,
+        container: &Container,
+        request: &ExecRequest,
+    ) -> Result<Executed, EngineError> {
         let id = container.id();
         let folders = self.folders(id);
         let process = self.process(container, request)?;
@@ -113,12 +135,21 @@ impl Engine {
         executed
     }
 
-    fn execute_file(&self, container: &Container, request: &ExecRequest, file: &PathBuf) -> Result<Executed, EngineError> {
+    fn execute_file(
+        &self,
+        container: &Container,
+        request: &ExecRequest,
+        file: &Path,
+    ) -> Result<Executed, EngineError> {
         let failed = || EngineError::system("pass input and output on");
         let bundle = monitor::bundle_of(self, container.id());
         let refused = |reason: String| {
             let code = runtime::exit_code(&reason);
-            EngineError::Start { name: container.name().to_owned(), reason, code }
+            EngineError::Start {
+                name: container.name().to_owned(),
+                reason,
+                code,
+            }
         };
         if !request.tty {
             let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map_err(failed());
@@ -126,27 +157,47 @@ impl Engine {
                 true => own(std::io::stdin().as_fd())?,
                 false => std::fs::File::open("/dev/null").map_err(failed())?.into(),
             };
-            let files = [input, own(std::io::stdout().as_fd())?, own(std::io::stderr().as_fd())?];
-            let pid = runtime::exec(&bundle.borrow(), file, runtime::Stdio::Files(files)).map_err(refused)?;
-            return Ok(Executed { pid, terminal: None });
+            let files = [
+                input,
+                own(std::io::stdout().as_fd())?,
+                own(std::io::stderr().as_fd())?,
+            ];
+            let pid = runtime::exec(&bundle.borrow(), file, runtime::Stdio::Files(files))
+                .map_err(refused)?;
+            return Ok(Executed {
+                pid,
+                terminal: None,
+            });
         }
         let name = format!("console-{}", std::process::id());
         let run = self.folders(container.id()).run;
         let listener = socket::listen_stream(&run, &name).map_err(failed())?;
         let path = run.join(&name);
-        let pid = runtime::exec(&bundle.borrow(), file, runtime::Stdio::Console(&path)).map_err(refused);
+        let pid =
+            runtime::exec(&bundle.borrow(), file, runtime::Stdio::Console(&path)).map_err(refused);
         let _ = std::fs::remove_file(&path);
         let pid = pid?;
         let connection = socket::accept(listener.as_fd()).map_err(failed())?;
-        let connection = connection.ok_or_else(|| failed()(std::io::ErrorKind::WouldBlock.into()))?;
+        let connection =
+            connection.ok_or_else(|| failed()(std::io::ErrorKind::WouldBlock.into()))?;
         let terminal = socket::receive_fd(connection.as_fd()).map_err(failed())?;
-        Ok(Executed { pid, terminal: Some(terminal) })
+        Ok(Executed {
+            pid,
+            terminal: Some(terminal),
+        })
     }
 
     /// The container's own process description, changed as `request` says.
     fn process(&self, container: &Container, request: &ExecRequest) -> Result<Value, EngineError> {
-        let path = self.folders(container.id()).run.join("bundle").join("config.json");
-        let failed = |source| EngineError::Read { path: path.clone(), source };
+        let path = self
+            .folders(container.id())
+            .run
+            .join("bundle")
+            .join("config.json");
+        let failed = |source| EngineError::Read {
+            path: path.clone(),
+            source,
+        };
         let text = std::fs::read(&path).map_err(failed)?;
         let config: Value = serde_json::from_slice(&text).map_err(|e| failed(e.into()))?;
         let mut process = config["process"].clone();
@@ -158,29 +209,41 @@ impl Engine {
         if !request.user.is_empty() {
             process["user"] = self.user(container, &request.user)?;
         }
-        let mut env: Vec<String> = serde_json::from_value(process["env"].take()).map_err(|e| failed(e.into()))?;
+        let mut env: Vec<String> =
+            serde_json::from_value(process["env"].take()).map_err(|e| failed(e.into()))?;
         if request.tty {
             merge(&mut env, "TERM=xterm");
         }
         request.env.iter().for_each(|entry| merge(&mut env, entry));
         process["env"] = json!(env);
         if request.privileged {
-            let all = super::spec::all_capabilities(process::system().map_err(EngineError::system("ask the kernel"))?.last_capability);
-            process["capabilities"] = json!({ "bounding": all, "effective": all, "permitted": all });
+            let kernel = process::system().map_err(EngineError::system("ask the kernel"))?;
+            let all: Vec<String> = (0..=kernel.last_capability)
+                .filter_map(capability::name)
+                .collect();
+            process["capabilities"] =
+                json!({ "bounding": all, "effective": all, "permitted": all });
         }
         Ok(process)
     }
 
     fn user(&self, container: &Container, words: &str) -> Result<Value, EngineError> {
-        let root = PathBuf::from(format!("/proc/{}/root", container.pid().unwrap_or_default()));
+        let root = PathBuf::from(format!(
+            "/proc/{}/root",
+            container.pid().unwrap_or_default()
+        ));
         let file = |path: &str| {
-            rootfs::read(&root, path, MAX_ACCOUNT_FILE)
-                .map_err(|source| EngineError::Read { path: PathBuf::from(path), source })
+            rootfs::read(&root, path, MAX_ACCOUNT_FILE).map_err(|source| EngineError::Read {
+                path: PathBuf::from(path),
+                source,
+            })
         };
         let Record { body, .. } = &container.record;
         let groups = &body.host_config.group_add;
         let account = user::resolve(words, groups, &file("/etc/passwd")?, &file("/etc/group")?)?;
-        Ok(json!({ "uid": account.uid, "gid": account.gid, "additionalGids": account.additional_gids }))
+        Ok(
+            json!({ "uid": account.uid, "gid": account.gid, "additionalGids": account.additional_gids }),
+        )
     }
 }
 

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use super::network::names::{self, HostsInput};
 use super::record::{Folders, Record};
 use super::spec::user::MAX_ACCOUNT_FILE;
-use super::spec::{self, CgroupVersion, Device, Kernel, Namespace, Namespaces, ResolvedMount, SpecInput};
+use super::spec::{
+    self, CgroupVersion, Device, Kernel, Namespace, Namespaces, ResolvedMount, SpecInput,
+};
 use super::{Engine, EngineError, rootfs};
 use crate::sys::{cgroup, fs};
 
@@ -39,21 +41,35 @@ pub fn hostname(engine: &Engine, record: &Record) -> String {
     let config = &record.body.config;
     match NetworkMode::of(record) {
         _ if !config.hostname.is_empty() => config.hostname.clone(),
-        NetworkMode::Host => crate::sys::process::hostname().unwrap_or_else(|_| engine.host().boot_id.clone()),
+        NetworkMode::Host => {
+            crate::sys::process::hostname().unwrap_or_else(|_| engine.host().boot_id.clone())
+        }
         _ => record.id[..12].to_owned(),
     }
 }
 
 /// Writes everything that must lie there before the runtime is called; `root` is the mounted root filesystem.
-pub fn write_all(engine: &Engine, record: &Record, folders: &Folders, root: &Path) -> Result<(), EngineError> {
+pub fn write_all(
+    engine: &Engine,
+    record: &Record,
+    folders: &Folders,
+    root: &Path,
+) -> Result<(), EngineError> {
     let hostname = hostname(engine, record);
     write(&folders.run.join("hostname"), &names::hostname(&hostname))?;
     write_hosts(engine, record, folders, None)?;
-    let (host_file, resolved) = (read("/etc/resolv.conf")?, read("/run/systemd/resolve/resolv.conf")?);
+    let (host_file, resolved) = (
+        read("/etc/resolv.conf")?,
+        read("/run/systemd/resolve/resolv.conf")?,
+    );
     let config = &record.body.host_config;
     let resolv_conf = match NetworkMode::of(record) {
         NetworkMode::Host => names::resolv_conf_of_host(&host_file, config),
-        _ => names::resolv_conf(&host_file, Some(resolved.as_str()).filter(|text| !text.is_empty()), config),
+        _ => names::resolv_conf(
+            &host_file,
+            Some(resolved.as_str()).filter(|text| !text.is_empty()),
+            config,
+        ),
     };
     write(&folders.run.join("resolv.conf"), &resolv_conf)?;
     let bundle = folders.run.join("bundle");
@@ -71,9 +87,11 @@ pub fn write_hosts(
 ) -> Result<(), EngineError> {
     let config = &record.body.host_config;
     let hosts = match NetworkMode::of(record) {
-        NetworkMode::Host => {
-            names::hosts_of_host(&read("/etc/hosts")?, &config.extra_hosts, Ipv4Addr::LOCALHOST)
-        }
+        NetworkMode::Host => names::hosts_of_host(
+            &read("/etc/hosts")?,
+            &config.extra_hosts,
+            Ipv4Addr::LOCALHOST,
+        ),
         _ => names::hosts(&HostsInput {
             hostname: &hostname(engine, record),
             domainname: &record.body.config.domainname,
@@ -82,7 +100,10 @@ pub fn write_hosts(
             host_gateway: engine.network().gateway(),
         }),
     };
-    let hosts = hosts.map_err(|error| EngineError::Unsupported { option: "--add-host".into(), reason: error.to_string() })?;
+    let hosts = hosts.map_err(|error| EngineError::Unsupported {
+        option: "--add-host".into(),
+        reason: error.to_string(),
+    })?;
     write(&folders.run.join("hosts"), &hosts)
 }
 
@@ -95,13 +116,24 @@ fn runtime_config(
 ) -> Result<serde_json::Value, EngineError> {
     let host_config = &record.body.host_config;
     let account_file = |path| {
-        rootfs::read(root, path, MAX_ACCOUNT_FILE)
-            .map_err(|source| EngineError::Read { path: PathBuf::from(path), source })
+        rootfs::read(root, path, MAX_ACCOUNT_FILE).map_err(|source| EngineError::Read {
+            path: PathBuf::from(path),
+            source,
+        })
     };
     let (passwd, group) = (account_file("/etc/passwd")?, account_file("/etc/group")?);
-    let account = spec::user::resolve(&record.body.config.user, &host_config.group_add, &passwd, &group)?;
+    let account = spec::user::resolve(
+        &record.body.config.user,
+        &host_config.group_add,
+        &passwd,
+        &group,
+    )?;
     let mounts: Vec<ResolvedMount> = record.mounts.iter().map(resolved).collect();
-    let files = (folders.run.join("hosts"), folders.run.join("resolv.conf"), folders.run.join("hostname"));
+    let files = (
+        folders.run.join("hosts"),
+        folders.run.join("resolv.conf"),
+        folders.run.join("hostname"),
+    );
     let namespaces = namespaces(record);
     let input = SpecInput {
         id: &record.id,
@@ -139,7 +171,8 @@ fn resolved(mount: &super::MountPoint) -> ResolvedMount {
         target: PathBuf::from(&mount.destination),
         readonly: !mount.rw,
         propagation: mount.propagation.clone(),
-        recursive: true,
+        recursive: mount.recursive,
+        writable_below: false,
     }
 }
 
@@ -148,13 +181,22 @@ fn devices(record: &Record) -> Result<Vec<Device>, EngineError> {
     let host_config = &record.body.host_config;
     let mut devices = Vec::new();
     if host_config.privileged {
-        all_devices(Path::new("/dev"), &mut devices)
-            .map_err(|source| EngineError::Read { path: PathBuf::from("/dev"), source })?;
+        all_devices(Path::new("/dev"), &mut devices).map_err(|source| EngineError::Read {
+            path: PathBuf::from("/dev"),
+            source,
+        })?;
     }
     for mapping in &host_config.devices {
         let path = Path::new(&mapping.path_on_host);
-        let failed = |source| EngineError::Read { path: path.to_owned(), source };
-        let device = device(path, Path::new(&mapping.path_in_container), &mapping.cgroup_permissions);
+        let failed = |source| EngineError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        let device = device(
+            path,
+            Path::new(&mapping.path_in_container),
+            &mapping.cgroup_permissions,
+        );
         match device.map_err(failed)? {
             Some(device) => devices.push(device),
             None if path.is_dir() => {
@@ -164,9 +206,17 @@ fn devices(record: &Record) -> Result<Vec<Device>, EngineError> {
                     let rest = device.path.strip_prefix(path).unwrap_or(&device.path);
                     Path::new(&mapping.path_in_container).join(rest)
                 };
-                devices.extend(below.into_iter().map(|device| Device { path: inside(&device), ..device }));
+                devices.extend(below.into_iter().map(|device| Device {
+                    path: inside(&device),
+                    ..device
+                }));
             }
-            None => return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a device node"))),
+            None => {
+                return Err(failed(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "not a device node",
+                )));
+            }
         }
     }
     Ok(devices)
@@ -180,7 +230,9 @@ fn all_devices(folder: &Path, devices: &mut Vec<Device>) -> io::Result<()> {
         let kind = entry.file_type()?;
         if kind.is_dir() && !OWN.iter().any(|name| entry.file_name() == *name) {
             all_devices(&entry.path(), devices)?;
-        } else if (kind.is_char_device() || kind.is_block_device()) && entry.file_name() != "console" {
+        } else if (kind.is_char_device() || kind.is_block_device())
+            && entry.file_name() != "console"
+        {
             devices.extend(device(&entry.path(), &entry.path(), "rwm")?);
         }
     }
@@ -209,21 +261,38 @@ fn device(path: &Path, inside: &Path, permissions: &str) -> io::Result<Option<De
 }
 
 fn kernel(_engine: &Engine) -> Result<Kernel, EngineError> {
-    let system = crate::sys::process::system().map_err(EngineError::system("ask the kernel for its name"))?;
-    let mut numbers = system.release.split(['.', '-']).map(|number| number.parse().unwrap_or(0));
+    let system = crate::sys::process::system()
+        .map_err(EngineError::system("ask the kernel for its name"))?;
+    let mut numbers = system
+        .release
+        .split(['.', '-'])
+        .map(|number| number.parse().unwrap_or(0));
     Ok(Kernel {
-        cgroup: if cgroup::is_unified() { CgroupVersion::V2 } else { CgroupVersion::V1 },
+        cgroup: if cgroup::is_unified() {
+            CgroupVersion::V2
+        } else {
+            CgroupVersion::V1
+        },
         last_capability: system.last_capability,
         release: (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)),
         machine: system.machine,
         seccomp: system.seccomp,
+        swap_limit: cgroup::limits_swap(),
+        // Nothing attaches a program for them there.
+        device_filter: !cgroup::is_unified(),
+        possible_cpus: system.possible_cpus,
     })
 }
 
 /// Truncates and writes in place, so that a mount of the file sees the new content.
 fn write(path: &Path, content: &str) -> Result<(), EngineError> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path);
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o644)
+        .open(path);
     file.and_then(|mut file| io::Write::write_all(&mut file, content.as_bytes()))
         .map_err(|source| EngineError::write(path, source))
 }
@@ -233,6 +302,9 @@ fn read(path: &str) -> Result<String, EngineError> {
     match std::fs::read(path) {
         Ok(content) => Ok(String::from_utf8_lossy(&content).into_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        Err(source) => Err(EngineError::Read { path: PathBuf::from(path), source }),
+        Err(source) => Err(EngineError::Read {
+            path: PathBuf::from(path),
+            source,
+        }),
     }
 }

@@ -33,7 +33,9 @@ impl Check {
         let check = healthcheck?;
         let command = match check.test.split_first() {
             Some((kind, words)) if kind == "CMD" && !words.is_empty() => words.to_vec(),
-            Some((kind, [line])) if kind == "CMD-SHELL" => shell.iter().cloned().chain([line.clone()]).collect(),
+            Some((kind, [line])) if kind == "CMD-SHELL" => {
+                shell.iter().cloned().chain([line.clone()]).collect()
+            }
             _ => return None,
         };
         let or = |nanoseconds: i64, default: u64| match u64::try_from(nanoseconds) {
@@ -46,7 +48,10 @@ impl Check {
             timeout: or(check.timeout, 30),
             start_period: or(check.start_period, 0),
             start_interval: or(check.start_interval, 5),
-            retries: u32::try_from(check.retries).ok().filter(|r| *r > 0).unwrap_or(3),
+            retries: u32::try_from(check.retries)
+                .ok()
+                .filter(|r| *r > 0)
+                .unwrap_or(3),
         })
     }
 
@@ -80,7 +85,11 @@ impl Check {
 
 /// Health of a container that has just been started.
 pub fn starting() -> Health {
-    Health { status: "starting".into(), failing_streak: 0, log: Vec::new() }
+    Health {
+        status: "starting".into(),
+        failing_streak: 0,
+        log: Vec::new(),
+    }
 }
 
 #[cfg(test)]
@@ -102,15 +111,24 @@ mod tests {
         let shell = ["/bin/sh".to_owned(), "-c".to_owned()];
         for (test, command) in [
             (vec!["CMD", "a", "b c"], Some(vec!["a", "b c"])),
-            (vec!["CMD-SHELL", "a | b"], Some(vec!["/bin/sh", "-c", "a | b"])),
+            (
+                vec!["CMD-SHELL", "a | b"],
+                Some(vec!["/bin/sh", "-c", "a | b"]),
+            ),
             (vec!["NONE"], None),
             (vec!["CMD"], None),
             (vec![], None),
         ] {
-            let healthcheck =
-                Healthcheck { test: test.into_iter().map(String::from).collect(), ..Healthcheck::default() };
+            let healthcheck = Healthcheck {
+                test: test.into_iter().map(String::from).collect(),
+                ..Healthcheck::default()
+            };
             let got = Check::new(Some(&healthcheck), &shell).map(|c| c.command);
-            assert_eq!(got, command.map(|c| c.into_iter().map(String::from).collect()), "{healthcheck:?}");
+            assert_eq!(
+                got,
+                command.map(|c| c.into_iter().map(String::from).collect()),
+                "{healthcheck:?}"
+            );
         }
     }
 
@@ -118,15 +136,51 @@ mod tests {
     fn verdicts() {
         // start period s, retries, [(seconds since start, exit code, status after, streak after)]
         for (period, retries, probes) in [
-            (0, 3, vec![(1, 1, "starting", 1), (2, 1, "starting", 2), (3, 1, "unhealthy", 3), (4, 0, "healthy", 0)]),
-            (10, 1, vec![(1, 1, "starting", 0), (9, 1, "starting", 0), (11, 1, "unhealthy", 1)]),
-            (10, 2, vec![(1, 0, "healthy", 0), (2, 1, "healthy", 1), (3, -1, "unhealthy", 2)]),
+            (
+                0,
+                3,
+                vec![
+                    (1, 1, "starting", 1),
+                    (2, 1, "starting", 2),
+                    (3, 1, "unhealthy", 3),
+                    (4, 0, "healthy", 0),
+                ],
+            ),
+            (
+                10,
+                1,
+                vec![
+                    (1, 1, "starting", 0),
+                    (9, 1, "starting", 0),
+                    (11, 1, "unhealthy", 1),
+                ],
+            ),
+            (
+                10,
+                2,
+                vec![
+                    (1, 0, "healthy", 0),
+                    (2, 1, "healthy", 1),
+                    (3, -1, "unhealthy", 2),
+                ],
+            ),
         ] {
             let check = check(period, retries);
             let mut health = starting();
             for (seconds, exit_code, status, streak) in probes {
-                check.judge(&mut health, Probe { exit_code, ..Probe::default() }, Duration::from_secs(seconds));
-                assert_eq!((health.status.as_str(), health.failing_streak), (status, streak), "{seconds}");
+                check.judge(
+                    &mut health,
+                    Probe {
+                        exit_code,
+                        ..Probe::default()
+                    },
+                    Duration::from_secs(seconds),
+                );
+                assert_eq!(
+                    (health.status.as_str(), health.failing_streak),
+                    (status, streak),
+                    "{seconds}"
+                );
             }
         }
     }
@@ -135,18 +189,37 @@ mod tests {
     fn only_the_last_probes_are_kept() {
         let (check, mut health) = (check(0, 3), starting());
         for exit_code in 0..9 {
-            check.judge(&mut health, Probe { exit_code, ..Probe::default() }, Duration::ZERO);
+            check.judge(
+                &mut health,
+                Probe {
+                    exit_code,
+                    ..Probe::default()
+                },
+                Duration::ZERO,
+            );
         }
-        assert_eq!(health.log.iter().map(|p| p.exit_code).collect::<Vec<_>>(), [4, 5, 6, 7, 8]);
+        assert_eq!(
+            health.log.iter().map(|p| p.exit_code).collect::<Vec<_>>(),
+            [4, 5, 6, 7, 8]
+        );
     }
 
     #[test]
     fn probes_are_denser_while_starting() {
         let check = check(10, 3);
         let mut health = starting();
-        assert_eq!(check.pause(&health, Duration::from_secs(1)), Duration::from_secs(5));
-        assert_eq!(check.pause(&health, Duration::from_secs(11)), Duration::from_secs(30));
+        assert_eq!(
+            check.pause(&health, Duration::from_secs(1)),
+            Duration::from_secs(5)
+        );
+        assert_eq!(
+            check.pause(&health, Duration::from_secs(11)),
+            Duration::from_secs(30)
+        );
         health.status = "healthy".into();
-        assert_eq!(check.pause(&health, Duration::from_secs(1)), Duration::from_secs(30));
+        assert_eq!(
+            check.pause(&health, Duration::from_secs(1)),
+            Duration::from_secs(30)
+        );
     }
 }

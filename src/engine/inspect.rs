@@ -9,14 +9,31 @@ use super::{Container, Engine, EngineError, Record};
 impl Engine {
     /// Docker's inspect document.
     pub fn inspect(&self, container: &Container) -> Result<Value, EngineError> {
-        let Container { record, outcome, now, status, .. } = container;
-        let body = serde_json::to_value(&record.body).map_err(|e| EngineError::system("write JSON")(e.into()))?;
+        let Container {
+            record,
+            outcome,
+            now,
+            status,
+            ..
+        } = container;
+        let body = serde_json::to_value(&record.body)
+            .map_err(|e| EngineError::system("write JSON")(e.into()))?;
         let mut config = body;
-        let host_config = config.as_object_mut().and_then(|c| c.remove("HostConfig")).unwrap_or_default();
+        let host_config = config
+            .as_object_mut()
+            .and_then(|c| c.remove("HostConfig"))
+            .unwrap_or_default();
         if let Some(config) = config.as_object_mut() {
             config.remove("NetworkingConfig");
         }
-        let words: Vec<&String> = record.body.config.entrypoint.iter().chain(&record.body.config.cmd).flatten().collect();
+        let words: Vec<&String> = record
+            .body
+            .config
+            .entrypoint
+            .iter()
+            .chain(&record.body.config.cmd)
+            .flatten()
+            .collect();
         let logs = self.folders(&record.id).state.join("logs");
         let log_path = match record.body.host_config.log_config.driver.as_str() {
             "none" => String::new(),
@@ -39,7 +56,9 @@ impl Engine {
         if let Some(health) = container.health() {
             state["Health"] = json!(health);
         }
-        let network = now.as_ref().map_or_else(|| network_settings(record, None), |now| now.network.clone());
+        let network = now
+            .as_ref()
+            .map_or_else(|| network_settings(record, None), |now| now.network.clone());
         Ok(json!({
             "Id": record.id,
             "Created": record.created,
@@ -64,7 +83,11 @@ impl Engine {
 
 /// Docker's word for a time that never was.
 fn or_never(time: &str) -> &str {
-    if time.is_empty() { "0001-01-01T00:00:00Z" } else { time }
+    if time.is_empty() {
+        "0001-01-01T00:00:00Z"
+    } else {
+        time
+    }
 }
 
 /// `NetworkSettings`: the attachment to our bridge, or just the mode.

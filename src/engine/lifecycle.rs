@@ -37,7 +37,10 @@ struct Waiting {
 impl Engine {
     /// Brings containers up to the point where only the word to go is missing.
     pub fn prepare(&self, ids: &[&str]) -> Result<Prepared<'_>, EngineError> {
-        let mut prepared = Prepared { engine: self, waiting: Vec::new() };
+        let mut prepared = Prepared {
+            engine: self,
+            waiting: Vec::new(),
+        };
         for id in ids {
             let waiting = self.spawn_monitor(id)?;
             prepared.waiting.push(waiting);
@@ -63,7 +66,10 @@ impl Engine {
         if container.status.is_attended() {
             return Err(EngineError::Running { name });
         }
-        let start = |source| EngineError::System { action: format!("start the monitor of {name}"), source };
+        let start = |source| EngineError::System {
+            action: format!("start the monitor of {name}"),
+            source,
+        };
         let (control, theirs) = socket::packet_pair().map_err(start)?;
         let program = process::protected_self().map_err(start)?;
         let monitor = process::spawn(&Spawn {
@@ -75,13 +81,26 @@ impl Engine {
             detach: true,
         });
         let monitor = monitor.map_err(start)?;
-        Ok(Waiting { id: id.to_owned(), name, control, monitor, _lock: lock })
+        Ok(Waiting {
+            id: id.to_owned(),
+            name,
+            control,
+            monitor,
+            _lock: lock,
+        })
     }
 
     /// What a monitor needs to find the same state again; nothing else of the caller's environment reaches it.
     fn monitor_environment(&self) -> Vec<(String, String)> {
-        let mut env = vec![("DRAY_CONFIG".to_owned(), self.host.config.display().to_string())];
-        env.extend(["DRAY_BREAK"].iter().filter_map(|name| Some(((*name).to_owned(), self.host.var(name)?.to_owned()))));
+        let mut env = vec![(
+            "DRAY_CONFIG".to_owned(),
+            self.host.config.display().to_string(),
+        )];
+        env.extend(
+            ["DRAY_BREAK"]
+                .iter()
+                .filter_map(|name| Some(((*name).to_owned(), self.host.var(name)?.to_owned()))),
+        );
         env
     }
 
@@ -112,13 +131,19 @@ impl Engine {
         let started = self.host.instant();
         for (name, process, grace) in ending {
             let left = grace.saturating_sub(started.elapsed());
-            let failed = |source| EngineError::System { action: format!("stop container {name}"), source };
+            let failed = |source| EngineError::System {
+                action: format!("stop container {name}"),
+                source,
+            };
             if process.wait(Some(left)).map_err(failed)? {
                 continue;
             }
             process.signal(SIGKILL).map_err(failed)?;
             if !process.wait(Some(KILL_TIMEOUT)).map_err(failed)? {
-                return Err(EngineError::Unkillable { name, seconds: KILL_TIMEOUT.as_secs() });
+                return Err(EngineError::Unkillable {
+                    name,
+                    seconds: KILL_TIMEOUT.as_secs(),
+                });
             }
         }
         Ok(())
@@ -126,11 +151,23 @@ impl Engine {
 
     /// Sends the stop signal; the process to wait for, if there is one.
     fn ask_to_stop(&self, container: &Container) -> Result<Option<Pidfd>, EngineError> {
-        let failed = |source| EngineError::System { action: format!("stop container {}", container.name()), source };
-        let init = container.now.as_ref().filter(|now| now.status.is_attended()).and_then(|now| now.init.clone());
+        let failed = |source| EngineError::System {
+            action: format!("stop container {}", container.name()),
+            source,
+        };
+        let init = container
+            .now
+            .as_ref()
+            .filter(|now| now.status.is_attended())
+            .and_then(|now| now.init.clone());
         // A monitor that pauses before a restart looks at the intent again.
         attach::nudge(&self.folders(container.id()));
-        let Some(process) = init.map(|init| init.open()).transpose().map_err(failed)?.flatten() else {
+        let Some(process) = init
+            .map(|init| init.open())
+            .transpose()
+            .map_err(failed)?
+            .flatten()
+        else {
             return Ok(None);
         };
         process.signal(stop_signal(container)?).map_err(failed)?;
@@ -139,13 +176,18 @@ impl Engine {
 
     /// Waits until the monitor of a stopped container has done its last work.
     pub fn wait_monitor(&self, id: &str) -> Result<(), EngineError> {
-        let Some(now) = self.folders(id).now(&self.host.boot_id)? else { return Ok(()) };
+        let Some(now) = self.folders(id).now(&self.host.boot_id)? else {
+            return Ok(());
+        };
         let failed = EngineError::system(format!("wait for the monitor of {id}"));
         if let Some(monitor) = now.monitor.open().map_err(failed)? {
             let failed = EngineError::system(format!("wait for the monitor of {id}"));
             if !monitor.wait(Some(MONITOR_TIMEOUT)).map_err(failed)? {
                 let name = self.folders(id).record()?.name;
-                return Err(EngineError::Unkillable { name, seconds: MONITOR_TIMEOUT.as_secs() });
+                return Err(EngineError::Unkillable {
+                    name,
+                    seconds: MONITOR_TIMEOUT.as_secs(),
+                });
             }
         }
         Ok(())
@@ -156,9 +198,20 @@ impl Engine {
         let _lock = self.lock(id)?;
         let container = self.load(id)?;
         let name = container.record.name;
-        let init = container.now.filter(|now| now.status == Status::Running).and_then(|now| now.init);
-        let failed = |source| EngineError::System { action: format!("signal container {name}"), source };
-        match init.map(|init| init.open()).transpose().map_err(failed)?.flatten() {
+        let init = container
+            .now
+            .filter(|now| now.status == Status::Running)
+            .and_then(|now| now.init);
+        let failed = |source| EngineError::System {
+            action: format!("signal container {name}"),
+            source,
+        };
+        match init
+            .map(|init| init.open())
+            .transpose()
+            .map_err(failed)?
+            .flatten()
+        {
             Some(process) => {
                 if signal == SIGKILL {
                     // Docker: a container that was killed by hand is not started again by its policy.
@@ -183,7 +236,9 @@ fn own_timeout(container: &Container) -> Duration {
 }
 
 fn stop_signal(container: &Container) -> Result<i32, EngineError> {
-    let Some(text) = &container.record.body.config.stop_signal else { return Ok(SIGTERM) };
+    let Some(text) = &container.record.body.config.stop_signal else {
+        return Ok(SIGTERM);
+    };
     process::signal_number(text).ok_or_else(|| EngineError::Unsupported {
         option: format!("stop signal {text}"),
         reason: "not a signal of this system".into(),
@@ -200,14 +255,20 @@ impl Prepared<'_> {
     /// the switch of a deployment.
     pub fn start_after(self, old: &[&str]) -> Result<(), EngineError> {
         for waiting in &self.waiting {
-            self.engine.folders(&waiting.id).write_intent(Intent { running: true })?;
+            self.engine
+                .folders(&waiting.id)
+                .write_intent(Intent { running: true })?;
         }
         self.engine.halt(old, None)?;
         for waiting in &self.waiting {
             // A monitor that has gone is reported below.
             let _ = socket::send(waiting.control.as_fd(), monitor::GO);
         }
-        let started: Result<Vec<()>, _> = self.waiting.iter().map(|w| w.expect(Report::Started)).collect();
+        let started: Result<Vec<()>, _> = self
+            .waiting
+            .iter()
+            .map(|w| w.expect(Report::Started))
+            .collect();
         old.iter().try_for_each(|id| self.engine.wait_monitor(id))?;
         started.map(drop)
     }
@@ -218,7 +279,10 @@ impl Drop for Prepared<'_> {
         for mut waiting in self.waiting.drain(..) {
             // The closed socket is the word to give up, unless the word to go came before.
             drop(waiting.control);
-            let attended = self.engine.load(&waiting.id).is_ok_and(|c| c.status == Status::Running);
+            let attended = self
+                .engine
+                .load(&waiting.id)
+                .is_ok_and(|c| c.status == Status::Running);
             if !attended {
                 // Its work ends by itself; what is left of it here is a zombie.
                 let _ = waiting.monitor.wait();
@@ -238,9 +302,11 @@ impl Waiting {
         let report = Report::decode(&buffer[..received.unwrap_or(0)]);
         match report {
             Some(report) if report == wanted => Ok(()),
-            Some(Report::Failed { reason, code }) => {
-                Err(EngineError::Start { name: self.name.clone(), reason, code })
-            }
+            Some(Report::Failed { reason, code }) => Err(EngineError::Start {
+                name: self.name.clone(),
+                reason,
+                code,
+            }),
             _ => Err(EngineError::Start {
                 name: self.name.clone(),
                 reason: "its monitor ended unexpectedly".into(),

@@ -49,6 +49,7 @@ pub use lifecycle::Prepared;
 pub use network::Network;
 pub use record::{Folders, Health, Intent, MountPoint, Outcome, Owner, Record, State, Status};
 pub use remove::Remove;
+pub use settle::Started;
 pub use watch::{Event, Watch};
 
 /// All containers of this device.
@@ -88,7 +89,10 @@ impl Container {
 
     /// Its first process, if there is one.
     pub fn pid(&self) -> Option<i32> {
-        self.now.as_ref().and_then(|now| now.init.as_ref()).map(|init| init.pid)
+        self.now
+            .as_ref()
+            .and_then(|now| now.init.as_ref())
+            .map(|init| init.pid)
     }
 
     /// State of its health check; `None` without one or when it does not run.
@@ -112,10 +116,11 @@ impl Engine {
             host: host.clone(),
             settings: settings.clone(),
             images: Images::open(host, settings)?,
-            network: Network::open(host, &settings.network)?,
+            network: Network::open(host, &bridge_settings(settings)?)?,
         };
         for folder in [engine.containers(), host.run.join("containers")] {
-            crate::sys::fs::create_dirs(&folder).map_err(|source| EngineError::write(&folder, source))?;
+            crate::sys::fs::create_dirs(&folder)
+                .map_err(|source| EngineError::write(&folder, source))?;
         }
         Ok(engine)
     }
@@ -147,7 +152,11 @@ impl Engine {
 
     /// Every container, the newest first.
     pub fn list(&self) -> Result<Vec<Container>, EngineError> {
-        let mut all = self.ids()?.iter().map(|id| self.load(id)).collect::<Result<Vec<_>, _>>()?;
+        let mut all = self
+            .ids()?
+            .iter()
+            .map(|id| self.load(id))
+            .collect::<Result<Vec<_>, _>>()?;
         all.sort_by(|a, b| b.record.created.cmp(&a.record.created));
         Ok(all)
     }
@@ -198,12 +207,21 @@ impl Engine {
             Some(now) => now.outcome.clone(),
             None => last.unwrap_or_default(),
         };
-        Ok(Container { intent: folders.intent()?, record, status, now, outcome })
+        Ok(Container {
+            intent: folders.intent()?,
+            record,
+            status,
+            now,
+            outcome,
+        })
     }
 
     fn ids(&self) -> Result<Vec<String>, EngineError> {
         let dir = self.containers();
-        let entries = std::fs::read_dir(&dir).map_err(|source| EngineError::Read { path: dir.clone(), source })?;
+        let entries = std::fs::read_dir(&dir).map_err(|source| EngineError::Read {
+            path: dir.clone(),
+            source,
+        })?;
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         Ok(names.filter(|name| name.len() == 64).collect())
     }
@@ -214,14 +232,16 @@ impl Engine {
 
     /// Held while names are looked at and given.
     fn lock_names(&self) -> Result<Exclusive, EngineError> {
-        Exclusive::wait(&self.host.run.join("containers.lock")).map_err(EngineError::system("lock container names"))
+        Exclusive::wait(&self.host.run.join("containers.lock"))
+            .map_err(EngineError::system("lock container names"))
     }
 
     /// Held while a container is changed.
     fn lock(&self, id: &str) -> Result<Exclusive, EngineError> {
         let run = self.folders(id).run;
         crate::sys::fs::create_dirs(&run).map_err(|source| EngineError::write(&run, source))?;
-        Exclusive::wait(&run.join("lock")).map_err(EngineError::system(format!("lock container {id}")))
+        Exclusive::wait(&run.join("lock"))
+            .map_err(EngineError::system(format!("lock container {id}")))
     }
 
     fn check_name(&self, name: &str, id: &str) -> Result<(), EngineError> {
@@ -230,9 +250,32 @@ impl Engine {
         }
         for other in self.ids()? {
             if other != id && self.folders(&other).record()?.name == name {
-                return Err(EngineError::NameInUse { name: name.to_owned(), id: other[..12].to_owned() });
+                return Err(EngineError::NameInUse {
+                    name: name.to_owned(),
+                    id: other[..12].to_owned(),
+                });
             }
         }
         Ok(())
     }
+}
+
+/// The bridge network's settings in the network room's own types.
+fn bridge_settings(settings: &Settings) -> Result<network::NetworkSettings, EngineError> {
+    let subnet = format!(
+        "{}/{}",
+        settings.network.subnet.address, settings.network.subnet.prefix
+    );
+    let subnet = subnet
+        .parse()
+        .map_err(
+            |error: network::address::SubnetError| EngineError::Unsupported {
+                option: format!("[network] subnet={subnet}"),
+                reason: error.to_string(),
+            },
+        )?;
+    Ok(network::NetworkSettings {
+        bridge: settings.network.bridge.clone(),
+        subnet,
+    })
 }

@@ -4,14 +4,15 @@ use super::EngineError;
 use crate::sys::process::random;
 
 const ADJECTIVES: [&str; 32] = [
-    "able", "amber", "brave", "bright", "brisk", "calm", "clear", "clever", "cosy", "eager", "early", "fair", "fond", "gentle",
-    "glad", "happy", "keen", "kind", "lively", "lucid", "merry", "mild", "neat", "noble", "proud", "quick", "quiet", "sharp",
-    "steady", "sunny", "warm", "wise",
+    "able", "amber", "brave", "bright", "brisk", "calm", "clear", "clever", "cosy", "eager",
+    "early", "fair", "fond", "gentle", "glad", "happy", "keen", "kind", "lively", "lucid", "merry",
+    "mild", "neat", "noble", "proud", "quick", "quiet", "sharp", "steady", "sunny", "warm", "wise",
 ];
 const NOUNS: [&str; 32] = [
-    "alder", "aspen", "badger", "beaver", "birch", "cedar", "crane", "curlew", "dipper", "egret", "falcon", "finch", "gull",
-    "hazel", "heron", "ibis", "juniper", "kestrel", "larch", "lark", "linnet", "maple", "marten", "oak", "osprey", "otter",
-    "plover", "raven", "rowan", "sorrel", "swift", "willow",
+    "alder", "aspen", "badger", "beaver", "birch", "cedar", "crane", "curlew", "dipper", "egret",
+    "falcon", "finch", "gull", "hazel", "heron", "ibis", "juniper", "kestrel", "larch", "lark",
+    "linnet", "maple", "marten", "oak", "osprey", "otter", "plover", "raven", "rowan", "sorrel",
+    "swift", "willow",
 ];
 
 /// A new container id: 64 hexadecimal digits. One of digits alone could be taken for a number, so it is not given.
@@ -28,8 +29,13 @@ pub fn new_id() -> Result<String, EngineError> {
 /// A name for a container that was given none; `taken` tells which are in use.
 pub fn invent(taken: impl Fn(&str) -> bool) -> Result<String, EngineError> {
     for attempt in 0_u32.. {
-        let [first, second, number] = random::<3>().map_err(EngineError::system("read random numbers"))?;
-        let mut name = format!("{}_{}", ADJECTIVES[usize::from(first) % 32], NOUNS[usize::from(second) % 32]);
+        let [first, second, number] =
+            random::<3>().map_err(EngineError::system("read random numbers"))?;
+        let mut name = format!(
+            "{}_{}",
+            ADJECTIVES[usize::from(first) % 32],
+            NOUNS[usize::from(second) % 32]
+        );
         if attempt > 4 {
             name = format!("{name}{attempt}{number}");
         }
@@ -45,7 +51,9 @@ pub fn is_valid(name: &str) -> bool {
     let bytes = name.as_bytes();
     (2..=255).contains(&bytes.len())
         && bytes[0].is_ascii_alphanumeric()
-        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(b))
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(b))
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ pub struct Owner {
 }
 
 /// One volume or bind, under the names of Docker's `Mounts`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct MountPoint {
     /// `bind` or `volume`.
@@ -89,9 +89,28 @@ pub struct MountPoint {
     pub rw: bool,
     /// Mount propagation.
     pub propagation: String,
+    /// With the mounts below the source.
+    #[serde(skip_serializing_if = "Clone::clone")]
+    pub recursive: bool,
     /// The volume was made for this container alone and goes with it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub anonymous: bool,
+}
+
+impl Default for MountPoint {
+    fn default() -> MountPoint {
+        let text = String::new;
+        MountPoint {
+            kind: text(),
+            name: text(),
+            source: text(),
+            destination: text(),
+            rw: true,
+            propagation: text(),
+            recursive: true,
+            anonymous: false,
+        }
+    }
 }
 
 /// Whether a container is meant to run.
@@ -150,7 +169,10 @@ impl Status {
 
     /// Whether a monitor must be there.
     pub fn is_attended(self) -> bool {
-        matches!(self, Status::Prepared | Status::Running | Status::Restarting)
+        matches!(
+            self,
+            Status::Prepared | Status::Running | Status::Restarting
+        )
     }
 }
 
@@ -216,15 +238,22 @@ pub struct Folders {
 impl Folders {
     /// The folders of container `id`, whether they exist or not.
     pub fn new(host: &Host, id: &str) -> Folders {
-        Folders { state: host.state.join("containers").join(id), run: host.run.join("containers").join(id) }
+        Folders {
+            state: host.state.join("containers").join(id),
+            run: host.run.join("containers").join(id),
+        }
     }
 
     /// Reads the record.
     pub fn record(&self) -> Result<Record, EngineError> {
         let path = self.state.join("config.json");
-        let record: Record = read(&path)?.ok_or_else(|| EngineError::RecordMissing { path: path.clone() })?;
+        let record: Record =
+            read(&path)?.ok_or_else(|| EngineError::RecordMissing { path: path.clone() })?;
         if record.version > VERSION {
-            return Err(EngineError::RecordVersion { path, found: record.version });
+            return Err(EngineError::RecordVersion {
+                path,
+                found: record.version,
+            });
         }
         Ok(record)
     }
@@ -241,7 +270,11 @@ impl Folders {
 
     /// Replaces the intent, durably, unless it says the same already.
     pub fn write_intent(&self, intent: Intent) -> Result<(), EngineError> {
-        if self.intent()? == intent { Ok(()) } else { write(&self.state.join("intent.json"), &intent) }
+        if self.intent()? == intent {
+            Ok(())
+        } else {
+            write(&self.state.join("intent.json"), &intent)
+        }
     }
 
     /// How it ended last; `None` if it never did.
@@ -271,11 +304,19 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, EngineError> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(EngineError::Read { path: path.to_owned(), source }),
+        Err(source) => {
+            return Err(EngineError::Read {
+                path: path.to_owned(),
+                source,
+            });
+        }
     };
     serde_json::from_slice(&text)
         .map(Some)
-        .map_err(|error| EngineError::Read { path: path.to_owned(), source: error.into() })
+        .map_err(|error| EngineError::Read {
+            path: path.to_owned(),
+            source: error.into(),
+        })
 }
 
 fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), EngineError> {

@@ -19,7 +19,9 @@ impl Engine {
         let container = self.load(id)?;
         if container.status.is_attended() {
             if !how.force {
-                return Err(EngineError::Running { name: container.record.name });
+                return Err(EngineError::Running {
+                    name: container.record.name,
+                });
             }
             self.stop(id, Some(std::time::Duration::ZERO))?;
             if !self.folders(id).state.exists() {
@@ -32,7 +34,11 @@ impl Engine {
     }
 
     /// Removes a container that does not run. Called by commands under its lock, and by its own monitor for `--rm`.
-    pub(super) fn remove_stopped(&self, record: &Record, with_volumes: bool) -> Result<(), EngineError> {
+    pub(super) fn remove_stopped(
+        &self,
+        record: &Record,
+        with_volumes: bool,
+    ) -> Result<(), EngineError> {
         let Folders { state, run } = self.folders(&record.id);
         fs::remove_tree(&state).map_err(|source| EngineError::write(&state, source))?;
         self.images.unpin(&pin_name(&record.id))?;
@@ -42,7 +48,9 @@ impl Engine {
             }
         }
         match std::fs::remove_dir_all(&run) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(EngineError::write(&run, error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(EngineError::write(&run, error))
+            }
             _ => Ok(()),
         }
     }

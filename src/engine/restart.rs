@@ -49,7 +49,11 @@ pub fn decide(policy: &RestartPolicy, end: &End) -> Next {
         return Next::Stay;
     }
     let steady = end.ran >= STEADY || end.paused.is_zero();
-    Next::Restart(if steady { FIRST_PAUSE } else { (end.paused * 2).min(LONGEST_PAUSE) })
+    Next::Restart(if steady {
+        FIRST_PAUSE
+    } else {
+        (end.paused * 2).min(LONGEST_PAUSE)
+    })
 }
 
 /// Whether a container that is not running is started at boot. Docker starts `always` even if somebody stopped it.
@@ -66,7 +70,10 @@ mod tests {
     use super::*;
 
     fn policy(name: &str, most: i64) -> RestartPolicy {
-        RestartPolicy { name: name.into(), maximum_retry_count: most }
+        RestartPolicy {
+            name: name.into(),
+            maximum_retry_count: most,
+        }
     }
 
     #[test]
@@ -90,7 +97,13 @@ mod tests {
             ("on-failure", 3, 1, 5, 200, 2, false, restart(400)),
             ("on-failure", 3, 1, 5, 400, 3, false, Next::Stay),
         ] {
-            let end = End { exit_code, ran: ms(ran), paused: ms(paused), restarts, stopped };
+            let end = End {
+                exit_code,
+                ran: ms(ran),
+                paused: ms(paused),
+                restarts,
+                stopped,
+            };
             assert_eq!(decide(&policy(name, most), &end), next, "{name} {end:?}");
         }
     }

@@ -27,14 +27,22 @@ const FILES: [&str; 3] = ["etc/hosts", "etc/hostname", "etc/resolv.conf"];
 pub fn make(images: &Images, image: &Image, container: &Path) -> Result<(), EngineError> {
     let write = |source| EngineError::write(container, source);
     for (name, mode) in [("top", 0o755), ("upper", 0o755), ("work", 0o700)] {
-        DirBuilder::new().mode(mode).create(container.join(name)).map_err(write)?;
+        DirBuilder::new()
+            .mode(mode)
+            .create(container.join(name))
+            .map_err(write)?;
     }
     let top = container.join("top");
     images.dress(image, &top, &MOUNT_POINTS)?;
     // The uppermost folder's attributes are those of `/`.
     images.dress(image, &container.join("upper"), &[])?;
     for name in FILES {
-        OpenOptions::new().write(true).create_new(true).mode(0o644).open(top.join(name)).map_err(write)?;
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o644)
+            .open(top.join(name))
+            .map_err(write)?;
     }
     Ok(())
 }
@@ -46,11 +54,24 @@ pub fn mount(engine: &Engine, record: &Record, folders: &Folders) -> Result<Path
         fs::create_dirs(folder).map_err(|source| EngineError::write(folder, source))?;
     }
     let mut lower = vec![folders.state.join("top")];
-    lower.extend(record.layers.iter().rev().map(|layer| engine.images().layer_dir(layer)));
+    lower.extend(
+        record
+            .layers
+            .iter()
+            .rev()
+            .map(|layer| engine.images().layer_dir(layer)),
+    );
     let (upper, work) = (folders.state.join("upper"), folders.state.join("work"));
-    let overlay = mount::Overlay { lower: &lower, upper: &upper, work: &work, scratch: &links };
-    mount::overlay(&overlay, &root)
-        .map_err(|source| EngineError::System { action: format!("mount the root of {}", record.name), source })?;
+    let overlay = mount::Overlay {
+        lower: &lower,
+        upper: &upper,
+        work: &work,
+        scratch: &links,
+    };
+    mount::overlay(&overlay, &root).map_err(|source| EngineError::System {
+        action: format!("mount the root of {}", record.name),
+        source,
+    })?;
     Ok(root)
 }
 

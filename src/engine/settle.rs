@@ -1,8 +1,17 @@
 //! Putting right what a kill or a power cut left, at each start of dray.
 
-use super::{Engine, EngineError, Folders, Outcome, State, Status, restart, runtime, time};
+use super::{Engine, EngineError, Outcome, State, Status, restart, runtime, time};
 use crate::sys::lock::Exclusive;
 use crate::sys::{cgroup, fs};
+
+/// A container that was to be started at boot.
+#[derive(Debug)]
+pub struct Started {
+    /// Its name.
+    pub name: String,
+    /// Whether it runs.
+    pub result: Result<(), EngineError>,
+}
 
 /// Exit code of a container whose end nobody saw.
 const UNSEEN: i32 = 137;
@@ -28,18 +37,26 @@ impl Engine {
     /// `None` if nothing was wrong, else whether its policy wants the container to run.
     fn settle_one(&self, id: &str) -> Result<Option<bool>, EngineError> {
         let folders = self.folders(id);
-        let Some(now) = folders.now(&self.host.boot_id)? else { return Ok(None) };
+        let Some(now) = folders.now(&self.host.boot_id)? else {
+            return Ok(None);
+        };
         if !now.status.is_attended() || now.monitor.is_alive() {
             return Ok(None);
         }
         let _lock = self.lock(id)?;
         // Somebody else may have settled it, or removed it, while we waited.
-        let Some(now) = folders.now(&self.host.boot_id)? else { return Ok(None) };
+        let Some(now) = folders.now(&self.host.boot_id)? else {
+            return Ok(None);
+        };
         if !now.status.is_attended() || now.monitor.is_alive() {
             return Ok(None);
         }
         self.take_down(id, &now)?;
-        let mut outcome = Outcome { exit_code: UNSEEN, error: String::new(), ..now.outcome.clone() };
+        let mut outcome = Outcome {
+            exit_code: UNSEEN,
+            error: String::new(),
+            ..now.outcome.clone()
+        };
         if now.status == Status::Restarting {
             outcome.exit_code = now.outcome.exit_code;
         } else {
@@ -69,8 +86,18 @@ impl Engine {
 
     /// Ends everything of a container whose monitor is gone.
     fn take_down(&self, id: &str, now: &State) -> Result<(), EngineError> {
-        let failed = |source| EngineError::System { action: format!("take down container {id}"), source };
-        if let Some(process) = now.init.as_ref().map(|init| init.open()).transpose().map_err(failed)?.flatten() {
+        let failed = |source| EngineError::System {
+            action: format!("take down container {id}"),
+            source,
+        };
+        if let Some(process) = now
+            .init
+            .as_ref()
+            .map(|init| init.open())
+            .transpose()
+            .map_err(failed)?
+            .flatten()
+        {
             process.signal(9).map_err(failed)?;
             process.wait(None).map_err(failed)?;
         }
@@ -90,7 +117,9 @@ impl Engine {
         let failed = |source| EngineError::write(&self.containers(), source);
         let lock_path = self.host.run.join("containers.lock");
         // Somebody who makes a container right now has scratch of his own: then another start sweeps.
-        let Some(_names) = Exclusive::attempt(&lock_path).map_err(EngineError::system("lock container names"))? else {
+        let Some(_names) =
+            Exclusive::attempt(&lock_path).map_err(EngineError::system("lock container names"))?
+        else {
             return Ok(());
         };
         fs::sweep_scratch(&self.containers()).map_err(failed)?;
@@ -114,7 +143,7 @@ impl Engine {
     }
 
     /// Starts what is to run after a boot: by policy, and only containers that no deployment owns; those are `deploy`'s.
-    pub fn start_at_boot(&self) -> Result<Vec<(String, Result<(), EngineError>)>, EngineError> {
+    pub fn start_at_boot(&self) -> Result<Vec<Started>, EngineError> {
         let mut started = Vec::new();
         for container in self.list()?.into_iter().rev() {
             let policy = &container.record.body.host_config.restart_policy;
@@ -123,16 +152,12 @@ impl Engine {
                 && restart::at_boot(policy, container.intent.running)
             {
                 let result = self.start(container.id());
-                started.push((container.record.name, result));
+                started.push(Started {
+                    name: container.record.name,
+                    result,
+                });
             }
         }
         Ok(started)
-    }
-}
-
-impl Folders {
-    /// Whether the container still exists.
-    pub fn exist(&self) -> bool {
-        self.state.is_dir()
     }
 }

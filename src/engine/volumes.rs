@@ -13,7 +13,11 @@ use crate::sys::{fs, process};
 
 /// Every bind and volume of a container, resolved, in the order in which they have to be mounted. Creates the volumes and,
 /// as Docker does for `--volume`, missing sources of binds.
-pub fn resolve(host: &Host, container: &str, config: &HostConfig) -> Result<Vec<MountPoint>, EngineError> {
+pub fn resolve(
+    host: &Host,
+    container: &str,
+    config: &HostConfig,
+) -> Result<Vec<MountPoint>, EngineError> {
     let mut mounts = Vec::new();
     for bind in &config.binds {
         mounts.push(from_bind(host, container, bind)?);
@@ -32,13 +36,25 @@ fn from_bind(host: &Host, container: &str, bind: &str) -> Result<MountPoint, Eng
         [destination] => ("", destination, ""),
         [source, destination] => (source, destination, ""),
         [source, destination, options] => (source, destination, options),
-        _ => return Err(refuse(container, bind, "", "expected SOURCE:TARGET[:OPTIONS]")),
+        _ => {
+            return Err(refuse(
+                container,
+                bind,
+                "",
+                "expected SOURCE:TARGET[:OPTIONS]",
+            ));
+        }
     };
-    let mut mount = MountPoint { destination: destination.into(), rw: true, ..MountPoint::default() };
+    let mut mount = MountPoint {
+        destination: destination.into(),
+        ..MountPoint::default()
+    };
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option {
             "ro" => mount.rw = false,
-            "private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared" => mount.propagation = option.into(),
+            "private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared" => {
+                mount.propagation = option.into()
+            }
             // nocopy: nothing is copied. z, Z: labels of SELinux, which the runtime does not set; cached and its like:
             // hints for other systems.
             _ => {}
@@ -67,6 +83,7 @@ fn from_mount(host: &Host, container: &str, mount: &Mount) -> Result<MountPoint,
     if mount.kind == "bind" {
         let options = mount.bind_options.clone().unwrap_or_default();
         point.propagation = options.propagation;
+        point.recursive = !options.non_recursive;
         if options.create_mountpoint {
             make_folder(container, &mount.source, &mount.target)?;
         }
@@ -76,7 +93,12 @@ fn from_mount(host: &Host, container: &str, mount: &Mount) -> Result<MountPoint,
         }
     } else {
         attach(host, &mut point, &mount.source)?;
-        if let Some(subpath) = mount.volume_options.as_ref().map(|o| &o.subpath).filter(|s| !s.is_empty()) {
+        if let Some(subpath) = mount
+            .volume_options
+            .as_ref()
+            .map(|o| &o.subpath)
+            .filter(|s| !s.is_empty())
+        {
             return Err(EngineError::Unsupported {
                 option: format!("--mount volume-subpath={subpath}"),
                 reason: "mount the whole volume instead".into(),
@@ -103,7 +125,8 @@ fn attach(host: &Host, mount: &mut MountPoint, name: &str) -> Result<(), EngineE
     mount.anonymous = name.is_empty();
     mount.name = match name {
         "" => {
-            let bytes = process::random::<32>().map_err(EngineError::system("read random numbers"))?;
+            let bytes =
+                process::random::<32>().map_err(EngineError::system("read random numbers"))?;
             bytes.iter().map(|byte| format!("{byte:02x}")).collect()
         }
         name if names::is_valid(name) => name.to_owned(),

@@ -40,13 +40,20 @@ pub struct Watch {
 impl Engine {
     /// Watches containers. About one that does not run (any more) there is an `Exited` event at once.
     pub fn watch(&self, ids: &[&str]) -> Result<Watch, EngineError> {
-        let mut watch = Watch { sessions: Vec::new(), ready: Vec::new() };
+        let mut watch = Watch {
+            sessions: Vec::new(),
+            ready: Vec::new(),
+        };
         for id in ids {
             match self.attach(id, false)? {
-                Some(session) => watch.sessions.push(((*id).to_owned(), session, Status::Created)),
+                Some(session) => watch
+                    .sessions
+                    .push(((*id).to_owned(), session, Status::Created)),
                 None => {
                     let outcome = self.load(id)?.outcome;
-                    watch.ready.push(exited(id, outcome.exit_code, outcome.oom_killed));
+                    watch
+                        .ready
+                        .push(exited(id, outcome.exit_code, outcome.oom_killed));
                 }
             }
         }
@@ -84,12 +91,18 @@ impl Watch {
                 return Ok(None);
             }
             let left = timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
-            let mut set: Vec<PollFd> = self.sessions.iter().map(|(_, s, _)| PollFd::read(s.as_fd())).collect();
-            if process::poll(&mut set, left).map_err(EngineError::system("watch containers"))? == 0 {
+            let mut set: Vec<PollFd> = self
+                .sessions
+                .iter()
+                .map(|(_, s, _)| PollFd::read(s.as_fd()))
+                .collect();
+            if process::poll(&mut set, left).map_err(EngineError::system("watch containers"))? == 0
+            {
                 return Ok(None);
             }
             for index in (0..set.len()).rev().filter(|index| set[*index].is_ready()) {
-                self.receive(index).map_err(EngineError::system("watch containers"))?;
+                self.receive(index)
+                    .map_err(EngineError::system("watch containers"))?;
             }
         }
         Ok(Some(self.ready.remove(0)))
@@ -108,7 +121,8 @@ impl Watch {
                         restarts: outcome.restart_count,
                     }),
                     Status::Restarting | Status::Exited => {
-                        self.ready.push(exited(id, outcome.exit_code, outcome.oom_killed));
+                        self.ready
+                            .push(exited(id, outcome.exit_code, outcome.oom_killed));
                     }
                     Status::Created | Status::Prepared => {}
                 }
@@ -128,5 +142,9 @@ impl Watch {
 }
 
 fn exited(id: &str, code: i32, oom_killed: bool) -> Event {
-    Event::Exited { id: id.to_owned(), code, oom_killed }
+    Event::Exited {
+        id: id.to_owned(),
+        code,
+        oom_killed,
+    }
 }

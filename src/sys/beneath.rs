@@ -108,15 +108,28 @@ pub fn open_file_in_root(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<File> 
     let file = File::from(open_resolved(root, path, flags, resolve)?);
     match file.metadata()?.is_file() {
         true => Ok(file),
-        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+        false => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a regular file",
+        )),
     }
 }
 
 fn resolve(root: BorrowedFd<'_>, path: &[u8], resolve: ResolveFlag) -> io::Result<OwnedFd> {
-    open_resolved(root, path, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, resolve)
+    open_resolved(
+        root,
+        path,
+        OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+        resolve,
+    )
 }
 
-fn open_resolved(root: BorrowedFd<'_>, path: &[u8], flags: OFlag, resolve: ResolveFlag) -> io::Result<OwnedFd> {
+fn open_resolved(
+    root: BorrowedFd<'_>,
+    path: &[u8],
+    flags: OFlag,
+    resolve: ResolveFlag,
+) -> io::Result<OwnedFd> {
     let how = OpenHow::new().flags(flags).resolve(resolve);
     let path = if path.is_empty() { b"." } else { path };
     loop {

@@ -26,6 +26,17 @@ pub fn is_unified() -> bool {
     Path::new(MOUNT).join("cgroup.controllers").exists()
 }
 
+/// Whether swap of a group can be limited.
+pub fn limits_swap() -> bool {
+    let file = if is_unified() {
+        "dray/memory.swap.max"
+    } else {
+        "memory/memory.memsw.limit_in_bytes"
+    };
+    // Groups below the unified root have the file, the root itself does not.
+    Path::new(MOUNT).join(file).exists() || (is_unified() && Path::new("/proc/swaps").exists())
+}
+
 /// One hierarchy that this process is in.
 struct Hierarchy {
     dir: PathBuf,
@@ -40,14 +51,21 @@ fn hierarchies() -> io::Result<Vec<Hierarchy>> {
     let mut all = Vec::new();
     for line in fs::read_to_string("/proc/self/cgroup")?.lines() {
         let mut parts = line.splitn(3, ':');
-        let (Some(number), Some(names), Some(own)) = (parts.next(), parts.next(), parts.next()) else { continue };
+        let (Some(number), Some(names), Some(own)) = (parts.next(), parts.next(), parts.next())
+        else {
+            continue;
+        };
         let dir = match (number, names) {
             ("0", "") if unified => PathBuf::from(MOUNT),
             ("0", "") => Path::new(MOUNT).join("unified"),
             _ => Path::new(MOUNT).join(names.trim_start_matches("name=")),
         };
         if dir.is_dir() {
-            all.push(Hierarchy { dir, own: own.to_owned(), unified: number == "0" && unified });
+            all.push(Hierarchy {
+                dir,
+                own: own.to_owned(),
+                unified: number == "0" && unified,
+            });
         }
     }
     Ok(all)
@@ -82,7 +100,10 @@ fn monitor_name(id: &str) -> String {
 }
 
 fn join(group: &Path) -> io::Result<()> {
-    OpenOptions::new().write(true).open(group.join("cgroup.procs"))?.write_all(b"0")
+    OpenOptions::new()
+        .write(true)
+        .open(group.join("cgroup.procs"))?
+        .write_all(b"0")
 }
 
 /// Kills whatever still runs in the groups of container `id` and removes them; nothing there is success.
@@ -106,17 +127,27 @@ pub fn remove(id: &str) -> io::Result<()> {
 pub fn oom_kills(id: &str) -> u64 {
     let file = match is_unified() {
         true => Path::new(MOUNT).join(PARENT).join(id).join("memory.events"),
-        false => Path::new(MOUNT).join("memory").join(PARENT).join(id).join("memory.oom_control"),
+        false => Path::new(MOUNT)
+            .join("memory")
+            .join(PARENT)
+            .join(id)
+            .join("memory.oom_control"),
     };
     let text = fs::read_to_string(file).unwrap_or_default();
-    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or(0)
+    text.lines()
+        .find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+        .unwrap_or(0)
 }
 
 /// Processes in the groups of container `id`.
 pub fn pids(id: &str) -> Vec<i32> {
     let group = |h: &Hierarchy| h.dir.join(PARENT).join(id);
     let groups = hierarchies().unwrap_or_default();
-    groups.iter().map(|h| pids_below(&group(h))).find(|pids| !pids.is_empty()).unwrap_or_default()
+    groups
+        .iter()
+        .map(|h| pids_below(&group(h)))
+        .find(|pids| !pids.is_empty())
+        .unwrap_or_default()
 }
 
 fn pids_below(group: &Path) -> Vec<i32> {
@@ -131,7 +162,9 @@ fn pids_below(group: &Path) -> Vec<i32> {
 }
 
 fn kill(pid: i32) -> io::Result<()> {
-    let Ok(process) = ProcessId::of(pid) else { return Ok(()) };
+    let Ok(process) = ProcessId::of(pid) else {
+        return Ok(());
+    };
     if let Some(pidfd) = process.open()? {
         Pidfd::signal(&pidfd, libc::SIGKILL)?;
         pidfd.wait(Some(LEAVE))?;

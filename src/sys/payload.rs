@@ -46,7 +46,9 @@ pub fn find_program(name: &str, path: Option<&str>) -> Result<PathBuf, String> {
     };
     if name.contains('/') {
         let file = PathBuf::from(name);
-        return usable(&file).map(|()| file).map_err(|reason| format!("exec: {name:?}: {reason}"));
+        return usable(&file)
+            .map(|()| file)
+            .map_err(|reason| format!("exec: {name:?}: {reason}"));
     }
     let mut reason = "executable file not found in $PATH";
     for folder in path.unwrap_or(DEFAULT_PATH).split(':') {
@@ -72,7 +74,10 @@ pub fn replace_environment(envs: HashMap<String, String>) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the container's environment, not the device's")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the container's environment, not the device's"
+)]
 fn environment_value(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
@@ -81,7 +86,10 @@ fn exec(program: &std::path::Path, args: &[String]) -> io::Error {
     let words: Result<Vec<_>, _> = args.iter().map(|arg| CString::new(arg.as_str())).collect();
     let program = CString::new(program.as_os_str().as_encoded_bytes());
     let (Ok(words), Ok(program)) = (words, program) else {
-        return io::Error::new(io::ErrorKind::InvalidInput, "an argument contains a zero byte");
+        return io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "an argument contains a zero byte",
+        );
     };
     let mut pointers: Vec<_> = words.iter().map(|word| word.as_ptr()).collect();
     pointers.push(std::ptr::null());
@@ -98,7 +106,9 @@ fn explain(name: &str, error: &io::Error) -> String {
     let reason = match error.raw_os_error() {
         Some(libc::ENOEXEC) => "exec format error".to_owned(),
         Some(libc::EACCES) => "permission denied".to_owned(),
-        Some(libc::ENOENT) => "no such file or directory (its interpreter may be missing)".to_owned(),
+        Some(libc::ENOENT) => {
+            "no such file or directory (its interpreter may be missing)".to_owned()
+        }
         _ => error.to_string(),
     };
     format!("exec {name}: {reason}")
@@ -117,7 +127,10 @@ fn run_under_init(program: &std::path::Path, payload: &Payload<'_>) -> String {
     // SAFETY: one thread; the child goes straight to exec or exit.
     let child = unsafe { libc::fork() };
     if child < 0 {
-        return format!("failed to fork under --init: {}", io::Error::last_os_error());
+        return format!(
+            "failed to fork under --init: {}",
+            io::Error::last_os_error()
+        );
     }
     if child == 0 {
         // SAFETY: plain system calls of a single-threaded child.

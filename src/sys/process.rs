@@ -545,6 +545,8 @@ pub struct System {
     pub last_capability: u8,
     /// It filters system calls.
     pub seccomp: bool,
+    /// CPUs the machine can have.
+    pub possible_cpus: u32,
 }
 
 /// What the kernel says of itself.
@@ -555,7 +557,21 @@ pub fn system() -> io::Result<System> {
     let last_capability = last.trim().parse().map_err(io::Error::other)?;
     let status = fs::read_to_string("/proc/self/status")?;
     let seccomp = status.lines().any(|line| line.starts_with("Seccomp:"));
-    Ok(System { release: text(uname.release()), machine: text(uname.machine()), last_capability, seccomp })
+    // `0-3` or `0,2-5`: the last number tells.
+    let cpus = fs::read_to_string("/sys/devices/system/cpu/possible")?;
+    let last_cpu = cpus
+        .trim()
+        .rsplit([',', '-'])
+        .next()
+        .and_then(|last| last.parse::<u32>().ok())
+        .unwrap_or(0);
+    Ok(System {
+        release: text(uname.release()),
+        machine: text(uname.machine()),
+        last_capability,
+        seccomp,
+        possible_cpus: last_cpu + 1,
+    })
 }
 
 /// The number of a signal named `SIGTERM`, `term` or `15`; `None` if this system has no such signal.
@@ -566,7 +582,11 @@ pub fn signal_number(text: &str) -> Option<i32> {
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     let from = |base: i32, rest: &str| {
-        let offset = if rest.is_empty() { 0 } else { rest.parse::<i32>().ok()? };
+        let offset = if rest.is_empty() {
+            0
+        } else {
+            rest.parse::<i32>().ok()?
+        };
         Some(base + offset).filter(|number| (libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(number))
     };
     if let Some(rest) = name.strip_prefix("RTMIN") {
@@ -575,7 +595,10 @@ pub fn signal_number(text: &str) -> Option<i32> {
     if let Some(rest) = name.strip_prefix("RTMAX") {
         return from(libc::SIGRTMAX(), rest);
     }
-    format!("SIG{name}").parse::<nix::sys::signal::Signal>().ok().map(|signal| signal as i32)
+    format!("SIG{name}")
+        .parse::<nix::sys::signal::Signal>()
+        .ok()
+        .map(|signal| signal as i32)
 }
 
 /// The host's name.

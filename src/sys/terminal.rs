@@ -8,13 +8,19 @@ pub fn size(terminal: BorrowedFd<'_>) -> Option<(u16, u16)> {
     // SAFETY: an all-zero winsize is a valid value and outlives the call.
     unsafe {
         let mut size: libc::winsize = std::mem::zeroed();
-        (libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, &mut size) == 0).then_some((size.ws_row, size.ws_col))
+        (libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, &mut size) == 0)
+            .then_some((size.ws_row, size.ws_col))
     }
 }
 
 /// Gives a terminal another size.
 pub fn set_size(terminal: BorrowedFd<'_>, rows: u16, columns: u16) -> io::Result<()> {
-    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let size = libc::winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
     // SAFETY: the size outlives the call.
     match unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &size) } {
         0 => Ok(()),

@@ -51,14 +51,23 @@ struct JsonLine {
 }
 
 /// Hands the wanted entries below `logs` to `take`, and returns where to go on with new ones.
-pub fn read(logs: &Path, filter: &Filter, mut take: impl FnMut(Entry) -> io::Result<()>) -> io::Result<Follow> {
-    let mut follow = Follow { logs: logs.to_owned(), place: None };
+pub fn read(
+    logs: &Path,
+    filter: &Filter,
+    mut take: impl FnMut(Entry) -> io::Result<()>,
+) -> io::Result<Follow> {
+    let mut follow = Follow {
+        logs: logs.to_owned(),
+        place: None,
+    };
     let mut last = VecDeque::new();
     let mut pass = |entry: Entry| -> io::Result<()> {
         if !filter.takes(&entry) {
             return Ok(());
         }
-        let Some(tail) = filter.tail else { return take(entry) };
+        let Some(tail) = filter.tail else {
+            return take(entry);
+        };
         last.push_back(entry);
         if last.len() > tail {
             last.pop_front();
@@ -67,7 +76,10 @@ pub fn read(logs: &Path, filter: &Filter, mut take: impl FnMut(Entry) -> io::Res
     };
     for format in [Format::Json, Format::Local] {
         let current = logs.join(format.file_name());
-        let older = (1..).map(|n| rotated(&current, n)).take_while(|path| path.exists()).collect::<Vec<_>>();
+        let older = (1..)
+            .map(|n| rotated(&current, n))
+            .take_while(|path| path.exists())
+            .collect::<Vec<_>>();
         for path in older.iter().rev() {
             read_from(path, format, 0, &mut pass)?;
         }
@@ -102,13 +114,21 @@ impl Follow {
         };
         let current = self.logs.join(format.file_name());
         // The file we were in may have become .1, .2 … meanwhile: finish it, then the newer ones.
-        let number = (0..).map(|n| if n == 0 { current.clone() } else { rotated(&current, n) });
+        let number = (0..).map(|n| {
+            if n == 0 {
+                current.clone()
+            } else {
+                rotated(&current, n)
+            }
+        });
         let files: Vec<_> = number.take_while(|path| path.exists()).collect();
         let inode = |path: &PathBuf| std::fs::metadata(path).map(|m| m.ino()).unwrap_or(0);
         let ours = files.iter().position(|path| inode(path) == place.inode);
         for index in (0..=ours.unwrap_or(files.len().saturating_sub(1))).rev() {
             let from = if Some(index) == ours { place.offset } else { 0 };
-            let Some(path) = files.get(index) else { continue };
+            let Some(path) = files.get(index) else {
+                continue;
+            };
             if let Some(place) = read_from(path, format, from, &mut take)? {
                 self.place = Some((format, place));
             }
@@ -129,7 +149,10 @@ fn read_from(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let mut place = Place { inode: file.metadata()?.ino(), offset };
+    let mut place = Place {
+        inode: file.metadata()?.ino(),
+        offset,
+    };
     io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;
     let mut reader = BufReader::new(file);
     let mut line = Vec::new();
@@ -152,16 +175,36 @@ fn parse(format: Format, line: &[u8]) -> Option<Entry> {
     match format {
         Format::Json => {
             let JsonLine { log, stream, time } = serde_json::from_slice(line).ok()?;
-            let stream = if stream == "stderr" { Stream::Stderr } else { Stream::Stdout };
-            Some(Entry { stream, time, text: log })
+            let stream = if stream == "stderr" {
+                Stream::Stderr
+            } else {
+                Stream::Stdout
+            };
+            Some(Entry {
+                stream,
+                time,
+                text: log,
+            })
         }
         Format::Local => {
             let line = String::from_utf8_lossy(line);
             let mut parts = line.splitn(3, ' ');
             let (time, mark, text) = (parts.next()?, parts.next()?, parts.next()?);
-            let stream = if mark.starts_with('e') { Stream::Stderr } else { Stream::Stdout };
-            let text = if mark.ends_with('P') { text.trim_end_matches('\n') } else { text };
-            Some(Entry { stream, time: time.into(), text: text.into() })
+            let stream = if mark.starts_with('e') {
+                Stream::Stderr
+            } else {
+                Stream::Stdout
+            };
+            let text = if mark.ends_with('P') {
+                text.trim_end_matches('\n')
+            } else {
+                text
+            };
+            Some(Entry {
+                stream,
+                time: time.into(),
+                text: text.into(),
+            })
         }
     }
 }
@@ -185,24 +228,46 @@ mod tests {
     #[test]
     fn what_is_written_is_read_in_order_across_rotations() {
         for driver in ["json-file", "local"] {
-            let dir = std::env::temp_dir().join(format!("dray-logs-read-{}-{driver}", std::process::id()));
+            let dir = std::env::temp_dir()
+                .join(format!("dray-logs-read-{}-{driver}", std::process::id()));
             std::fs::create_dir_all(&dir).unwrap();
-            let options = [("max-size".to_owned(), "120".to_owned()), ("max-file".to_owned(), "9".to_owned())];
-            let config = LogConfig { driver: driver.into(), config: options.into_iter().collect() };
+            let options = [
+                ("max-size".to_owned(), "120".to_owned()),
+                ("max-file".to_owned(), "9".to_owned()),
+            ];
+            let config = LogConfig {
+                driver: driver.into(),
+                config: options.into_iter().collect(),
+            };
             let mut writer = Writer::new(&config, &dir).unwrap();
             let line = |n: u32| format!("line {n}\n");
             for n in 0..5 {
-                writer.write(Stream::Stdout, line(n).as_bytes(), &format!("T{n}")).unwrap();
+                writer
+                    .write(Stream::Stdout, line(n).as_bytes(), &format!("T{n}"))
+                    .unwrap();
             }
-            assert_eq!(texts(&Filter::default(), &dir), (0..5).map(line).collect::<Vec<_>>(), "{driver}");
-            let last = Filter { tail: Some(2), ..Filter::default() };
+            assert_eq!(
+                texts(&Filter::default(), &dir),
+                (0..5).map(line).collect::<Vec<_>>(),
+                "{driver}"
+            );
+            let last = Filter {
+                tail: Some(2),
+                ..Filter::default()
+            };
             assert_eq!(texts(&last, &dir), [line(3), line(4)]);
-            let between = Filter { since: Some("T1".into()), until: Some("T2".into()), tail: None };
+            let between = Filter {
+                since: Some("T1".into()),
+                until: Some("T2".into()),
+                tail: None,
+            };
             assert_eq!(texts(&between, &dir), [line(1), line(2)]);
 
             let mut follow = read(&dir, &Filter::default(), |_| Ok(())).unwrap();
             for n in 5..11 {
-                writer.write(Stream::Stderr, line(n).as_bytes(), "T").unwrap();
+                writer
+                    .write(Stream::Stderr, line(n).as_bytes(), "T")
+                    .unwrap();
             }
             let mut more = Vec::new();
             follow
@@ -211,7 +276,13 @@ mod tests {
                     Ok(())
                 })
                 .unwrap();
-            assert_eq!(more, (5..11).map(|n| (Stream::Stderr, line(n))).collect::<Vec<_>>(), "{driver}");
+            assert_eq!(
+                more,
+                (5..11)
+                    .map(|n| (Stream::Stderr, line(n)))
+                    .collect::<Vec<_>>(),
+                "{driver}"
+            );
             std::fs::remove_dir_all(&dir).unwrap();
         }
     }
@@ -220,7 +291,8 @@ mod tests {
     fn a_torn_line_is_passed_over() {
         let dir = std::env::temp_dir().join(format!("dray-logs-torn-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
-        let text = "{\"log\":\"a\n{\"log\":\"b\\n\",\"stream\":\"stdout\",\"time\":\"T\"}\n{\"log\":";
+        let text =
+            "{\"log\":\"a\n{\"log\":\"b\\n\",\"stream\":\"stdout\",\"time\":\"T\"}\n{\"log\":";
         std::fs::write(dir.join("json.log"), text).unwrap();
         assert_eq!(texts(&Filter::default(), &dir), ["b\n"]);
         std::fs::remove_dir_all(&dir).unwrap();

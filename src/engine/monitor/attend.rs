@@ -12,8 +12,8 @@ use crate::engine::files::NetworkMode;
 use crate::engine::logs::{Stream, Writer};
 use crate::engine::record::{Folders, Record, State, Status};
 use crate::engine::{Engine, EngineError, attach, restart, runtime, time};
-use crate::sys::process::{self, Pidfd, PollFd};
 use crate::sys::cgroup;
+use crate::sys::process::{self, Pidfd, PollFd};
 
 /// One read of output. The kernel's pipes hold 64 KiB; a smaller piece keeps the monitor small.
 const PIECE: usize = 16 * 1024;
@@ -56,17 +56,33 @@ impl Handover {
     }
 
     fn decode(words: &[String]) -> Option<Handover> {
-        let numbers: Vec<i32> = words.iter().map(|word| word.parse().ok()).collect::<Option<_>>()?;
-        let [init, pidfd, output, error, input, listener, paused] = numbers[..] else { return None };
+        let numbers: Vec<i32> = words
+            .iter()
+            .map(|word| word.parse().ok())
+            .collect::<Option<_>>()?;
+        let [init, pidfd, output, error, input, listener, paused] = numbers[..] else {
+            return None;
+        };
         let optional = |fd: i32| (fd >= 0).then_some(fd);
         let paused = Duration::from_millis(u64::try_from(paused).ok()?);
-        Some(Handover { init, pidfd, output, error: optional(error), input: optional(input), listener, paused })
+        Some(Handover {
+            init,
+            pidfd,
+            output,
+            error: optional(error),
+            input: optional(input),
+            listener,
+            paused,
+        })
     }
 
     /// Every descriptor that must stay open.
     pub fn descriptors(&self) -> Vec<RawFd> {
         let optional = self.error.into_iter().chain(self.input);
-        [self.pidfd, self.output, self.listener].into_iter().chain(optional).collect()
+        [self.pidfd, self.output, self.listener]
+            .into_iter()
+            .chain(optional)
+            .collect()
     }
 }
 
@@ -91,11 +107,14 @@ struct Attendant<'a> {
 
 /// Attends the container until it has ended for good, or becomes its first life again.
 pub(super) fn run(engine: &Engine, id: &str, words: &[String]) -> Result<(), EngineError> {
-    let handover = Handover::decode(words).ok_or_else(|| EngineError::NotFound(format!("{id} {words:?}")))?;
+    let handover =
+        Handover::decode(words).ok_or_else(|| EngineError::NotFound(format!("{id} {words:?}")))?;
     let mut attendant = Attendant::take_over(engine, id, &handover)?;
     process::trim_heap();
     process::release_text();
-    let code = attendant.serve().map_err(EngineError::system(format!("attend container {id}")))?;
+    let code = attendant
+        .serve()
+        .map_err(EngineError::system(format!("attend container {id}")))?;
     attendant.end(code)
 }
 
@@ -104,13 +123,25 @@ fn take(fd: RawFd) -> Result<OwnedFd, EngineError> {
 }
 
 impl<'a> Attendant<'a> {
-    fn take_over(engine: &'a Engine, id: &str, handover: &Handover) -> Result<Attendant<'a>, EngineError> {
+    fn take_over(
+        engine: &'a Engine,
+        id: &str,
+        handover: &Handover,
+    ) -> Result<Attendant<'a>, EngineError> {
         let folders = engine.folders(id);
         let record = folders.record()?;
-        let missing = || EngineError::RecordMissing { path: folders.run.join("state.json") };
+        let missing = || EngineError::RecordMissing {
+            path: folders.run.join("state.json"),
+        };
         let mut state = folders.now(&engine.host().boot_id)?.ok_or_else(missing)?;
-        let log = Writer::new(&record.body.host_config.log_config, &folders.state.join("logs"))
-            .map_err(|error| EngineError::Unsupported { option: "--log-driver".into(), reason: error.to_string() })?;
+        let log = Writer::new(
+            &record.body.host_config.log_config,
+            &folders.state.join("logs"),
+        )
+        .map_err(|error| EngineError::Unsupported {
+            option: "--log-driver".into(),
+            reason: error.to_string(),
+        })?;
         let probe = probe::Schedule::new(&record);
         if probe.is_some() {
             state.health = Some(crate::engine::health::starting());
@@ -161,10 +192,15 @@ impl<'a> Attendant<'a> {
                 PollFd::read(self.pidfd.as_fd()),
                 stream(&self.output),
                 stream(&self.error),
-                self.probe.as_ref().map_or(PollFd::never(), probe::Schedule::poll_fd),
+                self.probe
+                    .as_ref()
+                    .map_or(PollFd::never(), probe::Schedule::poll_fd),
             ];
             set.extend(self.clients.poll_fds());
-            let timeout = self.probe.as_ref().map(|probe| probe.due_in(Instant::now()));
+            let timeout = self
+                .probe
+                .as_ref()
+                .map(|probe| probe.due_in(Instant::now()));
             process::poll(&mut set, timeout)?;
             if set[1].is_ready() {
                 self.copy(Stream::Stdout, &mut buffer);
@@ -202,7 +238,11 @@ impl<'a> Attendant<'a> {
         if let Err(error) = self.log.write(stream, &buffer[..read], &now) {
             self.report_lost_log(&error);
         }
-        let kind = if stream == Stream::Stdout { attach::OUTPUT } else { attach::ERROR_OUTPUT };
+        let kind = if stream == Stream::Stdout {
+            attach::OUTPUT
+        } else {
+            attach::ERROR_OUTPUT
+        };
         self.clients.output(kind, &buffer[..read]);
     }
 
@@ -218,7 +258,10 @@ impl<'a> Attendant<'a> {
     /// Copies what is left in the pipes. Processes that outlived the first one may hold them open.
     fn drain(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         while self.output.is_some() || self.error.is_some() {
-            let stream = |file: &Option<File>| file.as_ref().map_or(PollFd::never(), |f| PollFd::read(f.as_fd()));
+            let stream = |file: &Option<File>| {
+                file.as_ref()
+                    .map_or(PollFd::never(), |f| PollFd::read(f.as_fd()))
+            };
             let mut set = [stream(&self.output), stream(&self.error)];
             if process::poll(&mut set, Some(DRAIN))? == 0 {
                 break;
@@ -239,7 +282,9 @@ impl<'a> Attendant<'a> {
 
     fn probe_health(&mut self, ready: bool) {
         let Some(probe) = &mut self.probe else { return };
-        let Some(health) = &mut self.state.health else { return };
+        let Some(health) = &mut self.state.health else {
+            return;
+        };
         if probe.step(self.engine, &self.record.id, health, ready) {
             self.tell_state();
         }
@@ -250,7 +295,10 @@ impl<'a> Attendant<'a> {
         for wish in self.clients.hear(set, &hello) {
             match wish {
                 Wish::Input(piece) => {
-                    let gone = self.input.as_mut().is_some_and(|input| input.write_all(&piece).is_err());
+                    let gone = self
+                        .input
+                        .as_mut()
+                        .is_some_and(|input| input.write_all(&piece).is_err());
                     if gone {
                         self.input = None;
                     }
@@ -259,7 +307,9 @@ impl<'a> Attendant<'a> {
                 Wish::ClientLeft if self.record.body.config.stdin_once => self.end_input(),
                 Wish::ClientLeft | Wish::Nudge => {}
                 Wish::Resize(rows, columns) => {
-                    if let Some(terminal) = self.output.as_ref().filter(|_| self.record.body.config.tty) {
+                    if let Some(terminal) =
+                        self.output.as_ref().filter(|_| self.record.body.config.tty)
+                    {
                         // The terminal may be closing.
                         let _ = crate::sys::terminal::set_size(terminal.as_fd(), rows, columns);
                     }
@@ -302,7 +352,9 @@ impl<'a> Attendant<'a> {
         let id = &self.record.id;
         let bundle = bundle_of(self.engine, id);
         // Children of the container's first process may have outlived it where it had no process namespace of its own.
-        cgroup::remove(id).map_err(EngineError::system(format!("remove the control groups of {id}")))?;
+        cgroup::remove(id).map_err(EngineError::system(format!(
+            "remove the control groups of {id}"
+        )))?;
         runtime::delete(&bundle.borrow()).map_err(|reason| EngineError::Runtime {
             action: "delete",
             name: self.record.name.clone(),

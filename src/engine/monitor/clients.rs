@@ -42,17 +42,28 @@ pub(super) struct Clients {
 
 impl Clients {
     pub fn new(listener: OwnedFd) -> Clients {
-        Clients { listener, clients: Vec::new() }
+        Clients {
+            listener,
+            clients: Vec::new(),
+        }
     }
 
     /// What to wait for: new clients, words of present ones, room for what they have not taken yet.
     pub fn poll_fds(&self) -> Vec<PollFd> {
-        let listener = if self.clients.len() < MOST { PollFd::read(self.listener.as_fd()) } else { PollFd::never() };
+        let listener = if self.clients.len() < MOST {
+            PollFd::read(self.listener.as_fd())
+        } else {
+            PollFd::never()
+        };
         let mut set = vec![listener];
         for client in &self.clients {
             set.push(PollFd::read(client.socket.as_fd()));
             let waits = !client.pending.is_empty();
-            set.push(if waits { PollFd::write(client.socket.as_fd()) } else { PollFd::never() });
+            set.push(if waits {
+                PollFd::write(client.socket.as_fd())
+            } else {
+                PollFd::never()
+            });
         }
         set
     }
@@ -62,9 +73,10 @@ impl Clients {
         let mut wishes = Vec::new();
         let mut gone = Vec::new();
         for (index, pair) in set[1..].chunks(2).enumerate().take(self.clients.len()) {
-            if pair[1].is_ready() && !self.clients[index].flush() {
-                gone.push(index);
-            } else if pair[0].is_ready() && !self.clients[index].hear(hello, &mut wishes) {
+            let client = &mut self.clients[index];
+            let lives = (!pair[1].is_ready() || client.flush())
+                && (!pair[0].is_ready() || client.hear(hello, &mut wishes));
+            if !lives {
                 gone.push(index);
             }
         }
@@ -76,7 +88,12 @@ impl Clients {
         if set[0].is_ready()
             && let Ok(Some(socket)) = socket::accept(self.listener.as_fd())
         {
-            let mut client = Client { socket, output: false, events: false, pending: VecDeque::new() };
+            let mut client = Client {
+                socket,
+                output: false,
+                events: false,
+                pending: VecDeque::new(),
+            };
             // Most say what they want before we look; whoever does not is heard later.
             if client.hear(hello, &mut wishes) {
                 self.clients.push(client);
@@ -105,7 +122,9 @@ impl Clients {
 
     /// Whether somebody attached takes its output too slowly.
     pub fn is_congested(&self) -> bool {
-        self.clients.iter().any(|client| client.output && client.pending.len() >= MOST_PENDING)
+        self.clients
+            .iter()
+            .any(|client| client.output && client.pending.len() >= MOST_PENDING)
     }
 
     /// Sends what waits, as far as there is room.
@@ -161,7 +180,10 @@ impl Client {
             (INPUT, []) => wishes.push(Wish::EndOfInput),
             (INPUT, piece) => wishes.push(Wish::Input(piece.to_vec())),
             (RESIZE, [a, b, c, d]) => {
-                wishes.push(Wish::Resize(u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])));
+                wishes.push(Wish::Resize(
+                    u16::from_be_bytes([*a, *b]),
+                    u16::from_be_bytes([*c, *d]),
+                ));
             }
             (NUDGE, _) => wishes.push(Wish::Nudge),
             _ => return false,

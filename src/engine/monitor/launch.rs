@@ -6,10 +6,10 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use super::{BundlePaths, GO, Report, attend, bundle_of};
+use crate::engine::files::{self, NetworkMode};
 use crate::engine::network::{self, Join};
 use crate::engine::record::{Outcome, Record, State, Status};
 use crate::engine::runtime::{self, Stdio};
-use crate::engine::files::{self, NetworkMode};
 use crate::engine::{Engine, EngineError, attach, inspect, rootfs, time};
 use crate::sys::process::{self, Pidfd, ProcessId};
 use crate::sys::{cgroup, fs, mount, socket};
@@ -29,11 +29,21 @@ pub(super) struct Attempt {
 
 impl Attempt {
     pub(super) fn first(control: OwnedFd) -> Attempt {
-        Attempt { control: Some(control), listener: None, restarts: 0, paused: Duration::ZERO }
+        Attempt {
+            control: Some(control),
+            listener: None,
+            restarts: 0,
+            paused: Duration::ZERO,
+        }
     }
 
     pub(super) fn again(listener: OwnedFd, restarts: u32, paused: Duration) -> Attempt {
-        Attempt { control: None, listener: Some(listener), restarts, paused }
+        Attempt {
+            control: None,
+            listener: Some(listener),
+            restarts,
+            paused,
+        }
     }
 
     fn report(&self, report: &Report) {
@@ -45,7 +55,9 @@ impl Attempt {
 
     /// Waits for the word to go; false if the command has given up or died.
     fn wait_for_go(&self) -> bool {
-        let Some(control) = &self.control else { return true };
+        let Some(control) = &self.control else {
+            return true;
+        };
         let mut buffer = [0; 8];
         matches!(socket::receive(control.as_fd(), &mut buffer, true), Ok(Some(length)) if &buffer[..length] == GO)
     }
@@ -80,7 +92,15 @@ pub(super) fn run(engine: &Engine, id: &str, attempt: Attempt) -> Result<(), Eng
         Ok(Some(created)) => {
             attempt.report(&Report::Started);
             let failed = become_attendant(engine, id, created, &attempt);
-            fail(engine, id, &attempt, EngineError::System { action: "become the attendant".into(), source: failed })
+            fail(
+                engine,
+                id,
+                &attempt,
+                EngineError::System {
+                    action: "become the attendant".into(),
+                    source: failed,
+                },
+            )
         }
         Err(error) => fail(engine, id, &attempt, error),
     }
@@ -96,12 +116,21 @@ fn bring_up(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Option<Creat
     if NetworkMode::of(&created.record) == NetworkMode::Bridge {
         engine.network().publish(&[id], &[])?;
     }
-    let failed = |reason| EngineError::Runtime { action: "start", name: created.record.name.clone(), reason };
+    let failed = |reason| EngineError::Runtime {
+        action: "start",
+        name: created.record.name.clone(),
+        reason,
+    };
     runtime::start(&created.bundle.borrow()).map_err(failed)?;
     let mut reason = String::new();
-    File::from(created.report.try_clone().map_err(EngineError::system("copy a descriptor"))?)
-        .read_to_string(&mut reason)
-        .map_err(EngineError::system("hear from the container"))?;
+    File::from(
+        created
+            .report
+            .try_clone()
+            .map_err(EngineError::system("copy a descriptor"))?,
+    )
+    .read_to_string(&mut reason)
+    .map_err(EngineError::system("hear from the container"))?;
     if !reason.is_empty() {
         return Err(failed(reason));
     }
@@ -121,7 +150,10 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         status: Status::Prepared,
         monitor: own,
         init: None,
-        outcome: Outcome { restart_count: restarts, ..Outcome::default() },
+        outcome: Outcome {
+            restart_count: restarts,
+            ..Outcome::default()
+        },
         health: None,
         network: serde_json::Value::Null,
     };
@@ -134,17 +166,23 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     };
     let listener = listener.map_err(EngineError::system("listen for clients"))?;
 
-    mount::private_namespace().map_err(EngineError::system("enter a mount namespace of our own"))?;
+    mount::private_namespace()
+        .map_err(EngineError::system("enter a mount namespace of our own"))?;
     let root = rootfs::mount(engine, &record, &folders)?;
     files::write_all(engine, &record, &folders, &root)?;
     let (report, ours) = socket::pipe().map_err(EngineError::system("make a pipe"))?;
     let bundle = bundle_of(engine, id);
-    fs::create_dirs(&engine.host().run.join("runtime")).map_err(EngineError::system("make the runtime's folder"))?;
+    fs::create_dirs(&engine.host().run.join("runtime"))
+        .map_err(EngineError::system("make the runtime's folder"))?;
     let console = folders.run.join("console");
     let terminal = record.body.config.tty;
     let (stdio, streams) = stdio(&record, &folders, &console)?;
     let init = record.body.host_config.init == Some(true);
-    let failed = |reason| EngineError::Runtime { action: "create", name: record.name.clone(), reason };
+    let failed = |reason| EngineError::Runtime {
+        action: "create",
+        name: record.name.clone(),
+        reason,
+    };
     let pid = runtime::create(&bundle.borrow(), stdio, init, ours.as_raw_fd()).map_err(failed)?;
     drop(ours);
     let streams = match streams {
@@ -152,12 +190,21 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         Either::Console(listener) => console_streams(&listener, &console)?,
     };
     debug_assert_eq!(terminal, streams.terminal);
-    state.init = Some(ProcessId::of(pid).map_err(EngineError::system("read the container's process"))?);
+    state.init =
+        Some(ProcessId::of(pid).map_err(EngineError::system("read the container's process"))?);
     folders.write_now(&state)?;
     if NetworkMode::of(&record) == NetworkMode::Bridge {
-        let ports = network::ports::from_body(&record.body, []).map_err(network::NetworkError::from)?;
+        let ports =
+            network::ports::from_body(&record.body, []).map_err(network::NetworkError::from)?;
         let hostname = files::hostname(engine, &record);
-        let join = Join { id, pid, hostname: &hostname, ports: &ports, publish: false, mac: None };
+        let join = Join {
+            id,
+            pid,
+            hostname: &hostname,
+            ports: &ports,
+            publish: false,
+            mac: None,
+        };
         let attachment = engine.network().attach(&join)?;
         files::write_hosts(engine, &record, &folders, Some(attachment.ip))?;
         state.network = inspect::network_settings(&record, Some(&attachment));
@@ -165,7 +212,15 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         state.network = inspect::network_settings(&record, None);
     }
     folders.write_now(&state)?;
-    Ok(Created { engine_folders: folders, bundle, record, state, listener, streams, report })
+    Ok(Created {
+        engine_folders: folders,
+        bundle,
+        record,
+        state,
+        listener,
+        streams,
+        report,
+    })
 }
 
 /// Streams that exist already, or a console that the runtime will send.
@@ -192,7 +247,12 @@ fn stdio<'a>(
     };
     let (output, out) = socket::pipe().map_err(failed())?;
     let (error, err) = socket::pipe().map_err(failed())?;
-    let streams = Streams { input, output, error: Some(error), terminal: false };
+    let streams = Streams {
+        input,
+        output,
+        error: Some(error),
+        terminal: false,
+    };
     Ok((Stdio::Files([theirs, out, err]), Either::Ready(streams)))
 }
 
@@ -203,11 +263,21 @@ fn console_streams(listener: &OwnedFd, path: &std::path::Path) -> Result<Streams
     let master = socket::receive_fd(connection.as_fd()).map_err(failed())?;
     let _ = std::fs::remove_file(path);
     let input = Some(master.try_clone().map_err(failed())?);
-    Ok(Streams { input, output: master, error: None, terminal: true })
+    Ok(Streams {
+        input,
+        output: master,
+        error: None,
+        terminal: true,
+    })
 }
 
 /// Executes ourselves anew, with the container's descriptors; returns only if that failed.
-fn become_attendant(_engine: &Engine, id: &str, created: Created, attempt: &Attempt) -> std::io::Error {
+fn become_attendant(
+    _engine: &Engine,
+    id: &str,
+    created: Created,
+    attempt: &Attempt,
+) -> std::io::Error {
     let result = (|| {
         let init = created.state.init.as_ref().map_or(0, |init| init.pid);
         let pidfd = Pidfd::open(init)?;
@@ -224,7 +294,11 @@ fn become_attendant(_engine: &Engine, id: &str, created: Created, attempt: &Atte
         let program = process::protected_self()?;
         let mut arguments = super::arguments(id);
         arguments.extend(handover.encode());
-        Ok(process::become_program(program.as_fd(), &arguments, &handover.descriptors()))
+        Ok(process::become_program(
+            program.as_fd(),
+            &arguments,
+            &handover.descriptors(),
+        ))
     })();
     match result {
         Ok(error) | Err(error) => error,
@@ -232,7 +306,12 @@ fn become_attendant(_engine: &Engine, id: &str, created: Created, attempt: &Atte
 }
 
 /// Records why the container did not come up and takes everything down.
-fn fail(engine: &Engine, id: &str, attempt: &Attempt, error: EngineError) -> Result<(), EngineError> {
+fn fail(
+    engine: &Engine,
+    id: &str,
+    attempt: &Attempt,
+    error: EngineError,
+) -> Result<(), EngineError> {
     let reason = match &error {
         EngineError::Runtime { reason, .. } => reason.clone(),
         other => other.to_string(),

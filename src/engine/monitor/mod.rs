@@ -75,9 +75,10 @@ impl Report {
         match packet {
             b"P" => Some(Report::Prepared),
             b"S" => Some(Report::Started),
-            [b'F', code, reason @ ..] => {
-                Some(Report::Failed { reason: String::from_utf8_lossy(reason).into_owned(), code: (*code).into() })
-            }
+            [b'F', code, reason @ ..] => Some(Report::Failed {
+                reason: String::from_utf8_lossy(reason).into_owned(),
+                code: (*code).into(),
+            }),
             _ => None,
         }
     }
@@ -93,7 +94,11 @@ pub(super) struct BundlePaths {
 
 impl BundlePaths {
     pub(super) fn borrow(&self) -> Bundle<'_> {
-        Bundle { root: &self.root, id: &self.id, dir: &self.dir }
+        Bundle {
+            root: &self.root,
+            id: &self.id,
+            dir: &self.dir,
+        }
     }
 }
 
@@ -111,7 +116,8 @@ pub fn run(host: &Host, settings: &Settings, words: &[String]) -> Result<(), Eng
     let engine = Engine::open_as_is(host, settings)?;
     match words {
         [id] => {
-            let control = process::inherited(CONTROL).map_err(EngineError::system("find the control socket"))?;
+            let control = process::inherited(CONTROL)
+                .map_err(EngineError::system("find the control socket"))?;
             launch::run(&engine, id, launch::Attempt::first(control))
         }
         [id, rest @ ..] => attend::run(&engine, id, rest),
@@ -125,12 +131,18 @@ mod tests {
 
     #[test]
     fn reports_arrive_as_sent() {
-        let failed = Report::Failed { reason: "exec: \"x\": not found".into(), code: 127 };
+        let failed = Report::Failed {
+            reason: "exec: \"x\": not found".into(),
+            code: 127,
+        };
         for report in [Report::Prepared, Report::Started, failed] {
             assert_eq!(Report::decode(&report.encode()), Some(report));
         }
         assert_eq!(Report::decode(b""), None);
-        let long = Report::Failed { reason: "x".repeat(100_000), code: 1 };
+        let long = Report::Failed {
+            reason: "x".repeat(100_000),
+            code: 1,
+        };
         assert_eq!(long.encode().len(), REPORT_LIMIT);
     }
 }

@@ -38,17 +38,27 @@ impl Schedule {
         let check = Check::new(record.body.config.healthcheck.as_ref(), &shell)?;
         let started = Instant::now();
         let due = started + check.pause(&crate::engine::health::starting(), Duration::ZERO);
-        Some(Schedule { check, started, due, running: None })
+        Some(Schedule {
+            check,
+            started,
+            due,
+            running: None,
+        })
     }
 
     /// Output of the probe that runs.
     pub fn poll_fd(&self) -> PollFd {
-        self.running.as_ref().map_or(PollFd::never(), |running| PollFd::read(running.output.as_fd()))
+        self.running.as_ref().map_or(PollFd::never(), |running| {
+            PollFd::read(running.output.as_fd())
+        })
     }
 
     /// Time until something has to be done even if nothing happens.
     pub fn due_in(&self, now: Instant) -> Duration {
-        let at = self.running.as_ref().map_or(self.due, |running| running.deadline);
+        let at = self
+            .running
+            .as_ref()
+            .map_or(self.due, |running| running.deadline);
         at.saturating_duration_since(now)
     }
 
@@ -59,7 +69,14 @@ impl Schedule {
             if now >= self.due {
                 match start(engine, id, self.check.timeout) {
                     Ok(running) => self.running = Some(running),
-                    Err(error) => return self.finish(engine, health, None, format!("failed to start the probe: {error}")),
+                    Err(error) => {
+                        return self.finish(
+                            engine,
+                            health,
+                            None,
+                            format!("failed to start the probe: {error}"),
+                        );
+                    }
                 }
             }
             return false;
@@ -77,11 +94,25 @@ impl Schedule {
         false
     }
 
-    fn finish(&mut self, engine: &Engine, health: &mut Health, code: Option<i32>, output: String) -> bool {
+    fn finish(
+        &mut self,
+        engine: &Engine,
+        health: &mut Health,
+        code: Option<i32>,
+        output: String,
+    ) -> bool {
         let end = time::rfc3339(engine.host().now());
-        let start = self.running.take().map_or_else(|| end.clone(), |running| running.start);
+        let start = self
+            .running
+            .take()
+            .map_or_else(|| end.clone(), |running| running.start);
         let since_start = self.started.elapsed();
-        let probe = Probe { start, end, exit_code: code.unwrap_or(TIMED_OUT), output };
+        let probe = Probe {
+            start,
+            end,
+            exit_code: code.unwrap_or(TIMED_OUT),
+            output,
+        };
         self.check.judge(health, probe, since_start);
         self.due = Instant::now() + self.check.pause(health, since_start);
         true
@@ -102,13 +133,22 @@ fn start(engine: &Engine, id: &str, timeout: Duration) -> std::io::Result<Runnin
     let child = process::spawn(&Spawn {
         program: program.as_fd(),
         args: exec::probe_arguments(id),
-        env: vec![("DRAY_CONFIG".to_owned(), engine.host().config.display().to_string())],
+        env: vec![(
+            "DRAY_CONFIG".to_owned(),
+            engine.host().config.display().to_string(),
+        )],
         fds: Vec::new(),
         stdio: [None, Some(theirs.as_fd()), Some(theirs.as_fd())],
         detach: true,
     })?;
     let (now, start) = (Instant::now(), time::rfc3339(engine.host().now()));
-    Ok(Running { child, output: output.into(), kept: Vec::new(), start, deadline: now + timeout })
+    Ok(Running {
+        child,
+        output: output.into(),
+        kept: Vec::new(),
+        start,
+        deadline: now + timeout,
+    })
 }
 
 impl Running {
@@ -127,7 +167,9 @@ impl Running {
 
     /// Ends the probe: the process that entered for us kills the one inside when it is asked to end.
     fn stop(&mut self) {
-        if let Ok(Some(process)) = process::ProcessId::of(self.child.id() as i32).and_then(|id| id.open()) {
+        if let Ok(Some(process)) =
+            process::ProcessId::of(self.child.id() as i32).and_then(|id| id.open())
+        {
             // Gone already is as good.
             let _ = process.signal(15);
         }

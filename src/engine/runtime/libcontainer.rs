@@ -44,16 +44,29 @@ struct Run {
 impl Executor for Run {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
         let args = args(spec).ok_or(ExecutorError::InvalidArg)?;
-        let failed = payload::execute(&Payload { args, init: self.init, report: self.report });
+        let failed = payload::execute(&Payload {
+            args,
+            init: self.init,
+            report: self.report,
+        });
         Err(ExecutorError::Other(failed))
     }
 
     fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
         let refuse = |reason: String| ExecutorValidationError::ArgValidationError(reason);
         let args = args(spec).ok_or_else(|| refuse("no command specified".into()))?;
-        let env = spec.process().as_ref().and_then(|p| p.env().clone()).unwrap_or_default();
-        let path = env.iter().rev().find_map(|entry| entry.strip_prefix("PATH="));
-        payload::find_program(&args[0], path).map(drop).map_err(refuse)
+        let env = spec
+            .process()
+            .as_ref()
+            .and_then(|p| p.env().clone())
+            .unwrap_or_default();
+        let path = env
+            .iter()
+            .rev()
+            .find_map(|entry| entry.strip_prefix("PATH="));
+        payload::find_program(&args[0], path)
+            .map(drop)
+            .map_err(refuse)
     }
 
     fn setup_envs(
@@ -66,21 +79,46 @@ impl Executor for Run {
 }
 
 fn args(spec: &Spec) -> Option<&[String]> {
-    spec.process().as_ref()?.args().as_deref().filter(|args| !args.is_empty())
+    spec.process()
+        .as_ref()?
+        .args()
+        .as_deref()
+        .filter(|args| !args.is_empty())
 }
 
 /// Creates the container: everything is set up and its process waits for [`start`]. Returns that process's pid.
 ///
 /// `init` and `report` as in the executor; `report` must be a descriptor of the caller that is close-on-exec.
-pub fn create(bundle: &Bundle<'_>, stdio: Stdio<'_>, init: bool, report: i32) -> Result<i32, String> {
-    let builder = builder(bundle, Run { init, report: Some(report) })?;
+pub fn create(
+    bundle: &Bundle<'_>,
+    stdio: Stdio<'_>,
+    init: bool,
+    report: i32,
+) -> Result<i32, String> {
+    let builder = builder(
+        bundle,
+        Run {
+            init,
+            report: Some(report),
+        },
+    )?;
     let builder = match stdio {
-        Stdio::Files([input, output, error]) => builder.with_stdin(input).with_stdout(output).with_stderr(error),
+        Stdio::Files([input, output, error]) => builder
+            .with_stdin(input)
+            .with_stdout(output)
+            .with_stderr(error),
         Stdio::Console(socket) => builder.with_console_socket(Some(socket)),
     };
-    let container = builder.as_init(bundle.dir).with_systemd(false).with_detach(true).build();
+    let container = builder
+        .as_init(bundle.dir)
+        .with_systemd(false)
+        .with_detach(true)
+        .build();
     let container = container.map_err(|error| explain(&error))?;
-    container.pid().map(|pid| pid.as_raw()).ok_or_else(|| "libcontainer reported no process".to_owned())
+    container
+        .pid()
+        .map(|pid| pid.as_raw())
+        .ok_or_else(|| "libcontainer reported no process".to_owned())
 }
 
 /// Lets the created container's process go on to its program.
@@ -96,18 +134,33 @@ pub fn delete(bundle: &Bundle<'_>) -> Result<(), String> {
     match load(bundle) {
         Ok(mut container) => container.delete(true).map_err(|error| explain(&error)),
         // A state file that a kill tore: only the folder is left to remove, the control groups go with the engine's sweep.
-        Err(_) => std::fs::remove_dir_all(bundle.root.join(bundle.id)).map_err(|error| error.to_string()),
+        Err(_) => {
+            std::fs::remove_dir_all(bundle.root.join(bundle.id)).map_err(|error| error.to_string())
+        }
     }
 }
 
 /// Runs a further process, described by the file `process`, in a running container. Returns its pid; it is our child.
 pub fn exec(bundle: &Bundle<'_>, process: &Path, stdio: Stdio<'_>) -> Result<i32, String> {
-    let builder = builder(bundle, Run { init: false, report: None })?;
+    let builder = builder(
+        bundle,
+        Run {
+            init: false,
+            report: None,
+        },
+    )?;
     let builder = match stdio {
-        Stdio::Files([input, output, error]) => builder.with_stdin(input).with_stdout(output).with_stderr(error),
+        Stdio::Files([input, output, error]) => builder
+            .with_stdin(input)
+            .with_stdout(output)
+            .with_stderr(error),
         Stdio::Console(socket) => builder.with_console_socket(Some(socket)),
     };
-    let pid = builder.as_tenant().with_detach(true).with_process(Some(process)).build();
+    let pid = builder
+        .as_tenant()
+        .with_detach(true)
+        .with_process(Some(process))
+        .build();
     pid.map(|pid| pid.as_raw()).map_err(|error| explain(&error))
 }
 
@@ -120,7 +173,8 @@ fn builder(bundle: &Bundle<'_>, run: Run) -> Result<ContainerBuilder, String> {
 }
 
 fn load(bundle: &Bundle<'_>) -> Result<libcontainer::container::Container, String> {
-    libcontainer::container::Container::load(bundle.root.join(bundle.id)).map_err(|error| explain(&error))
+    libcontainer::container::Container::load(bundle.root.join(bundle.id))
+        .map_err(|error| explain(&error))
 }
 
 /// The error with its causes, each said once.

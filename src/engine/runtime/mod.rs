@@ -14,7 +14,8 @@ pub const EXIT_NOT_FOUND: i32 = 127;
 
 /// The exit code that Docker's client has for a failure with this message.
 pub fn exit_code(reason: &str) -> i32 {
-    if reason.contains("executable file not found") || reason.contains("no such file or directory") {
+    if reason.contains("executable file not found") || reason.contains("no such file or directory")
+    {
         EXIT_NOT_FOUND
     } else if reason.contains("permission denied") || reason.contains("exec format error") {
         EXIT_NOT_EXECUTABLE
