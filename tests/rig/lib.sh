@@ -89,5 +89,10 @@ YAML
     }
 }
 
+stop_registry() {
+    kill "$REGISTRY_PID"
+    wait "$REGISTRY_PID" 2>/dev/null || :
+}
+
 # served ADDRESS:PORT: the version that answers, or "nothing".
 served() { curl --silent --fail --max-time 1 "http://$1/" || echo nothing; }

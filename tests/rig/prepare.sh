@@ -55,7 +55,7 @@ push() {
     rm -rf "$cache/registry"
     port=$(free_port)
     start_registry "$cache/registry" "$port"
-    trap 'kill "$REGISTRY_PID"' EXIT
+    trap stop_registry EXIT
     python3 - "$cache/layout" <<'PYTHON' | while read -r name; do
 import json, sys
 for entry in json.load(open(sys.argv[1] + "/index.json"))["manifests"]:
