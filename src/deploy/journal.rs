@@ -30,6 +30,7 @@ const RESERVE_BYTES: usize = 256 << 10;
 const MAX_FAILURE: usize = 1000;
 
 const JOURNAL: &str = "journal.json";
+const DAMAGED: &str = "journal.damaged";
 const RESERVE: &str = "reserve";
 
 /// What one deployment wants, under a number that the scope never gives again.
@@ -40,8 +41,8 @@ pub struct Generation {
     pub number: u64,
     /// Mender's name for the artifact; for a reader only.
     pub artifact: String,
-    /// Digest of the meta-data: an artifact's later verbs find the generation that its `Download` made.
-    pub request: Digest,
+    /// Digest of the meta-data: an artifact's later verbs find the generation that its `Download` made. `None` is nobody's.
+    pub request: Option<Digest>,
     /// When its containers count as good.
     pub health: Health,
     /// Its containers, each after those it depends on; empty while the download runs.
@@ -103,6 +104,13 @@ pub struct Record {
     pub candidate: Option<Generation>,
     /// How the last verb ended.
     pub last: Option<Outcome>,
+}
+
+impl Generation {
+    /// Whether the `Download` that had this request made it.
+    pub fn is_of(&self, request: Option<Digest>) -> bool {
+        request.is_some() && self.request == request
+    }
 }
 
 impl Default for Record {
@@ -210,10 +218,8 @@ pub enum JournalError {
 #[derive(Debug)]
 pub struct Journal {
     dir: PathBuf,
-    /// What it says. Changes count only after [`Journal::write`].
-    pub record: Record,
-    /// Whether there was a journal already.
-    pub existed: bool,
+    record: Record,
+    existed: bool,
 }
 
 impl Journal {
@@ -237,20 +243,30 @@ impl Journal {
         })
     }
 
-    /// Makes the record durable. On a full disk the reserve makes room.
-    pub fn write(&mut self) -> Result<(), JournalError> {
-        if !self.existed {
-            sys::fs::create_dirs(&self.dir).map_err(|source| JournalError::Folder {
-                path: self.dir.clone(),
-                source,
-            })?;
-        }
+    /// What it says.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Whether it is on disk.
+    pub fn exists(&self) -> bool {
+        self.existed
+    }
+
+    /// Changes the record durably, or not at all. On a full disk the reserve makes room.
+    pub fn update(&mut self, change: impl FnOnce(&mut Record)) -> Result<(), JournalError> {
+        let mut record = self.record.clone();
+        change(&mut record);
+        sys::fs::create_dirs(&self.dir).map_err(|source| JournalError::Folder {
+            path: self.dir.clone(),
+            source,
+        })?;
         let path = self.dir.join(JOURNAL);
         let fail = |source| JournalError::Write {
             path: path.clone(),
             source,
         };
-        let text = serde_json::to_vec_pretty(&self.record).map_err(|e| fail(e.into()))?;
+        let text = serde_json::to_vec_pretty(&record).map_err(|e| fail(e.into()))?;
         match sys::fs::replace(&path, 0o600, &text) {
             Err(error) if is_full(&error) => {
                 self.spend_reserve()?;
@@ -259,8 +275,17 @@ impl Journal {
             written => written,
         }
         .map_err(fail)?;
+        self.record = record;
         self.existed = true;
         Ok(())
+    }
+
+    /// Sets a journal aside that cannot be read, and begins anew; nothing that it said is lost to a reader.
+    pub fn set_aside(dir: &Path) -> Result<Journal, JournalError> {
+        let path = dir.join(JOURNAL);
+        sys::fs::publish(&path, &dir.join(DAMAGED))
+            .map_err(|source| JournalError::Write { path, source })?;
+        Journal::load(dir)
     }
 
     /// Gives the reserve's space back to whatever has to be written now.
@@ -283,12 +308,14 @@ impl Journal {
     }
 
     /// Records how a verb ended; the text of a failure is cut to a line.
-    pub fn note(&mut self, verb: Verb, failure: Option<String>) {
+    pub fn note(&mut self, verb: Verb, failure: Option<String>) -> Result<(), JournalError> {
         let failure = failure.map(|text| text.chars().take(MAX_FAILURE).collect());
-        self.record.last = Some(Outcome {
-            verb: verb.name().to_owned(),
-            failure,
-        });
+        self.update(|record| {
+            record.last = Some(Outcome {
+                verb: verb.name().to_owned(),
+                failure,
+            });
+        })
     }
 }
 

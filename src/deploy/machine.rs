@@ -1,10 +1,18 @@
 //! The whole flow: one match over Mender's verb and the recorded state.
 
+use std::path::Path;
+
+use super::Context;
+use super::error::DeployError;
+use super::hold::Claimant;
+use super::inbox::Inbox;
+use super::site::Site;
 use super::state::{
     Action,
     State::{self, *},
     Verb::{self, *},
 };
+use super::{prepare, recover, switch};
 
 /// What `verb` does in `state`. Every verb may come in every state: after a kill of the module, of the client or of the
 /// power at any instruction, and from two generations of clients that disagree about the order.
@@ -25,8 +33,10 @@ pub fn decide(verb: Verb, state: State) -> Action {
 
         // A candidate above the trial is left over from a download whose client died; the client means the trial.
         (ArtifactCommit, Trial | Prepared | Downloading) => Action::Commit,
-        // Again, after its client died: fine if this artifact is the one, a lie if it was rolled back meanwhile.
-        (ArtifactCommit, Committed | Idle) => Action::ConfirmCommitted,
+        // Again, because its client died before it heard of it.
+        (ArtifactCommit, Committed) => Action::Nothing,
+        // The same after a cleanup; or a lie, if the install was rolled back meanwhile.
+        (ArtifactCommit, Idle) => Action::ConfirmCommitted,
         // Half an install cannot be committed.
         (ArtifactCommit, Switching | RollingBack) => Action::Refuse,
 
@@ -38,6 +48,60 @@ pub fn decide(verb: Verb, state: State) -> Action {
 
         // The end of every deployment, good or bad.
         (Cleanup, _) => Action::CleanUp,
+    }
+}
+
+/// Does what `verb` asks for with the file tree that the client made, and returns the line to answer with, if it is a
+/// query. A verb that may not fail has said what failed.
+pub fn run(
+    context: &Context<'_>,
+    verb: Verb,
+    tree: &Path,
+) -> Result<Option<&'static str>, DeployError> {
+    if let Some(answer) = verb.answer() {
+        return Ok(Some(answer));
+    }
+    match perform(context, verb, tree) {
+        Err(error) if verb.always_succeeds() => {
+            (context.say)(&format!("{verb} failed: {error}"));
+            Ok(None)
+        }
+        done => done.map(|()| None),
+    }
+}
+
+fn perform(context: &Context<'_>, verb: Verb, tree: &Path) -> Result<(), DeployError> {
+    let inbox = Inbox::read(tree);
+    let scope = inbox.scope().to_owned();
+    let mut site = Site::open(context, &scope, Claimant::Verb(verb))?;
+    let action = decide(verb, site.journal.record().state);
+    let done = act(&mut site, verb, action, inbox);
+    let failure = done.as_ref().err().map(ToString::to_string);
+    // The verbs that end a deployment come after the one that failed: its reason is the one to keep.
+    if action != Action::Nothing && (failure.is_some() || !verb.always_succeeds()) {
+        let noted = site.journal.note(verb, failure);
+        // Where the note is lost as well, the verb's own failure is the one to report.
+        if done.is_ok() {
+            noted?;
+        }
+    }
+    done
+}
+
+fn act(site: &mut Site<'_>, verb: Verb, action: Action, inbox: Inbox) -> Result<(), DeployError> {
+    match action {
+        Action::Prepare => prepare::prepare(site, inbox),
+        Action::Switch => switch::switch(site, &inbox),
+        Action::ConfirmTrial => switch::confirm_trial(site, &inbox),
+        Action::Commit => switch::commit(site),
+        Action::ConfirmCommitted => switch::confirm_committed(site, &inbox),
+        Action::RollBack => recover::roll_back(site),
+        Action::CleanUp => recover::clean_up(site),
+        Action::Nothing => Ok(()),
+        Action::Refuse => Err(DeployError::Refused {
+            verb,
+            state: site.journal.record().state,
+        }),
     }
 }
 
@@ -54,7 +118,7 @@ mod tests {
         (ArtifactInstall, "xxSStxx"),
         (NeedsArtifactReboot, "-------"),
         (SupportsRollback, "-------"),
-        (ArtifactCommit, "cCCxCcx"),
+        (ArtifactCommit, "cCCxC-x"),
         (ArtifactRollback, "-RRRRRR"),
         (ArtifactFailure, "-RRRRRR"),
         (Cleanup, "UUUUUUU"),

@@ -35,8 +35,13 @@ pub enum Step {
     },
     /// Ask these to stop, all at once.
     Stop(Vec<String>),
-    /// Let these run, in this order.
-    Start(Vec<String>),
+    /// Stop the old ones, and let the new ones run as soon as they have ended.
+    Replace {
+        /// What runs.
+        old: Vec<String>,
+        /// What is to run, in this order.
+        new: Vec<String>,
+    },
     /// Remove one that is stopped.
     Remove(String),
 }
@@ -59,8 +64,10 @@ pub fn switch(present: &[Present], target: &Generation) -> Vec<Step> {
     steps.extend(stop(again));
     steps.push(Step::Prepare(start_order(target)));
     steps.extend(renames(present, Some(target)));
-    steps.extend(stop(others));
-    steps.push(Step::Start(start_order(target)));
+    steps.push(Step::Replace {
+        old: others.into_iter().map(|p| p.id.clone()).collect(),
+        new: start_order(target),
+    });
     steps
 }
 
@@ -72,17 +79,16 @@ pub fn restore(present: &[Present], target: Option<&Generation>) -> Vec<Step> {
         .iter()
         .filter(|p| !ours.contains(p.id.as_str()))
         .collect();
-    let mut steps = Vec::new();
-    steps.extend(stop(others.iter().copied().filter(|p| p.running).collect()));
-    steps.extend(renames(present, target));
-    let down: Vec<String> = target
-        .map(start_order)
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|id| !present.iter().any(|p| p.running && p.id == *id))
+    let mut steps = renames(present, target);
+    let old: Vec<String> = others
+        .iter()
+        .filter(|p| p.running)
+        .map(|p| p.id.clone())
         .collect();
-    if !down.is_empty() {
-        steps.push(Step::Start(down));
+    let mut new = target.map(start_order).unwrap_or_default();
+    new.retain(|id| !present.iter().any(|p| p.running && p.id == *id));
+    if !old.is_empty() || !new.is_empty() {
+        steps.push(Step::Replace { old, new });
     }
     steps.extend(remove(others.into_iter()));
     steps

@@ -10,3 +10,4 @@ pub mod payload;
 pub mod process;
 pub mod socket;
 pub mod terminal;
+pub mod terminate;

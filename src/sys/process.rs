@@ -26,7 +26,7 @@ impl ProcessId {
     pub fn of(pid: i32) -> io::Result<ProcessId> {
         Ok(ProcessId {
             pid,
-            start_time: start_time(pid)?,
+            start_time: Stat::of(pid)?.start_time,
         })
     }
 
@@ -37,7 +37,30 @@ impl ProcessId {
 
     /// Whether this very process still exists and is not a zombie.
     pub fn is_alive(&self) -> bool {
-        matches!(stat_fields(self.pid), Ok((state, start)) if start == self.start_time && state != 'Z' && state != 'X')
+        matches!(Stat::of(self.pid), Ok(stat) if stat.start_time == self.start_time && !matches!(stat.state, 'Z' | 'X'))
+    }
+
+    /// The pid of its parent; an error if it is gone.
+    pub fn parent(&self) -> io::Result<u32> {
+        let stat = Stat::of(self.pid)?;
+        if stat.start_time == self.start_time {
+            Ok(stat.parent)
+        } else {
+            Err(io::Error::from_raw_os_error(libc::ESRCH))
+        }
+    }
+
+    /// How long ago it started, time in suspend included; does not depend on the wall clock.
+    pub fn age(&self) -> io::Result<Duration> {
+        let text = fs::read_to_string("/proc/uptime")?;
+        let seconds = text.split_ascii_whitespace().next();
+        let uptime = seconds
+            .and_then(|s| s.parse().ok())
+            .and_then(|s| Duration::try_from_secs_f64(s).ok())
+            .ok_or(io::ErrorKind::InvalidData)?;
+        // SAFETY: sysconf takes an integer.
+        let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1) as u64;
+        Ok(uptime.saturating_sub(Duration::from_millis(self.start_time * 1000 / ticks)))
     }
 
     /// A handle on this very process; `None` if it is gone.
@@ -51,33 +74,33 @@ impl ProcessId {
     }
 }
 
-fn start_time(pid: i32) -> io::Result<u64> {
-    stat_fields(pid).map(|(_, start)| start)
+/// What `/proc/PID/stat` says of a process.
+struct Stat {
+    state: char,
+    parent: u32,
+    start_time: u64,
 }
 
-fn stat_fields(pid: i32) -> io::Result<(char, u64)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let malformed = || {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("/proc/{pid}/stat is malformed"),
-        )
-    };
-    // The command name may hold anything, parentheses too: the fields start after the last one.
-    let mut fields = stat
-        .rsplit_once(')')
-        .ok_or_else(malformed)?
-        .1
-        .split_ascii_whitespace();
-    let state = fields
-        .next()
-        .and_then(|s| s.chars().next())
-        .ok_or_else(malformed)?;
-    let start = fields
-        .nth(18)
-        .and_then(|f| f.parse().ok())
-        .ok_or_else(malformed)?;
-    Ok((state, start))
+impl Stat {
+    fn of(pid: i32) -> io::Result<Stat> {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        Stat::parse(&text).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("/proc/{pid}/stat is malformed"),
+            )
+        })
+    }
+
+    fn parse(text: &str) -> Option<Stat> {
+        // The command name may hold anything, parentheses too: the fields start after the last one.
+        let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
+        Some(Stat {
+            state: fields.next()?.chars().next()?,
+            parent: fields.next()?.parse().ok()?,
+            start_time: fields.nth(17)?.parse().ok()?,
+        })
+    }
 }
 
 /// A handle on a process; readable in [`poll`] once the process has exited.
@@ -324,9 +347,16 @@ pub struct Spawn<'a> {
     pub detach: bool,
 }
 
+/// Out of the way of a spawned process's final descriptor numbers while they are being assigned.
+const ABOVE: RawFd = 200;
+
 /// Starts a process that inherits nothing but what `spawn` names.
 pub fn spawn(spawn: &Spawn<'_>) -> io::Result<Child> {
-    let mut command = Command::new(format!("/proc/self/fd/{}", spawn.program.as_raw_fd()));
+    // The child gives away the numbers from 3 on before it executes the program, so that must not have one of them.
+    // SAFETY: fcntl on an open descriptor with integer arguments; returns a new one.
+    let program =
+        owned(unsafe { libc::fcntl(spawn.program.as_raw_fd(), libc::F_DUPFD_CLOEXEC, ABOVE) })?;
+    let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
     command
         .arg0(&spawn.args[0])
         .args(&spawn.args[1..])
@@ -351,8 +381,6 @@ pub fn spawn(spawn: &Spawn<'_>) -> io::Result<Child> {
 
 /// Runs in the child between fork and exec: only system calls.
 fn child_setup(fds: &[RawFd], detach: bool) -> io::Result<()> {
-    /// Out of the way of the final numbers while they are being assigned.
-    const ABOVE: RawFd = 200;
     const MOST: usize = 8;
     let check = |result: libc::c_int| {
         if result < 0 {
@@ -639,6 +667,9 @@ mod tests {
         };
         assert!(!stale.is_alive());
         assert!(stale.open().unwrap().is_none());
+        assert_eq!(own.parent().unwrap(), std::os::unix::process::parent_id());
+        assert!(stale.parent().is_err());
+        assert!(own.age().unwrap() < Duration::from_secs(24 * 3600));
     }
 
     #[test]

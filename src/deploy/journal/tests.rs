@@ -10,7 +10,7 @@ fn sample() -> Record {
     let generation = |number: u64| Generation {
         number,
         artifact: format!("release-{number}"),
-        request: Digest::of(format!("request {number}").as_bytes()),
+        request: Some(Digest::of(format!("request {number}").as_bytes())),
         health: Health {
             timeout_s: 120,
             stable_s: 10,
@@ -85,14 +85,13 @@ fn a_scope_without_journal_is_idle_and_what_is_written_is_read_back() {
     let dir = folder("round-trip");
     let scope = dir.join("deployments/shop");
     let mut journal = Journal::load(&scope).unwrap();
-    assert!(!journal.existed);
-    assert_eq!(journal.record, Record::default());
+    assert!(!journal.exists());
+    assert_eq!(*journal.record(), Record::default());
     assert!(!scope.exists(), "loading writes nothing");
-    journal.record = sample();
-    journal.write().unwrap();
+    journal.update(|record| *record = sample()).unwrap();
     let again = Journal::load(&scope).unwrap();
-    assert!(again.existed);
-    assert_eq!(again.record, sample());
+    assert!(again.exists());
+    assert_eq!(*again.record(), sample());
     sys::fs::remove_tree(&dir).unwrap();
 }
 
@@ -139,11 +138,46 @@ fn running_and_kept_generations_by_state() {
 }
 
 #[test]
+fn an_update_that_cannot_be_written_changes_nothing() {
+    let dir = folder("unwritable");
+    let mut journal = Journal::load(&dir).unwrap();
+    journal.update(|record| record.next = 5).unwrap();
+    // A folder under the file's name: the rename fails whoever we are.
+    sys::fs::remove_file(&dir.join("journal.json")).unwrap();
+    sys::fs::create_dirs(&dir.join("journal.json/in the way")).unwrap();
+    let error = journal.update(|record| record.next = 6).unwrap_err();
+    assert!(
+        error.to_string().starts_with("failed to write /"),
+        "{error}"
+    );
+    assert_eq!(journal.record().next, 5);
+    sys::fs::remove_tree(&dir).unwrap();
+}
+
+#[test]
+fn a_damaged_journal_is_kept_for_a_reader() {
+    let dir = folder("damaged");
+    sys::fs::replace(&dir.join("journal.json"), 0o600, b"\0\0\0").unwrap();
+    assert!(matches!(
+        Journal::load(&dir),
+        Err(JournalError::Parse { .. })
+    ));
+    assert!(!Journal::set_aside(&dir).unwrap().exists());
+    assert_eq!(
+        std::fs::read(dir.join("journal.damaged")).unwrap(),
+        b"\0\0\0"
+    );
+    sys::fs::remove_tree(&dir).unwrap();
+}
+
+#[test]
 fn a_failure_is_kept_short() {
     let dir = folder("note");
     let mut journal = Journal::load(&dir).unwrap();
-    journal.note(Verb::Download, Some("x".repeat(5000)));
-    let last = journal.record.last.unwrap();
+    journal
+        .note(Verb::Download, Some("x".repeat(5000)))
+        .unwrap();
+    let last = journal.record().last.clone().unwrap();
     assert_eq!(
         (last.verb.as_str(), last.failure.unwrap().len()),
         ("Download", 1000)

@@ -6,7 +6,7 @@ fn generation(number: u64, services: &[(&str, Option<&str>)]) -> Generation {
     Generation {
         number,
         artifact: format!("release-{number}"),
-        request: Digest::of(b"{}"),
+        request: None,
         health: Health {
             timeout_s: 120,
             stable_s: 10,
@@ -55,10 +55,13 @@ impl Model {
                 self.at(id).name = to.clone();
             }
             Step::Stop(ids) => ids.iter().for_each(|id| self.at(id).running = false),
-            Step::Start(ids) => ids.iter().for_each(|id| {
-                assert!(!self.at(id).running, "{id} runs already");
-                self.at(id).running = true;
-            }),
+            Step::Replace { old, new } => {
+                old.iter().for_each(|id| self.at(id).running = false);
+                for id in new {
+                    assert!(!self.at(id).running, "{id} runs already");
+                    self.at(id).running = true;
+                }
+            }
             Step::Remove(id) => {
                 assert!(!self.at(id).running, "{id} runs");
                 self.0.retain(|p| p.id != *id);
@@ -71,6 +74,25 @@ impl Model {
         steps.iter().for_each(|step| model.apply(step));
         model
     }
+}
+
+/// The steps with every point at which a cut can come between them: a replacement that has only stopped, or has started
+/// only some, is such a point too.
+fn cut_points(steps: &[Step]) -> Vec<Step> {
+    steps
+        .iter()
+        .flat_map(|step| match step {
+            Step::Replace { old, new } => {
+                let stop = old.iter().map(|id| Step::Stop(vec![id.clone()]));
+                let start = new.iter().map(|id| Step::Replace {
+                    old: Vec::new(),
+                    new: vec![id.clone()],
+                });
+                stop.chain(start).collect()
+            }
+            step => vec![step.clone()],
+        })
+        .collect()
 }
 
 /// Committed, candidate and present containers of the cases below.
@@ -182,8 +204,10 @@ fn a_switch_prepares_before_it_stops_and_moves_names_before_the_gap() {
             Step::Prepare(ids("a2")),
             rename("a1", "web.g1"),
             rename("a2", "web"),
-            Step::Stop(ids("a1")),
-            Step::Start(ids("a2")),
+            Step::Replace {
+                old: ids("a1"),
+                new: ids("a2")
+            },
         ]
     );
 }
@@ -208,7 +232,7 @@ fn a_switch_ends_with_exactly_the_candidate_running_under_its_names() {
 #[test]
 fn after_a_cut_at_any_step_a_switch_can_be_made_again_or_undone() {
     for (case, committed, candidate, model) in cases() {
-        let steps = switch(&model.0, &candidate);
+        let steps = cut_points(&switch(&model.0, &candidate));
         for cut in 0..=steps.len() {
             let torn = model.after(&steps[..cut]);
 
@@ -219,7 +243,7 @@ fn after_a_cut_at_any_step_a_switch_can_be_made_again_or_undone() {
                 "{case}, cut {cut}, again"
             );
 
-            let undo = restore(&torn.0, committed.as_ref());
+            let undo = cut_points(&restore(&torn.0, committed.as_ref()));
             for second in 0..=undo.len() {
                 let twice = torn.after(&undo[..second]);
                 let back = twice.after(&restore(&twice.0, committed.as_ref()));

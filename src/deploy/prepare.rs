@@ -1,0 +1,219 @@
+//! `Download`: everything slow or likely to fail, while the old containers run. What it leaves is a complete candidate, or
+//! nothing.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::Size;
+use super::error::DeployError;
+use super::inbox::Inbox;
+use super::journal::{Generation, Health, Service};
+use super::recover::{Previous, discard_candidate, settle};
+use super::request::{self, Wanted};
+use super::site::Site;
+use super::state::State;
+use crate::artifact::payload::Payload;
+use crate::engine::network::{NetworkError, ports};
+use crate::engine::{Container, CreateRequest, Owner};
+use crate::images::{Event, Image, Progress};
+use crate::oci::Platform;
+use crate::runargs::Pull;
+
+/// Settles what is left of the deployment before, then makes the candidate.
+pub(super) fn prepare(site: &mut Site<'_>, inbox: Inbox) -> Result<(), DeployError> {
+    if let Err(error) = settle(site, Previous::Drop) {
+        // A device whose committed containers no longer start can only be helped by an update: go on.
+        site.say(&format!("failed to settle the deployment before: {error}"));
+    }
+    let payload = inbox.payload?;
+    for key in &payload.unknown_keys {
+        site.say(&format!("ignoring unknown meta-data key {key:?}"));
+    }
+    let wanted = request::wanted(&payload, site.host)?;
+    wanted
+        .iter()
+        .flat_map(|w| &w.notes)
+        .for_each(|note| site.say(note));
+    check_device(site, &wanted)?;
+    site.journal.refill()?;
+
+    let number = site.journal.record().next;
+    let candidate = Generation {
+        number,
+        artifact: inbox.artifact,
+        request: inbox.request,
+        health: health(site, &payload),
+        services: Vec::new(),
+    };
+    site.journal.update(|record| {
+        record.next += 1;
+        record.state = State::Downloading;
+        record.candidate = Some(candidate);
+    })?;
+
+    let made = make(site, number, &wanted).and_then(|services| record_prepared(site, services));
+    if made.is_err() {
+        // The first error is the one that matters; what this leaves behind goes with the next settling.
+        if let Err(error) = discard_candidate(site) {
+            site.say(&format!("failed to remove the candidate: {error}"));
+        }
+    }
+    made
+}
+
+fn health(site: &Site<'_>, payload: &Payload) -> Health {
+    let settings = &site.settings.health;
+    Health {
+        timeout_s: payload
+            .health
+            .timeout_s
+            .unwrap_or(settings.timeout.as_secs()),
+        stable_s: payload.health.stable_s.unwrap_or(settings.stable.as_secs()),
+    }
+}
+
+/// What other containers and processes of this device have: names and ports.
+fn check_device(site: &Site<'_>, wanted: &[Wanted]) -> Result<(), DeployError> {
+    let all = site.engine.list()?;
+    let ours = |c: &&Container| {
+        c.record
+            .owner
+            .as_ref()
+            .is_some_and(|owner| owner.scope == site.scope)
+    };
+    for name in wanted.iter().filter_map(|w| w.name.as_ref()) {
+        if let Some(other) = all.iter().filter(|c| !ours(c)).find(|c| c.name() == name) {
+            return Err(DeployError::ForeignName {
+                name: name.clone(),
+                holder: other.id().chars().take(12).collect(),
+                scope: site.scope.to_owned(),
+            });
+        }
+    }
+    let own: Vec<&str> = all.iter().filter(ours).map(|c| c.id()).collect();
+    for wanted in wanted {
+        let published = ports::from_body(&wanted.body, []).map_err(NetworkError::from)?;
+        site.engine.network().check(&published, &own)?;
+    }
+    Ok(())
+}
+
+/// Fetches, pins and creates, in this order: a record must never name a layer that a collection could take.
+fn make(site: &Site<'_>, number: u64, wanted: &[Wanted]) -> Result<Vec<Service>, DeployError> {
+    // Images first: while they come, nothing of the candidate exists.
+    let mut images: Vec<(&Wanted, Image)> = Vec::new();
+    let mut image_of = Vec::with_capacity(wanted.len());
+    for wanted in wanted {
+        site.hold.check()?;
+        let same = |(other, _): &(&Wanted, Image)| {
+            other.image == wanted.image && other.platform == wanted.platform
+        };
+        let place = match images.iter().position(same) {
+            Some(place) => place,
+            None => {
+                images.push((wanted, fetch(site, number, wanted)?));
+                images.len() - 1
+            }
+        };
+        image_of.push(place);
+    }
+    let mut services = Vec::new();
+    for (wanted, place) in wanted.iter().zip(image_of) {
+        site.hold.check()?;
+        let image = &images[place].1;
+        let container = site.engine.create(&CreateRequest {
+            body: &wanted.body,
+            image,
+            name: wanted.name.as_deref(),
+            owner: Some(Owner {
+                scope: site.scope.to_owned(),
+                generation: number,
+            }),
+            claim_name: false,
+        })?;
+        site.say(&format!(
+            "created container {} for {}",
+            &container[..12],
+            wanted.label
+        ));
+        services.push(Service {
+            container,
+            name: wanted.name.clone(),
+            image: wanted.image.to_string(),
+            digest: image.digest,
+        });
+    }
+    Ok(services)
+}
+
+fn record_prepared(site: &mut Site<'_>, services: Vec<Service>) -> Result<(), DeployError> {
+    let count = services.len();
+    site.journal.update(|record| {
+        record.state = State::Prepared;
+        if let Some(candidate) = &mut record.candidate {
+            candidate.services = services;
+        }
+    })?;
+    site.say(&format!(
+        "prepared {count} container{}",
+        if count == 1 { "" } else { "s" }
+    ));
+    Ok(())
+}
+
+fn fetch(site: &Site<'_>, number: u64, wanted: &Wanted) -> Result<Image, DeployError> {
+    let name = wanted.image.familiar();
+    // Until the pin is there, nothing else keeps the image from a collection.
+    let _kept = site.images().hold()?;
+    let image = match wanted.pull {
+        Pull::Never => site.images().find(&wanted.image.to_string())?,
+        Pull::Missing | Pull::Always => {
+            site.say(&format!("fetching image {name}"));
+            let tally = Tally::default();
+            let platform = wanted.platform.clone().unwrap_or_else(Platform::host);
+            let image = site.images().pull(&wanted.image, &platform, &tally)?;
+            site.say(&format!("fetched {tally}: image {name}"));
+            image
+        }
+    };
+    if wanted.image.digest.is_none() {
+        site.say(&format!(
+            "image {name} has no digest: it stands for {} now",
+            image.digest
+        ));
+    }
+    site.images().pin(&site.pin(number), &image)?;
+    Ok(image)
+}
+
+/// What a pull did, counted from several threads.
+#[derive(Debug, Default)]
+struct Tally {
+    fetched: AtomicU64,
+    bytes: AtomicU64,
+    present: AtomicU64,
+}
+
+impl Progress for Tally {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::Present { .. } => self.present.fetch_add(1, Relaxed),
+            Event::Started { .. } => self.fetched.fetch_add(1, Relaxed),
+            Event::Received { bytes, .. } => self.bytes.fetch_add(*bytes, Relaxed),
+            _ => 0,
+        };
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [fetched, bytes, present] =
+            [&self.fetched, &self.bytes, &self.present].map(|n| n.load(Relaxed));
+        let layers = if fetched == 1 { "layer" } else { "layers" };
+        write!(
+            f,
+            "{fetched} {layers}, {}, {present} here already",
+            Size(bytes)
+        )
+    }
+}

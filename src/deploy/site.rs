@@ -1,0 +1,132 @@
+//! What every action of a verb has in its hands: the scope, held, with its journal, and the engine.
+
+use std::path::{Path, PathBuf};
+
+use super::Context;
+use super::error::DeployError;
+use super::hold::{Claimant, Hold};
+use super::journal::{Generation, Journal, JournalError, RecordError};
+use super::plan::Present;
+use super::recover;
+use crate::config::Settings;
+use crate::engine::{Container, Engine};
+use crate::host::Host;
+use crate::images::Images;
+
+/// A scope at work.
+pub(super) struct Site<'a> {
+    pub host: &'a Host,
+    pub settings: &'a Settings,
+    /// Where lines for the operator go.
+    pub say: &'a dyn Fn(&str),
+    pub scope: &'a str,
+    pub hold: Hold,
+    pub engine: Engine,
+    pub journal: Journal,
+}
+
+impl<'a> Site<'a> {
+    /// Takes the scope and reads its journal; without a usable one, what is there is taken over.
+    pub fn open(
+        context: &Context<'a>,
+        scope: &'a str,
+        claimant: Claimant,
+    ) -> Result<Site<'a>, DeployError> {
+        let hold = Hold::take(context.host, scope, claimant, context.say)?;
+        let journal = load(context, &folder(context.host, scope))?;
+        let engine = Engine::open(context.host, context.settings)?;
+        let mut site = Site {
+            host: context.host,
+            settings: context.settings,
+            say: context.say,
+            scope,
+            hold,
+            engine,
+            journal,
+        };
+        if !site.journal.exists() {
+            recover::adopt(&mut site)?;
+        }
+        Ok(site)
+    }
+
+    /// The images, through the engine.
+    pub fn images(&self) -> &Images {
+        self.engine.images()
+    }
+
+    /// Says one line.
+    pub fn say(&self, line: &str) {
+        (self.say)(line);
+    }
+
+    /// The containers that the scope owns.
+    pub fn containers(&self) -> Result<Vec<Container>, DeployError> {
+        let mut all = self.engine.list()?;
+        all.retain(|c| {
+            c.record
+                .owner
+                .as_ref()
+                .is_some_and(|owner| owner.scope == self.scope)
+        });
+        Ok(all)
+    }
+
+    /// The same, as the planner wants them.
+    pub fn present(&self) -> Result<Vec<Present>, DeployError> {
+        let present = |container: Container| {
+            Some(Present {
+                generation: container.record.owner.as_ref()?.generation,
+                running: container.status.is_attended(),
+                id: container.record.id,
+                name: container.record.name,
+            })
+        };
+        Ok(self.containers()?.into_iter().filter_map(present).collect())
+    }
+
+    /// Who holds the images of a generation.
+    pub fn pin(&self, number: u64) -> String {
+        format!("{}{number}", self.pin_prefix())
+    }
+
+    /// How the names of all holders of this scope begin.
+    pub fn pin_prefix(&self) -> String {
+        format!("deploy-{}-", self.scope)
+    }
+
+    /// Numbers of the generations that have to stay.
+    pub fn kept(&self) -> Vec<u64> {
+        self.journal
+            .record()
+            .kept()
+            .map(|g: &Generation| g.number)
+            .collect()
+    }
+}
+
+/// A journal that a later dray wrote is left alone; a damaged one must not keep a device from being updated.
+fn load(context: &Context<'_>, dir: &Path) -> Result<Journal, JournalError> {
+    match Journal::load(dir) {
+        Err(
+            error @ JournalError::Parse {
+                source: RecordError::Json(_),
+                ..
+            },
+        ) => {
+            (context.say)(&format!("{error}; it was set aside"));
+            Journal::set_aside(dir)
+        }
+        loaded => loaded,
+    }
+}
+
+/// The scope's folder.
+pub(super) fn folder(host: &Host, scope: &str) -> PathBuf {
+    folders(host).join(scope)
+}
+
+/// The folder of all scopes.
+pub(super) fn folders(host: &Host) -> PathBuf {
+    host.state.join("deployments")
+}
