@@ -14,7 +14,7 @@
 mod attach;
 mod create;
 mod error;
-mod exec;
+pub mod exec;
 mod files;
 mod health;
 mod inspect;
@@ -50,6 +50,7 @@ pub use network::Network;
 pub use record::{Folders, Health, Intent, MountPoint, Outcome, Owner, Record, State, Status};
 pub use remove::Remove;
 pub use settle::Started;
+pub use time::{parse as parse_time, rfc3339 as format_time};
 pub use watch::{Event, Watch};
 
 /// All containers of this device.

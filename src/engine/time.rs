@@ -8,3 +8,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 pub fn rfc3339(time: SystemTime) -> String {
     DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Nanos, true)
 }
+
+/// The other way; `None` for text that is not a time.
+pub fn parse(text: &str) -> Option<SystemTime> {
+    DateTime::parse_from_rfc3339(text).ok().map(SystemTime::from)
+}

@@ -3,6 +3,7 @@
 
 pub mod beneath;
 pub mod cgroup;
+pub mod changes;
 pub mod fs;
 pub mod lock;
 pub mod mount;

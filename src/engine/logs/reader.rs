@@ -214,6 +214,7 @@ mod tests {
     use super::super::Writer;
     use super::*;
     use crate::api::LogConfig;
+    use crate::sys::fs;
 
     fn texts(filter: &Filter, logs: &Path) -> Vec<String> {
         let mut texts = Vec::new();
@@ -293,7 +294,7 @@ mod tests {
         std::fs::create_dir_all(&dir).unwrap();
         let text =
             "{\"log\":\"a\n{\"log\":\"b\\n\",\"stream\":\"stdout\",\"time\":\"T\"}\n{\"log\":";
-        std::fs::write(dir.join("json.log"), text).unwrap();
+        fs::replace(&dir.join("json.log"), 0o600, text.as_bytes()).unwrap();
         assert_eq!(texts(&Filter::default(), &dir), ["b\n"]);
         std::fs::remove_dir_all(&dir).unwrap();
     }

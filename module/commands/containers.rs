@@ -1,0 +1,137 @@
+//! Words that change containers: start, stop, restart, kill, rm, rename, wait.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use dray::engine::Remove;
+use dray::sys::process::signal_number;
+
+use super::{Context, each, foreground};
+
+#[derive(Debug, Args)]
+pub struct Start {
+    /// Stay attached to its output and return its exit code
+    #[arg(short, long)]
+    attach: bool,
+    /// Pass standard input on
+    #[arg(short, long)]
+    interactive: bool,
+    /// Names or ids
+    #[arg(required = true)]
+    containers: Vec<String>,
+}
+
+/// `dray start`
+pub fn start(context: &Context<'_>, words: &Start) -> anyhow::Result<ExitCode> {
+    let engine = context.engine()?;
+    if words.attach || words.interactive {
+        let [container] = &words.containers[..] else {
+            anyhow::bail!("only one container can be attached to at once");
+        };
+        let container = engine.find(container)?;
+        return foreground::start(&engine, &container, words.interactive);
+    }
+    Ok(each(&words.containers, |word| Ok(engine.start(engine.find(word)?.id())?)))
+}
+
+#[derive(Debug, Args)]
+pub struct Stop {
+    /// Seconds between the stop signal and the kill; -1 never kills
+    #[arg(short, long, visible_alias = "timeout", allow_negative_numbers = true)]
+    time: Option<i64>,
+    /// Names or ids
+    #[arg(required = true)]
+    containers: Vec<String>,
+}
+
+impl Stop {
+    fn grace(&self) -> Option<Duration> {
+        self.time.map(|seconds| u64::try_from(seconds).map_or(Duration::MAX, Duration::from_secs))
+    }
+}
+
+/// `dray stop`
+pub fn stop(context: &Context<'_>, words: &Stop) -> anyhow::Result<ExitCode> {
+    let engine = context.engine()?;
+    Ok(each(&words.containers, |word| Ok(engine.stop(engine.find(word)?.id(), words.grace())?)))
+}
+
+/// `dray restart`
+pub fn restart(context: &Context<'_>, words: &Stop) -> anyhow::Result<ExitCode> {
+    let engine = context.engine()?;
+    Ok(each(&words.containers, |word| {
+        let container = engine.find(word)?;
+        engine.stop(container.id(), words.grace())?;
+        Ok(engine.start(container.id())?)
+    }))
+}
+
+#[derive(Debug, Args)]
+pub struct Kill {
+    /// Signal by name or number
+    #[arg(short, long, default_value = "KILL")]
+    signal: String,
+    /// Names or ids
+    #[arg(required = true)]
+    containers: Vec<String>,
+}
+
+/// `dray kill`
+pub fn kill(context: &Context<'_>, words: &Kill) -> anyhow::Result<ExitCode> {
+    let signal = signal_number(&words.signal)
+        .ok_or_else(|| anyhow::anyhow!("{:?} is not a signal: use a name such as TERM, or a number", words.signal))?;
+    let engine = context.engine()?;
+    Ok(each(&words.containers, |word| Ok(engine.kill(engine.find(word)?.id(), signal)?)))
+}
+
+#[derive(Debug, Args)]
+pub struct Rm {
+    /// Kill running ones first
+    #[arg(short, long)]
+    force: bool,
+    /// Their anonymous volumes too
+    #[arg(short, long)]
+    volumes: bool,
+    /// Names or ids
+    #[arg(required = true)]
+    containers: Vec<String>,
+}
+
+/// `dray rm`
+pub fn rm(context: &Context<'_>, words: &Rm) -> anyhow::Result<ExitCode> {
+    let engine = context.engine()?;
+    let how = Remove { force: words.force, volumes: words.volumes };
+    Ok(each(&words.containers, |word| Ok(engine.remove(engine.find(word)?.id(), how)?)))
+}
+
+#[derive(Debug, Args)]
+pub struct Rename {
+    /// Name or id
+    container: String,
+    /// Its new name
+    name: String,
+}
+
+/// `dray rename`
+pub fn rename(context: &Context<'_>, words: &Rename) -> anyhow::Result<ExitCode> {
+    let engine = context.engine()?;
+    engine.rename(engine.find(&words.container)?.id(), &words.name)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Debug, Args)]
+pub struct Wait {
+    /// Names or ids
+    #[arg(required = true)]
+    containers: Vec<String>,
+}
+
+/// `dray wait`
+pub fn wait(context: &Context<'_>, words: &Wait) -> anyhow::Result<ExitCode> {
+    let engine = context.engine()?;
+    for word in &words.containers {
+        println!("{}", engine.wait(engine.find(word)?.id())?);
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,33 @@
+//! `dray gc`: removes what nobody needs.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Context, Format, table};
+
+#[derive(Debug, Args)]
+pub struct Words {
+    /// Only say what would be removed
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// `dray gc`
+pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
+    let collected = context.engine()?.images().collect(words.dry_run)?;
+    if words.format == Format::Json {
+        let object = json!({ "Layers": collected.layers, "Blobs": collected.blobs, "Bytes": collected.bytes });
+        println!("{object}");
+    } else {
+        let verb = if words.dry_run { "would remove" } else { "removed" };
+        collected.layers.iter().for_each(|layer| println!("{verb} layer {layer}"));
+        collected.blobs.iter().for_each(|blob| println!("{verb} blob {blob}"));
+        println!("Total reclaimed space: {}", table::size(if words.dry_run { 0 } else { collected.bytes }));
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,65 @@
+//! `dray inspect`: everything about containers or images, as JSON with the names of Docker's API.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use dray::engine::{Engine, EngineError};
+use dray::images::Image;
+use serde_json::{Value, json};
+
+use super::Context;
+
+#[derive(Debug, Args)]
+pub struct Words {
+    /// Names or ids of containers or images
+    #[arg(required = true)]
+    things: Vec<String>,
+}
+
+/// `dray inspect`
+pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
+    let engine = context.engine()?;
+    let (mut found, mut code) = (Vec::new(), ExitCode::SUCCESS);
+    for thing in &words.things {
+        match inspect(&engine, thing) {
+            Ok(value) => found.push(value),
+            Err(error) => {
+                eprintln!("dray: {error:#}");
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    println!("{}", serde_json::to_string_pretty(&found)?);
+    Ok(code)
+}
+
+fn inspect(engine: &Engine, thing: &str) -> anyhow::Result<Value> {
+    match engine.find(thing) {
+        Ok(container) => Ok(engine.inspect(&container)?),
+        Err(EngineError::NotFound(_)) => match engine.images().find(thing) {
+            Ok(image) => Ok(image_document(&image)),
+            Err(error) if error.is_absent() => anyhow::bail!("no such container or image: {thing}"),
+            Err(error) => Err(error.into()),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn image_document(image: &Image) -> Value {
+    let names = || image.names.iter().filter(|name| name.tag.is_some());
+    let config = &image.config;
+    json!({
+        "Id": image.id,
+        "RepoTags": names().map(|name| name.familiar()).collect::<Vec<_>>(),
+        "RepoDigests": image.names.iter().map(|name| name.pinned_familiar(&image.digest)).collect::<Vec<_>>(),
+        "Digest": image.digest,
+        "Manifest": image.manifest,
+        "Created": image.created,
+        "Architecture": config.architecture,
+        "Variant": config.variant,
+        "Os": config.os,
+        "Size": image.size,
+        "Config": config.config,
+        "RootFS": { "Type": "layers", "Layers": image.layers },
+    })
+}

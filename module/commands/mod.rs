@@ -1,0 +1,170 @@
+//! The words of the command line, docker's wherever docker has one for it.
+
+mod boot;
+mod containers;
+mod exec;
+mod explain;
+mod foreground;
+mod gc;
+mod images;
+mod inspect;
+mod logs;
+mod ps;
+mod pull;
+mod run;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use dray::config::Settings;
+use dray::engine::{Engine, exec as engine_exec, monitor};
+use dray::host::Host;
+
+use crate::exit;
+
+/// Everything a command needs.
+pub struct Context<'a> {
+    /// The device.
+    pub host: &'a Host,
+    /// Its settings.
+    pub settings: &'a Settings,
+}
+
+impl Context<'_> {
+    /// The engine, with what killed monitors left put right.
+    pub fn engine(&self) -> anyhow::Result<Engine> {
+        Ok(Engine::open(self.host, self.settings)?)
+    }
+}
+
+/// Runs a device's containers without a daemon.
+#[derive(Debug, Parser)]
+#[command(name = "dray", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(after_help = "Called as `docker STATE DIR` this program is Mender's update module `docker`.\n\
+    Settings: /etc/dray/dray.ini, or the file that $DRAY_CONFIG names.")]
+struct Words {
+    #[command(subcommand)]
+    word: Word,
+}
+
+/// How a list is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Word {
+    /// Make a container and start it: [OPTIONS] IMAGE [COMMAND…], docker run's options
+    #[command(disable_help_flag = true)]
+    Run(run::Words),
+    /// Make a container without starting it: [OPTIONS] IMAGE [COMMAND…]
+    #[command(disable_help_flag = true)]
+    Create(run::Words),
+    /// Print, as JSON, what docker run's words mean; touches nothing
+    #[command(disable_help_flag = true)]
+    Explain(run::Words),
+    /// Start containers
+    Start(containers::Start),
+    /// Stop containers: stop signal, grace, kill
+    Stop(containers::Stop),
+    /// Stop containers and start them again
+    Restart(containers::Stop),
+    /// Send a signal to containers
+    Kill(containers::Kill),
+    /// Remove containers; named volumes always stay
+    Rm(containers::Rm),
+    /// Give a container another name
+    Rename(containers::Rename),
+    /// Wait until containers have ended and print their exit codes
+    Wait(containers::Wait),
+    /// Run a command in a running container
+    Exec(exec::Words),
+    /// Attach to a running container's input and output
+    Attach(foreground::Words),
+    /// List containers
+    Ps(ps::Words),
+    /// Print what containers wrote
+    Logs(logs::Words),
+    /// Print everything about containers or images as JSON
+    Inspect(inspect::Words),
+    /// List images
+    Images(images::Words),
+    /// Bring an image from its registry
+    Pull(pull::Words),
+    /// Take names of images away and remove what nobody needs any more
+    Rmi(images::Rmi),
+    /// Remove layers and blobs that neither a name, a container nor a deployment needs
+    Gc(gc::Words),
+    /// After a boot: put deployments right and start what is to run
+    Boot,
+    #[command(hide = true, name = monitor::WORD)]
+    Monitor(Inner),
+    #[command(hide = true, name = engine_exec::WORD)]
+    Enter(Inner),
+}
+
+/// Words of dray's own processes.
+#[derive(Debug, clap::Args)]
+struct Inner {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<String>,
+}
+
+/// Does what `words`, without the program's name, say.
+pub fn run(host: &Host, settings: &Settings, words: &[String]) -> anyhow::Result<ExitCode> {
+    let parsed = Words::try_parse_from(std::iter::once("dray").chain(words.iter().map(String::as_str)));
+    let word = match parsed {
+        Ok(words) => words.word,
+        Err(error) => {
+            // Help and version go to standard output and are no failure.
+            let _ = error.print();
+            return Ok(if error.use_stderr() { ExitCode::from(exit::USAGE) } else { ExitCode::SUCCESS });
+        }
+    };
+    let context = Context { host, settings };
+    match word {
+        Word::Run(words) => run::run(&context, &words),
+        Word::Create(words) => run::create(&context, &words),
+        Word::Explain(words) => explain::run(&context, &words),
+        Word::Start(words) => containers::start(&context, &words),
+        Word::Stop(words) => containers::stop(&context, &words),
+        Word::Restart(words) => containers::restart(&context, &words),
+        Word::Kill(words) => containers::kill(&context, &words),
+        Word::Rm(words) => containers::rm(&context, &words),
+        Word::Rename(words) => containers::rename(&context, &words),
+        Word::Wait(words) => containers::wait(&context, &words),
+        Word::Exec(words) => exec::run(&context, &words),
+        Word::Attach(words) => foreground::run(&context, &words),
+        Word::Ps(words) => ps::run(&context, &words),
+        Word::Logs(words) => logs::run(&context, &words),
+        Word::Inspect(words) => inspect::run(&context, &words),
+        Word::Images(words) => images::run(&context, &words),
+        Word::Pull(words) => pull::run(&context, &words),
+        Word::Rmi(words) => images::rmi(&context, &words),
+        Word::Gc(words) => gc::run(&context, &words),
+        Word::Boot => boot::run(&context),
+        Word::Monitor(inner) => monitor::run(host, settings, &inner.words).map(|()| ExitCode::SUCCESS).map_err(Into::into),
+        Word::Enter(inner) => exec::enter(&context, &inner.words),
+    }
+}
+
+/// Does `act` to each, says what failed, and goes on; each success prints the word as given, as docker does.
+fn each(words: &[String], mut act: impl FnMut(&str) -> anyhow::Result<()>) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for word in words {
+        match act(word) {
+            Ok(()) => println!("{word}"),
+            Err(error) => {
+                eprintln!("dray: {error:#}");
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    code
+}

@@ -1,0 +1,105 @@
+//! `dray run` and `dray create`: docker run's words.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use dray::engine::{CreateRequest, Engine};
+use dray::images::Image;
+use dray::oci::{Platform, Reference};
+use dray::runargs::{Pull, RunArgs};
+use dray::sys::fs;
+
+use super::{Context, foreground, pull};
+use crate::exit::{self, Code};
+
+#[derive(Debug, Args)]
+pub struct Words {
+    /// [OPTIONS] IMAGE [COMMAND…]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<String>,
+}
+
+impl Words {
+    /// The parsed words; `None` if they asked for help, which has been given.
+    pub fn parse(&self, context: &Context<'_>, word: &str) -> anyhow::Result<Option<RunArgs>> {
+        if self.words.first().is_some_and(|first| first == "--help") {
+            print!("{}", dray::runargs::help(word));
+            return Ok(None);
+        }
+        let args = RunArgs::parse_run(&self.words, context.host).context(Code(exit::ENGINE));
+        args.map(Some)
+    }
+}
+
+/// `dray run`
+pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
+    let Some(args) = words.parse(context, "run")? else { return Ok(ExitCode::SUCCESS) };
+    let engine = context.engine()?;
+    let id = make(context, &engine, &args)?;
+    let container = engine.find(&id)?;
+    if !args.detach {
+        return foreground::run_created(&engine, &container, &args);
+    }
+    if let Err(error) = engine.start(&id) {
+        if args.body.host_config.auto_remove {
+            // The failure to start is what has to be said.
+            let _ = engine.remove(&id, dray::engine::Remove { force: true, volumes: true });
+        }
+        return Err(error.into());
+    }
+    println!("{id}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `dray create`
+pub fn create(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
+    let Some(args) = words.parse(context, "create")? else { return Ok(ExitCode::SUCCESS) };
+    let engine = context.engine()?;
+    println!("{}", make(context, &engine, &args)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the container that `args` describe, bringing its image if need be.
+fn make(context: &Context<'_>, engine: &Engine, args: &RunArgs) -> anyhow::Result<String> {
+    for warning in &args.warnings {
+        eprintln!("dray: warning: {warning}");
+    }
+    if let Some(path) = &args.cidfile
+        && std::path::Path::new(path).exists()
+    {
+        anyhow::bail!("container id file {path} exists: remove it, or make sure that the other container is not running");
+    }
+    let hold = engine.images().hold()?;
+    let image = image(context, engine, args)?;
+    let request = CreateRequest {
+        body: &args.body,
+        image: &image,
+        name: args.name.as_deref(),
+        owner: None,
+        claim_name: true,
+    };
+    let id = engine.create(&request).context(Code(exit::ENGINE))?;
+    drop(hold);
+    if let Some(path) = &args.cidfile {
+        fs::replace(std::path::Path::new(path), 0o644, id.as_bytes()).with_context(|| format!("failed to write {path}"))?;
+    }
+    Ok(id)
+}
+
+fn image(context: &Context<'_>, engine: &Engine, args: &RunArgs) -> anyhow::Result<Image> {
+    let words = args.image.as_deref().unwrap_or_default();
+    if args.pull != Pull::Always {
+        match engine.images().find(words) {
+            Ok(image) => return Ok(image),
+            Err(error) if !error.is_absent() || args.pull == Pull::Never => return Err(error).context(Code(exit::ENGINE)),
+            Err(_) => {}
+        }
+    }
+    let reference: Reference = words.parse().context(Code(exit::ENGINE))?;
+    let platform = match &args.platform {
+        Some(platform) => platform.parse::<Platform>().context(Code(exit::ENGINE))?,
+        None => Platform::host(),
+    };
+    pull::pull(context, engine, &reference, &platform, args.quiet).context(Code(exit::ENGINE))
+}

@@ -1,0 +1,77 @@
+//! Tables for people.
+
+/// Prints rows under a heading, each column as wide as its widest cell.
+pub fn print<const N: usize>(heading: [&str; N], rows: &[[String; N]]) {
+    let mut widths = heading.map(str::len);
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    line(&heading, &widths);
+    rows.iter().for_each(|row| line(&row.each_ref().map(String::as_str), &widths));
+}
+
+fn line<const N: usize>(cells: &[&str; N], widths: &[usize; N]) {
+    let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+    println!("{}", padded.join("   ").trim_end());
+}
+
+/// `1.23MB`, decimal units, as docker prints sizes.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1000.0 && unit < UNITS.len() - 1 {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes}B") } else { format!("{value:.3}").trim_end_matches('0').trim_end_matches('.').chars().take(5).collect::<String>().trim_end_matches('.').to_owned() + UNITS[unit] }
+}
+
+/// `5 minutes`, as docker prints spans.
+pub fn span(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0 => "Less than a second".into(),
+        1 => "1 second".into(),
+        2..60 => format!("{seconds} seconds"),
+        60..120 => "About a minute".into(),
+        120..3600 => format!("{minutes} minutes"),
+        3600..7200 => "About an hour".into(),
+        7200..172_800 => format!("{hours} hours"),
+        172_800..1_209_600 => format!("{days} days"),
+        1_209_600..5_184_000 => format!("{} weeks", days / 7),
+        _ => format!("{} months", days / 30),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (bytes, text) in
+            [(0, "0B"), (999, "999B"), (1000, "1kB"), (1234, "1.234kB"), (82_345_678, "82.34MB"), (1_000_000_000, "1GB")]
+        {
+            assert_eq!(size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn spans() {
+        for (seconds, text) in [
+            (0, "Less than a second"),
+            (1, "1 second"),
+            (59, "59 seconds"),
+            (61, "About a minute"),
+            (3599, "59 minutes"),
+            (3600, "About an hour"),
+            (90_000, "25 hours"),
+            (200_000, "2 days"),
+        ] {
+            assert_eq!(span(seconds), text);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Errors to exit codes; the one table.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | failed |
+//! | 2 | the words are wrong |
+//! | 125 | `run`, `exec`: dray itself failed |
+//! | 126 | `run`, `exec`: the command cannot be executed |
+//! | 127 | `run`, `exec`: the command does not exist |
+//! | other | `run`, `exec`, `wait`: the container's exit code |
+
+use std::process::ExitCode;
+
+use dray::engine::EngineError;
+
+/// The words are wrong.
+pub const USAGE: u8 = 2;
+/// dray itself failed at running something.
+pub const ENGINE: u8 = 125;
+
+/// The exit code for `error`.
+pub fn code(error: &anyhow::Error) -> ExitCode {
+    if let Some(Code(code)) = error.downcast_ref() {
+        return ExitCode::from(*code);
+    }
+    match error.downcast_ref() {
+        Some(EngineError::Start { code, .. }) => ExitCode::from(u8::try_from(*code).unwrap_or(ENGINE)),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// A container's exit code as ours.
+pub fn of_container(code: i32) -> ExitCode {
+    ExitCode::from((code & 0xff) as u8)
+}
+
+/// Gives an error an exit code; attach with `context`.
+#[derive(Debug)]
+pub struct Code(pub u8);
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "exit code {}", self.0)
+    }
+}
