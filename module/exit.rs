@@ -25,9 +25,21 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(*code);
     }
     match error.downcast_ref() {
-        Some(EngineError::Start { code, .. }) => ExitCode::from(u8::try_from(*code).unwrap_or(ENGINE)),
+        Some(EngineError::Start { code, .. }) => {
+            ExitCode::from(u8::try_from(*code).unwrap_or(ENGINE))
+        }
         _ => ExitCode::FAILURE,
     }
+}
+
+/// The error with its causes, without the exit code that some of them carry.
+pub fn message(error: &anyhow::Error) -> String {
+    let parts: Vec<String> = error
+        .chain()
+        .map(ToString::to_string)
+        .filter(|part| !part.is_empty())
+        .collect();
+    parts.join(": ")
 }
 
 /// A container's exit code as ours.
@@ -41,6 +53,7 @@ pub struct Code(pub u8);
 
 impl std::fmt::Display for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "exit code {}", self.0)
+        // It only carries the code; see `message`.
+        f.write_str("")
     }
 }

@@ -3,24 +3,40 @@
 
 mod commands;
 mod exit;
+mod update_module;
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use dray::config::Settings;
 use dray::host::Host;
 
+/// The name under which Mender finds its update module.
+const MODULE: &str = "docker";
+
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_default();
+    let words: Vec<_> = words.collect();
     let host = Host::os();
-    let result = Settings::load(&host).map_err(anyhow::Error::from).and_then(|settings| {
-        let host = settings.apply(host);
-        commands::run(&host, &settings, &words[1..])
-    });
-    match result {
+    if Path::new(&program)
+        .file_name()
+        .is_some_and(|name| name == MODULE)
+    {
+        return update_module::main(&host, &words);
+    }
+    match person(host, &words) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("dray: {error:#}");
+            eprintln!("dray: {}", exit::message(&error));
             exit::code(&error)
         }
     }
+}
+
+fn person(host: Host, words: &[OsString]) -> anyhow::Result<ExitCode> {
+    let settings = Settings::load(&host)?;
+    let host = settings.apply(host);
+    commands::run(&host, &settings, words)
 }

@@ -32,7 +32,11 @@ pub fn main(host: &Host, words: &[OsString]) -> ExitCode {
         },
         Err(error) => {
             say(&format!("{verb} failed: {error}"));
-            if verb.always_succeeds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if verb.always_succeeds() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

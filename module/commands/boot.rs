@@ -2,17 +2,28 @@
 
 use std::process::ExitCode;
 
+use dray::deploy;
+
 use super::Context;
+use crate::update_module::say;
 
 /// `dray boot`
 pub fn run(context: &Context<'_>) -> anyhow::Result<ExitCode> {
-    let engine = context.engine()?;
+    let deployments = deploy::boot(&deploy::Context {
+        host: context.host,
+        settings: context.settings,
+        say: &say,
+    });
     let mut code = ExitCode::SUCCESS;
-    for started in engine.start_at_boot()? {
+    if deployments.is_err() {
+        // Each failure has been said; containers of people are started all the same.
+        code = ExitCode::FAILURE;
+    }
+    for started in context.engine()?.start_at_boot()? {
         match started.result {
-            Ok(()) => eprintln!("started container {}", started.name),
+            Ok(()) => say(&format!("started container {}", started.name)),
             Err(error) => {
-                eprintln!("dray: {error}");
+                say(&format!("dray: {error}"));
                 code = ExitCode::FAILURE;
             }
         }

@@ -32,7 +32,9 @@ pub fn start(context: &Context<'_>, words: &Start) -> anyhow::Result<ExitCode> {
         let container = engine.find(container)?;
         return foreground::start(&engine, &container, words.interactive);
     }
-    Ok(each(&words.containers, |word| Ok(engine.start(engine.find(word)?.id())?)))
+    Ok(each(&words.containers, |word| {
+        Ok(engine.start(engine.find(word)?.id())?)
+    }))
 }
 
 #[derive(Debug, Args)]
@@ -47,14 +49,17 @@ pub struct Stop {
 
 impl Stop {
     fn grace(&self) -> Option<Duration> {
-        self.time.map(|seconds| u64::try_from(seconds).map_or(Duration::MAX, Duration::from_secs))
+        self.time
+            .map(|seconds| u64::try_from(seconds).map_or(Duration::MAX, Duration::from_secs))
     }
 }
 
 /// `dray stop`
 pub fn stop(context: &Context<'_>, words: &Stop) -> anyhow::Result<ExitCode> {
     let engine = context.engine()?;
-    Ok(each(&words.containers, |word| Ok(engine.stop(engine.find(word)?.id(), words.grace())?)))
+    Ok(each(&words.containers, |word| {
+        Ok(engine.stop(engine.find(word)?.id(), words.grace())?)
+    }))
 }
 
 /// `dray restart`
@@ -79,10 +84,16 @@ pub struct Kill {
 
 /// `dray kill`
 pub fn kill(context: &Context<'_>, words: &Kill) -> anyhow::Result<ExitCode> {
-    let signal = signal_number(&words.signal)
-        .ok_or_else(|| anyhow::anyhow!("{:?} is not a signal: use a name such as TERM, or a number", words.signal))?;
+    let signal = signal_number(&words.signal).ok_or_else(|| {
+        anyhow::anyhow!(
+            "{:?} is not a signal: use a name such as TERM, or a number",
+            words.signal
+        )
+    })?;
     let engine = context.engine()?;
-    Ok(each(&words.containers, |word| Ok(engine.kill(engine.find(word)?.id(), signal)?)))
+    Ok(each(&words.containers, |word| {
+        Ok(engine.kill(engine.find(word)?.id(), signal)?)
+    }))
 }
 
 #[derive(Debug, Args)]
@@ -101,8 +112,13 @@ pub struct Rm {
 /// `dray rm`
 pub fn rm(context: &Context<'_>, words: &Rm) -> anyhow::Result<ExitCode> {
     let engine = context.engine()?;
-    let how = Remove { force: words.force, volumes: words.volumes };
-    Ok(each(&words.containers, |word| Ok(engine.remove(engine.find(word)?.id(), how)?)))
+    let how = Remove {
+        force: words.force,
+        volumes: words.volumes,
+    };
+    Ok(each(&words.containers, |word| {
+        Ok(engine.remove(engine.find(word)?.id(), how)?)
+    }))
 }
 
 #[derive(Debug, Args)]

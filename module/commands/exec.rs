@@ -41,14 +41,22 @@ pub struct Words {
 /// `dray exec`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     if words.detach {
-        anyhow::bail!("--detach is not supported for exec: nobody would wait for the command; run it in the background instead");
+        anyhow::bail!(
+            "--detach is not supported for exec: nobody would wait for the command; run it in the background instead"
+        );
     }
     let engine = context.engine()?;
     let container = engine.find(&words.container)?;
-    let env = words.env.iter().filter_map(|entry| match entry.contains('=') {
-        true => Some(entry.clone()),
-        false => context.host.var(entry).map(|value| format!("{entry}={value}")),
-    });
+    let env = words
+        .env
+        .iter()
+        .filter_map(|entry| match entry.contains('=') {
+            true => Some(entry.clone()),
+            false => context
+                .host
+                .var(entry)
+                .map(|value| format!("{entry}={value}")),
+        });
     let request = ExecRequest {
         args: words.command.clone(),
         user: words.user.clone(),

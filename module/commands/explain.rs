@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
-use super::{Context, run};
+use super::Context;
+use super::run::Words;
 
 /// `dray explain`
-pub fn run(context: &Context<'_>, words: &run::Words) -> anyhow::Result<ExitCode> {
+pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     if let Some(args) = words.parse(context, "explain")? {
         println!("{}", serde_json::to_string_pretty(&args.body)?);
     }

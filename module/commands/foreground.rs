@@ -35,24 +35,58 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let engine = context.engine()?;
     let container = engine.find(&words.container)?;
     let Some(session) = engine.attach(container.id(), true)? else {
-        return Err(EngineError::NotRunning { name: container.record.name }.into());
+        return Err(EngineError::NotRunning {
+            name: container.record.name,
+        }
+        .into());
     };
     let input = !words.no_stdin && container.record.body.config.open_stdin;
     let signals = signals(true)?;
-    Front { engine: &engine, container: &container, session, input, signals, stdin: standard_input()? }.relay()
+    Front {
+        engine: &engine,
+        container: &container,
+        session,
+        input,
+        signals,
+        stdin: standard_input()?,
+    }
+    .relay()
 }
 
 /// Starts a container that was just made, as `run` without `-d` does.
-pub fn run_created(engine: &Engine, container: &Container, args: &RunArgs) -> anyhow::Result<ExitCode> {
-    begin(engine, container, args.body.config.open_stdin, args.sig_proxy)
+pub fn run_created(
+    engine: &Engine,
+    container: &Container,
+    args: &RunArgs,
+) -> anyhow::Result<ExitCode> {
+    begin(
+        engine,
+        container,
+        args.body.config.open_stdin,
+        args.sig_proxy,
+    )
 }
 
 /// Starts a container that exists, attached.
-pub fn start(engine: &Engine, container: &Container, interactive: bool) -> anyhow::Result<ExitCode> {
-    begin(engine, container, interactive && container.record.body.config.open_stdin, true)
+pub fn start(
+    engine: &Engine,
+    container: &Container,
+    interactive: bool,
+) -> anyhow::Result<ExitCode> {
+    begin(
+        engine,
+        container,
+        interactive && container.record.body.config.open_stdin,
+        true,
+    )
 }
 
-fn begin(engine: &Engine, container: &Container, input: bool, pass_signals: bool) -> anyhow::Result<ExitCode> {
+fn begin(
+    engine: &Engine,
+    container: &Container,
+    input: bool,
+    pass_signals: bool,
+) -> anyhow::Result<ExitCode> {
     let signals = signals(pass_signals)?;
     let started = engine.prepare(&[container.id()]).and_then(|prepared| {
         // Before the word to go, so that no output is missed.
@@ -61,12 +95,29 @@ fn begin(engine: &Engine, container: &Container, input: bool, pass_signals: bool
         Ok(session)
     });
     match started {
-        Ok(Some(session)) => Front { engine, container, session, input, signals, stdin: standard_input()? }.relay(),
-        Ok(None) => Err(EngineError::NotRunning { name: container.name().to_owned() }.into()),
+        Ok(Some(session)) => Front {
+            engine,
+            container,
+            session,
+            input,
+            signals,
+            stdin: standard_input()?,
+        }
+        .relay(),
+        Ok(None) => Err(EngineError::NotRunning {
+            name: container.name().to_owned(),
+        }
+        .into()),
         Err(error) => {
             if container.record.body.host_config.auto_remove {
                 // The failure to start is what has to be said.
-                let _ = engine.remove(container.id(), dray::engine::Remove { force: true, volumes: true });
+                let _ = engine.remove(
+                    container.id(),
+                    dray::engine::Remove {
+                        force: true,
+                        volumes: true,
+                    },
+                );
             }
             Err(error.into())
         }
@@ -96,13 +147,23 @@ fn standard_input() -> std::io::Result<File> {
 impl Front<'_> {
     fn relay(mut self) -> anyhow::Result<ExitCode> {
         let tty = self.container.record.body.config.tty;
-        let raw = (tty && self.input && self.stdin.is_terminal()).then(|| Raw::new(self.stdin.as_fd())).transpose()?;
+        let raw = (tty && self.input && self.stdin.is_terminal())
+            .then(|| Raw::new(self.stdin.as_fd()))
+            .transpose()?;
         self.pass_size();
         let mut keys = Keys::default();
         let mut last = None;
         loop {
-            let input = if self.input { PollFd::read(self.stdin.as_fd()) } else { PollFd::never() };
-            let mut set = [PollFd::read(self.session.as_fd()), PollFd::read(self.signals.as_fd()), input];
+            let input = if self.input {
+                PollFd::read(self.stdin.as_fd())
+            } else {
+                PollFd::never()
+            };
+            let mut set = [
+                PollFd::read(self.session.as_fd()),
+                PollFd::read(self.signals.as_fd()),
+                input,
+            ];
             process::poll(&mut set, None)?;
             if set[0].is_ready() {
                 match self.session.take()? {
@@ -153,7 +214,11 @@ impl Front<'_> {
         if read == 0 {
             self.input = false;
         }
-        let (piece, detached) = if tty { keys.filter(&buffer[..read]) } else { (buffer[..read].to_vec(), false) };
+        let (piece, detached) = if tty {
+            keys.filter(&buffer[..read])
+        } else {
+            (buffer[..read].to_vec(), false)
+        };
         if read == 0 || !piece.is_empty() {
             // The container may be ending.
             let _ = self.session.input(&piece);
@@ -203,13 +268,20 @@ fn write(stream: Stream, piece: &[u8]) -> std::io::Result<()> {
 
 /// Connects our terminal with that of a process in a container until that has ended; its exit code.
 pub fn relay(executed: Executed) -> Result<i32, EngineError> {
-    let failed = |source| EngineError::System { action: "pass input and output on".into(), source };
+    let failed = |source| EngineError::System {
+        action: "pass input and output on".into(),
+        source,
+    };
     let (pid, Some(terminal)) = (executed.pid, executed.terminal) else {
         return Err(failed(std::io::ErrorKind::InvalidInput.into()));
     };
     let signals = SignalFd::new(&[SIGWINCH]).map_err(failed)?;
     let mut stdin = standard_input().map_err(failed)?;
-    let raw = stdin.is_terminal().then(|| Raw::new(stdin.as_fd())).transpose().map_err(failed)?;
+    let raw = stdin
+        .is_terminal()
+        .then(|| Raw::new(stdin.as_fd()))
+        .transpose()
+        .map_err(failed)?;
     copy_terminal(terminal, &mut stdin, &signals).map_err(failed)?;
     drop(raw);
     Ok(process::wait_child(pid).map_err(failed)?.code())
@@ -226,8 +298,16 @@ fn copy_terminal(terminal: OwnedFd, stdin: &mut File, signals: &SignalFd) -> std
     resize(&terminal);
     let (mut buffer, mut input) = ([0; 4096], true);
     loop {
-        let keys = if input { PollFd::read(stdin.as_fd()) } else { PollFd::never() };
-        let mut set = [PollFd::read(terminal.as_fd()), PollFd::read(signals.as_fd()), keys];
+        let keys = if input {
+            PollFd::read(stdin.as_fd())
+        } else {
+            PollFd::never()
+        };
+        let mut set = [
+            PollFd::read(terminal.as_fd()),
+            PollFd::read(signals.as_fd()),
+            keys,
+        ];
         process::poll(&mut set, None)?;
         if set[1].is_ready() && signals.take().is_some() {
             resize(&terminal);

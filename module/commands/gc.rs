@@ -24,10 +24,23 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         let object = json!({ "Layers": collected.layers, "Blobs": collected.blobs, "Bytes": collected.bytes });
         println!("{object}");
     } else {
-        let verb = if words.dry_run { "would remove" } else { "removed" };
-        collected.layers.iter().for_each(|layer| println!("{verb} layer {layer}"));
-        collected.blobs.iter().for_each(|blob| println!("{verb} blob {blob}"));
-        println!("Total reclaimed space: {}", table::size(if words.dry_run { 0 } else { collected.bytes }));
+        let verb = if words.dry_run {
+            "would remove"
+        } else {
+            "removed"
+        };
+        collected
+            .layers
+            .iter()
+            .for_each(|layer| println!("{verb} layer {layer}"));
+        collected
+            .blobs
+            .iter()
+            .for_each(|blob| println!("{verb} blob {blob}"));
+        println!(
+            "Total reclaimed space: {}",
+            table::size(if words.dry_run { 0 } else { collected.bytes })
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -45,13 +45,25 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let created = |image: &Image| {
         let time = image.created.as_deref().and_then(dray::engine::parse_time);
         let age = time.and_then(|time| context.host.now().duration_since(time).ok());
-        age.map_or_else(|| "N/A".into(), |age| format!("{} ago", table::span(age.as_secs())))
+        age.map_or_else(
+            || "N/A".into(),
+            |age| format!("{} ago", table::span(age.as_secs())),
+        )
     };
     if words.quiet {
         images.iter().for_each(|image| println!("{}", id(image)));
     } else if words.format == Format::Json {
-        for Row { repository, tag, image } in rows {
-            let holders: Vec<_> = pins.iter().filter(|pin| pin.images.contains(&image.digest)).map(|pin| &pin.holder).collect();
+        for Row {
+            repository,
+            tag,
+            image,
+        } in rows
+        {
+            let holders: Vec<_> = pins
+                .iter()
+                .filter(|pin| pin.images.contains(&image.digest))
+                .map(|pin| &pin.holder)
+                .collect();
             let object = json!({
                 "ID": image.id, "Repository": repository, "Tag": tag, "Digest": image.digest,
                 "CreatedAt": image.created, "Size": image.size, "PinnedBy": holders,
@@ -61,12 +73,30 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     } else if words.digests {
         let row = |row: Row<'_>| {
             let digest = row.image.digest.to_string();
-            [row.repository, row.tag, digest, id(row.image), created(row.image), table::size(row.image.size)]
+            [
+                row.repository,
+                row.tag,
+                digest,
+                id(row.image),
+                created(row.image),
+                table::size(row.image.size),
+            ]
         };
         let rows: Vec<_> = rows.into_iter().map(row).collect();
-        table::print(["REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE"], &rows);
+        table::print(
+            ["REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE"],
+            &rows,
+        );
     } else {
-        let row = |row: Row<'_>| [row.repository, row.tag, id(row.image), created(row.image), table::size(row.image.size)];
+        let row = |row: Row<'_>| {
+            [
+                row.repository,
+                row.tag,
+                id(row.image),
+                created(row.image),
+                table::size(row.image.size),
+            ]
+        };
         let rows: Vec<_> = rows.into_iter().map(row).collect();
         table::print(["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"], &rows);
     }
@@ -76,7 +106,11 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
 fn rows(image: &Image) -> Vec<Row<'_>> {
     const NONE: &str = "<none>";
     if image.names.is_empty() {
-        return vec![Row { repository: NONE.into(), tag: NONE.into(), image }];
+        return vec![Row {
+            repository: NONE.into(),
+            tag: NONE.into(),
+            image,
+        }];
     }
     let row = |name: &dray::oci::Reference| Row {
         repository: name.familiar_name(),

@@ -1,5 +1,6 @@
 //! `dray inspect`: everything about containers or images, as JSON with the names of Docker's API.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -51,15 +52,26 @@ fn image_document(image: &Image) -> Value {
     json!({
         "Id": image.id,
         "RepoTags": names().map(|name| name.familiar()).collect::<Vec<_>>(),
-        "RepoDigests": image.names.iter().map(|name| name.pinned_familiar(&image.digest)).collect::<Vec<_>>(),
+        "RepoDigests": image.names.iter().map(|name| format!("{}@{}", name.familiar_name(), image.digest)).collect::<Vec<_>>(),
         "Digest": image.digest,
         "Manifest": image.manifest,
         "Created": image.created,
-        "Architecture": config.architecture,
-        "Variant": config.variant,
-        "Os": config.os,
+        "Architecture": config.platform.architecture,
+        "Variant": config.platform.variant,
+        "Os": config.platform.os,
         "Size": image.size,
-        "Config": config.config,
+        "Config": {
+            "User": config.config.user,
+            "ExposedPorts": config.config.exposed_ports.iter().map(|port| (port, json!({}))).collect::<BTreeMap<_, _>>(),
+            "Env": config.config.env,
+            "Entrypoint": config.config.entrypoint,
+            "Cmd": config.config.cmd,
+            "Volumes": config.config.volumes.iter().map(|path| (path, json!({}))).collect::<BTreeMap<_, _>>(),
+            "WorkingDir": config.config.working_dir,
+            "Labels": config.config.labels,
+            "StopSignal": config.config.stop_signal,
+            "Healthcheck": config.config.healthcheck,
+        },
         "RootFS": { "Type": "layers", "Layers": image.layers },
     })
 }

@@ -14,6 +14,7 @@ mod pull;
 mod run;
 mod table;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -40,9 +41,16 @@ impl Context<'_> {
 
 /// Runs a device's containers without a daemon.
 #[derive(Debug, Parser)]
-#[command(name = "dray", version, disable_help_subcommand = true, max_term_width = 100)]
-#[command(after_help = "Called as `docker STATE DIR` this program is Mender's update module `docker`.\n\
-    Settings: /etc/dray/dray.ini, or the file that $DRAY_CONFIG names.")]
+#[command(
+    name = "dray",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+#[command(
+    after_help = "Called as `docker STATE DIR` this program is Mender's update module `docker`.\n\
+    Settings: /etc/dray/dray.ini, or the file that $DRAY_CONFIG names."
+)]
 struct Words {
     #[command(subcommand)]
     word: Word,
@@ -117,14 +125,18 @@ struct Inner {
 }
 
 /// Does what `words`, without the program's name, say.
-pub fn run(host: &Host, settings: &Settings, words: &[String]) -> anyhow::Result<ExitCode> {
-    let parsed = Words::try_parse_from(std::iter::once("dray").chain(words.iter().map(String::as_str)));
+pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Result<ExitCode> {
+    let parsed = Words::try_parse_from(std::iter::once(&OsString::from("dray")).chain(words));
     let word = match parsed {
         Ok(words) => words.word,
         Err(error) => {
             // Help and version go to standard output and are no failure.
             let _ = error.print();
-            return Ok(if error.use_stderr() { ExitCode::from(exit::USAGE) } else { ExitCode::SUCCESS });
+            return Ok(if error.use_stderr() {
+                ExitCode::from(exit::USAGE)
+            } else {
+                ExitCode::SUCCESS
+            });
         }
     };
     let context = Context { host, settings };
@@ -149,7 +161,9 @@ pub fn run(host: &Host, settings: &Settings, words: &[String]) -> anyhow::Result
         Word::Rmi(words) => images::rmi(&context, &words),
         Word::Gc(words) => gc::run(&context, &words),
         Word::Boot => boot::run(&context),
-        Word::Monitor(inner) => monitor::run(host, settings, &inner.words).map(|()| ExitCode::SUCCESS).map_err(Into::into),
+        Word::Monitor(inner) => monitor::run(host, settings, &inner.words)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Into::into),
         Word::Enter(inner) => exec::enter(&context, &inner.words),
     }
 }

@@ -28,16 +28,22 @@ pub struct Words {
 /// `dray ps`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let mut containers = context.engine()?.list()?;
-    containers.retain(|container| words.all || matches!(container.status, Status::Running | Status::Restarting));
+    containers.retain(|container| {
+        words.all || matches!(container.status, Status::Running | Status::Restarting)
+    });
     let now = context.host.now();
     let id = |container: &Container| match words.no_trunc {
         true => container.id().to_owned(),
         false => container.id()[..12].to_owned(),
     };
     if words.quiet {
-        containers.iter().for_each(|container| println!("{}", id(container)));
+        containers
+            .iter()
+            .for_each(|container| println!("{}", id(container)));
     } else if words.format == Format::Json {
-        containers.iter().for_each(|container| println!("{}", as_json(container, now)));
+        containers
+            .iter()
+            .for_each(|container| println!("{}", as_json(container, now)));
     } else {
         let rows: Vec<_> = containers
             .iter()
@@ -53,7 +59,18 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
                 ]
             })
             .collect();
-        table::print(["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"], &rows);
+        table::print(
+            [
+                "CONTAINER ID",
+                "IMAGE",
+                "COMMAND",
+                "CREATED",
+                "STATUS",
+                "PORTS",
+                "NAMES",
+            ],
+            &rows,
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -89,39 +106,75 @@ fn image(container: &Container) -> String {
 fn command(container: &Container) -> String {
     const SHOWN: usize = 20;
     let config = &container.record.body.config;
-    let words: Vec<&str> = config.entrypoint.iter().chain(&config.cmd).flatten().map(String::as_str).collect();
+    let words: Vec<&str> = config
+        .entrypoint
+        .iter()
+        .chain(&config.cmd)
+        .flatten()
+        .map(String::as_str)
+        .collect();
     let line = words.join(" ");
-    if line.chars().count() <= SHOWN { line } else { line.chars().take(SHOWN - 1).chain(['…']).collect() }
+    if line.chars().count() <= SHOWN {
+        line
+    } else {
+        line.chars().take(SHOWN - 1).chain(['…']).collect()
+    }
 }
 
 fn status(container: &Container, now: SystemTime) -> String {
     let outcome = &container.outcome;
-    let health = container.health().map(|health| match health.status.as_str() {
-        "starting" => " (health: starting)".to_owned(),
-        status => format!(" ({status})"),
-    });
+    let health = container
+        .health()
+        .map(|health| match health.status.as_str() {
+            "starting" => " (health: starting)".to_owned(),
+            status => format!(" ({status})"),
+        });
     match container.status {
         Status::Created | Status::Prepared => "Created".into(),
-        Status::Running => format!("Up {}{}", since(&outcome.started_at, now), health.unwrap_or_default()),
-        Status::Restarting => format!("Restarting ({}) {} ago", outcome.exit_code, since(&outcome.finished_at, now)),
+        Status::Running => format!(
+            "Up {}{}",
+            since(&outcome.started_at, now),
+            health.unwrap_or_default()
+        ),
+        Status::Restarting => format!(
+            "Restarting ({}) {} ago",
+            outcome.exit_code,
+            since(&outcome.finished_at, now)
+        ),
         Status::Exited if outcome.finished_at.is_empty() => "Exited (power lost)".into(),
-        Status::Exited => format!("Exited ({}) {} ago", outcome.exit_code, since(&outcome.finished_at, now)),
+        Status::Exited => format!(
+            "Exited ({}) {} ago",
+            outcome.exit_code,
+            since(&outcome.finished_at, now)
+        ),
     }
 }
 
 fn since(time: &str, now: SystemTime) -> String {
     // A clock that was set back makes a time lie ahead.
-    let span = dray::engine::parse_time(time).and_then(|time| now.duration_since(time).ok()).unwrap_or_default();
+    let span = dray::engine::parse_time(time)
+        .and_then(|time| now.duration_since(time).ok())
+        .unwrap_or_default();
     table::span(span.as_secs())
 }
 
 fn ports(container: &Container) -> String {
-    let Some(now) = &container.now else { return String::new() };
-    let Some(ports) = now.network["Ports"].as_object() else { return String::new() };
+    let Some(now) = &container.now else {
+        return String::new();
+    };
+    let Some(ports) = now.network["Ports"].as_object() else {
+        return String::new();
+    };
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let published = ports.iter().flat_map(|(port, bindings)| {
         let bindings = bindings.as_array().into_iter().flatten();
-        bindings.map(move |binding| format!("{}:{}->{port}", text(&binding["HostIp"]), text(&binding["HostPort"])))
+        bindings.map(move |binding| {
+            format!(
+                "{}:{}->{port}",
+                text(&binding["HostIp"]),
+                text(&binding["HostPort"])
+            )
+        })
     });
     published.collect::<Vec<_>>().join(", ")
 }

@@ -37,9 +37,18 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         Some(platform) => platform.parse::<Platform>()?,
         None => Platform::host(),
     };
-    let image = pull(context, &engine, &reference, &platform, words.quiet || words.format == Format::Json)?;
+    let image = pull(
+        context,
+        &engine,
+        &reference,
+        &platform,
+        words.quiet || words.format == Format::Json,
+    )?;
     match words.format {
-        Format::Json => println!("{}", json!({ "Id": image.id, "Digest": image.digest, "Size": image.size })),
+        Format::Json => println!(
+            "{}",
+            json!({ "Id": image.id, "Digest": image.digest, "Size": image.size })
+        ),
         Format::Table => println!("{}", reference.pinned(image.digest)),
     }
     Ok(ExitCode::SUCCESS)
@@ -56,7 +65,9 @@ pub fn pull(
     let images = engine.images();
     let progress = Progress::new(context, !quiet && std::io::stderr().is_terminal());
     let hold = images.hold()?;
-    let image = images.pull(reference, platform, &|event: &Event<'_>| progress.event(event))?;
+    let image = images.pull(reference, platform, &|event: &Event<'_>| {
+        progress.event(event)
+    })?;
     progress.finish();
     images.tag(reference, &image)?;
     drop(hold);
@@ -85,20 +96,33 @@ struct Layer {
 
 impl Progress {
     fn new(context: &Context<'_>, shown: bool) -> Progress {
-        Progress { shown, started: context.host.instant(), state: Mutex::default() }
+        Progress {
+            shown,
+            started: context.host.instant(),
+            state: Mutex::default(),
+        }
     }
 
     fn event(&self, event: &Event<'_>) {
         // A thread that panicked while it held the lock has ended the program.
-        let Ok(mut state) = self.state.lock() else { return };
+        let Ok(mut state) = self.state.lock() else {
+            return;
+        };
         match event {
             Event::Present { layer } => state.layers.entry(*layer).or_default().done = true,
             Event::Started { layer, size } => {
-                *state.layers.entry(*layer).or_default() = Layer { size: *size, ..Layer::default() };
+                *state.layers.entry(*layer).or_default() = Layer {
+                    size: *size,
+                    ..Layer::default()
+                };
             }
-            Event::Received { layer, bytes } => state.layers.entry(*layer).or_default().received += bytes,
+            Event::Received { layer, bytes } => {
+                state.layers.entry(*layer).or_default().received += bytes
+            }
             Event::Unpacked { layer } => state.layers.entry(*layer).or_default().done = true,
-            Event::Damaged { layer } => eprintln!("dray: layer {layer} is damaged and is fetched again"),
+            Event::Damaged { layer } => {
+                eprintln!("dray: layer {layer} is damaged and is fetched again")
+            }
             _ => {}
         }
         const PAUSE: Duration = Duration::from_millis(100);
@@ -110,7 +134,10 @@ impl Progress {
 
     fn draw(&self, state: &State, end: &str) {
         let layers = state.layers.values();
-        let (done, all) = (layers.clone().filter(|layer| layer.done).count(), layers.len());
+        let (done, all) = (
+            layers.clone().filter(|layer| layer.done).count(),
+            layers.len(),
+        );
         let received: u64 = layers.clone().map(|layer| layer.received).sum();
         let size: u64 = layers.map(|layer| layer.size).sum();
         let seconds = self.started.elapsed().as_secs_f64().max(0.001);
@@ -118,7 +145,10 @@ impl Progress {
         let (received, size) = (table::size(received), table::size(size));
         let mut out = std::io::stderr().lock();
         // A terminal that has gone needs no progress.
-        let _ = write!(out, "\x1b[K{done}/{all} layers, {received} of {size}, {rate}/s{end}");
+        let _ = write!(
+            out,
+            "\x1b[K{done}/{all} layers, {received} of {size}, {rate}/s{end}"
+        );
         let _ = out.flush();
     }
 

@@ -24,7 +24,7 @@ impl Words {
     /// The parsed words; `None` if they asked for help, which has been given.
     pub fn parse(&self, context: &Context<'_>, word: &str) -> anyhow::Result<Option<RunArgs>> {
         if self.words.first().is_some_and(|first| first == "--help") {
-            print!("{}", dray::runargs::help(word));
+            print!("{}", help(word));
             return Ok(None);
         }
         let args = RunArgs::parse_run(&self.words, context.host).context(Code(exit::ENGINE));
@@ -32,9 +32,18 @@ impl Words {
     }
 }
 
+fn help(word: &str) -> String {
+    format!(
+        "Usage: dray {word} [OPTIONS] IMAGE [COMMAND] [ARG...]\n\n\
+         The options are docker run's. Those that dray does not honour are refused by name, with the reason.\n"
+    )
+}
+
 /// `dray run`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
-    let Some(args) = words.parse(context, "run")? else { return Ok(ExitCode::SUCCESS) };
+    let Some(args) = words.parse(context, "run")? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let engine = context.engine()?;
     let id = make(context, &engine, &args)?;
     let container = engine.find(&id)?;
@@ -44,7 +53,13 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     if let Err(error) = engine.start(&id) {
         if args.body.host_config.auto_remove {
             // The failure to start is what has to be said.
-            let _ = engine.remove(&id, dray::engine::Remove { force: true, volumes: true });
+            let _ = engine.remove(
+                &id,
+                dray::engine::Remove {
+                    force: true,
+                    volumes: true,
+                },
+            );
         }
         return Err(error.into());
     }
@@ -54,7 +69,9 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
 
 /// `dray create`
 pub fn create(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
-    let Some(args) = words.parse(context, "create")? else { return Ok(ExitCode::SUCCESS) };
+    let Some(args) = words.parse(context, "create")? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let engine = context.engine()?;
     println!("{}", make(context, &engine, &args)?);
     Ok(ExitCode::SUCCESS)
@@ -68,7 +85,9 @@ fn make(context: &Context<'_>, engine: &Engine, args: &RunArgs) -> anyhow::Resul
     if let Some(path) = &args.cidfile
         && std::path::Path::new(path).exists()
     {
-        anyhow::bail!("container id file {path} exists: remove it, or make sure that the other container is not running");
+        anyhow::bail!(
+            "container id file {path} exists: remove it, or make sure that the other container is not running"
+        );
     }
     let hold = engine.images().hold()?;
     let image = image(context, engine, args)?;
@@ -82,7 +101,8 @@ fn make(context: &Context<'_>, engine: &Engine, args: &RunArgs) -> anyhow::Resul
     let id = engine.create(&request).context(Code(exit::ENGINE))?;
     drop(hold);
     if let Some(path) = &args.cidfile {
-        fs::replace(std::path::Path::new(path), 0o644, id.as_bytes()).with_context(|| format!("failed to write {path}"))?;
+        fs::replace(std::path::Path::new(path), 0o644, id.as_bytes())
+            .with_context(|| format!("failed to write {path}"))?;
     }
     Ok(id)
 }
@@ -92,7 +112,9 @@ fn image(context: &Context<'_>, engine: &Engine, args: &RunArgs) -> anyhow::Resu
     if args.pull != Pull::Always {
         match engine.images().find(words) {
             Ok(image) => return Ok(image),
-            Err(error) if !error.is_absent() || args.pull == Pull::Never => return Err(error).context(Code(exit::ENGINE)),
+            Err(error) if !error.is_absent() || args.pull == Pull::Never => {
+                return Err(error).context(Code(exit::ENGINE));
+            }
             Err(_) => {}
         }
     }

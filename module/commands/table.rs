@@ -9,11 +9,16 @@ pub fn print<const N: usize>(heading: [&str; N], rows: &[[String; N]]) {
         }
     }
     line(&heading, &widths);
-    rows.iter().for_each(|row| line(&row.each_ref().map(String::as_str), &widths));
+    rows.iter()
+        .for_each(|row| line(&row.each_ref().map(String::as_str), &widths));
 }
 
 fn line<const N: usize>(cells: &[&str; N], widths: &[usize; N]) {
-    let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+    let padded: Vec<String> = cells
+        .iter()
+        .zip(widths)
+        .map(|(cell, width)| format!("{cell:width$}"))
+        .collect();
     println!("{}", padded.join("   ").trim_end());
 }
 
@@ -26,7 +31,19 @@ pub fn size(bytes: u64) -> String {
         value /= 1000.0;
         unit += 1;
     }
-    if unit == 0 { format!("{bytes}B") } else { format!("{value:.3}").trim_end_matches('0').trim_end_matches('.').chars().take(5).collect::<String>().trim_end_matches('.').to_owned() + UNITS[unit] }
+    if unit == 0 {
+        format!("{bytes}B")
+    } else {
+        format!("{value:.3}")
+            .trim_end_matches('0')
+            .trim_end_matches('.')
+            .chars()
+            .take(5)
+            .collect::<String>()
+            .trim_end_matches('.')
+            .to_owned()
+            + UNITS[unit]
+    }
 }
 
 /// `5 minutes`, as docker prints spans.
@@ -52,9 +69,14 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (bytes, text) in
-            [(0, "0B"), (999, "999B"), (1000, "1kB"), (1234, "1.234kB"), (82_345_678, "82.34MB"), (1_000_000_000, "1GB")]
-        {
+        for (bytes, text) in [
+            (0, "0B"),
+            (999, "999B"),
+            (1000, "1kB"),
+            (1234, "1.234kB"),
+            (82_345_678, "82.34MB"),
+            (1_000_000_000, "1GB"),
+        ] {
             assert_eq!(size(bytes), text);
         }
     }

@@ -11,5 +11,7 @@ pub fn rfc3339(time: SystemTime) -> String {
 
 /// The other way; `None` for text that is not a time.
 pub fn parse(text: &str) -> Option<SystemTime> {
-    DateTime::parse_from_rfc3339(text).ok().map(SystemTime::from)
+    DateTime::parse_from_rfc3339(text)
+        .ok()
+        .map(SystemTime::from)
 }

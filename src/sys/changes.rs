@@ -19,7 +19,9 @@ impl Changes {
         let events = libc::IN_MODIFY | libc::IN_CREATE | libc::IN_MOVED_TO;
         // SAFETY: takes integers, and a path that outlives the call.
         unsafe {
-            let changes = Changes(owned(libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK))?);
+            let changes = Changes(owned(libc::inotify_init1(
+                libc::IN_CLOEXEC | libc::IN_NONBLOCK,
+            ))?);
             match libc::inotify_add_watch(changes.0.as_raw_fd(), path.as_ptr(), events) {
                 -1 => Err(io::Error::last_os_error()),
                 _ => Ok(changes),
@@ -31,7 +33,9 @@ impl Changes {
     pub fn drain(&self) {
         let mut buffer = [0u8; 4096];
         // SAFETY: the buffer outlives the call and its length is given.
-        while unsafe { libc::read(self.0.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) } > 0 {}
+        while unsafe { libc::read(self.0.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) }
+            > 0
+        {}
     }
 }
 
