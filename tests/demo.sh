@@ -12,18 +12,7 @@ tests=$(cd "$(dirname "$0")" && pwd)
 . "$tests/rig/lib.sh"
 
 outside() {
-    "$tests/setup.sh"
-    if [ -z "${DRAY_BIN:-}" ] || [ -z "${GEN_BIN:-}" ]; then
-        (cd "$tests/.." && cargo build --release)
-        built=$(cd "$tests/.." && cargo metadata --no-deps --format-version 1 |
-            python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release
-        export DRAY_BIN="$built/dray" GEN_BIN="$built/docker-artifact-gen"
-    fi
-    CACHE=$("$tests/rig/prepare.sh")
-    work=$(mktemp -d /var/tmp/dray-demo.XXXXXX)
-    trap 'rm -rf "$work"' EXIT
-    trap 'exit 130' INT TERM
-    export CACHE work
+    prepare_demo "$tests"
     "$tests/rig/private.sh" "$tests/demo.sh"
 }
 

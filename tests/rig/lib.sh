@@ -68,6 +68,28 @@ free_port() {
 
 answers() { curl --silent --fail --max-time 1 --output /dev/null "$1"; }
 
+# target_folder PACKAGE: where cargo puts what it builds.
+target_folder() {
+    (cd "$1" && cargo metadata --no-deps --format-version 1) |
+        python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])'
+}
+
+# prepare_demo TESTS [--small]: what a story on real parts needs: packages, both binaries, images, a folder to work in.
+# Sets and exports DRAY_BIN, GEN_BIN, CACHE and work; the folder goes when the caller ends.
+prepare_demo() {
+    "$1/setup.sh"
+    if [ -z "${DRAY_BIN:-}" ] || [ -z "${GEN_BIN:-}" ]; then
+        (cd "$1/.." && cargo build --release)
+        _built=$(target_folder "$1/..")/release
+        DRAY_BIN="$_built/dray" GEN_BIN="$_built/docker-artifact-gen"
+    fi
+    CACHE=$("$1/rig/prepare.sh" ${2:+"$2"})
+    work=$(mktemp -d /var/tmp/dray-test.XXXXXX)
+    export DRAY_BIN GEN_BIN CACHE work
+    trap 'rm -rf "$work"' EXIT
+    trap 'exit 130' INT TERM
+}
+
 # start_registry STORAGE PORT: a registry on the loopback, its process in REGISTRY_PID. Its log is STORAGE.log.
 start_registry() {
     mkdir -p "$1"

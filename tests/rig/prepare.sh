@@ -3,7 +3,7 @@
 #
 #   prepare.sh [--small]
 #
-#   FOLDER/bin        the compiled helpers: server, probe, cut
+#   FOLDER/bin        the compiled helpers: server, probe, cut, timed
 #   FOLDER/layout     an image layout with all test images (tests/rig/images.py)
 #   FOLDER/registry   the storage of a registry that serves them (tests/rig/lib.sh starts one)
 #
@@ -19,7 +19,7 @@ exec 9>"$cache/lock"
 flock 9
 
 programs() {
-    for program in server probe cut; do
+    for program in server probe cut timed; do
         made="$cache/bin/$program"
         [ "$made" -nt "$here/$program.c" ] && continue
         cc -O2 -Wall -Wextra -Werror -static -s -o "$made.new" "$here/$program.c"
