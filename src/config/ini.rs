@@ -32,7 +32,8 @@ impl Settings {
             ..ParseOption::default()
         };
         let ini = Ini::load_from_str_opt(text, option).map_err(|error| Problem {
-            line: error.line,
+            // An error at the end of a line is reported as the next one's column 1.
+            line: error.line - usize::from(error.col == 1),
             problem: error.msg.into_owned(),
         })?;
         let mut settings = Settings::default();
@@ -55,6 +56,11 @@ impl Settings {
             };
             for (key, value) in keys {
                 let key = key.trim();
+                if let Some((first, _)) = key.split_once('\n') {
+                    // The parser takes a line without "=" for the beginning of the next line's key.
+                    let problem = format!("{:?} is not of the form KEY = VALUE", first.trim());
+                    return Err(at(Some(first), problem));
+                }
                 let place = (section.clone(), key.to_owned());
                 if seen.contains(&place) {
                     return Err(at(
