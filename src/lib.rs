@@ -10,9 +10,7 @@
 //! - [`config`]: the device's settings
 //! - [`registry`]: images from registries
 //! - [`artifact`]: Mender artifacts: the request inside them, and their writer
-//! - `store`: the image store on disk (feature `device`, like every room below)
-//! - `unpack`: a layer into a folder
-//! - `images`: what is present, who needs it
+//! - `images`: what is present, who needs it (feature `device`, like every room below)
 //! - [`engine`]: containers, from a record to a running process and back
 //! - [`deploy`]: what should run, and what if it stops halfway
 
@@ -29,8 +27,4 @@ pub mod images;
 pub mod oci;
 pub mod registry;
 pub mod runargs;
-#[cfg(feature = "device")]
-pub mod store;
 pub mod sys;
-#[cfg(feature = "device")]
-pub mod unpack;

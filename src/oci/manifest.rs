@@ -286,6 +286,3 @@ where
 {
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
-
-#[cfg(test)]
-mod tests;

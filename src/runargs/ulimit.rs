@@ -22,7 +22,7 @@ pub const NAMES: [&str; 15] = [
 ];
 
 /// Without a hard limit it is the soft one; -1 is unlimited.
-pub fn parse(text: &str) -> Result<Ulimit, String> {
+pub(super) fn parse(text: &str) -> Result<Ulimit, String> {
     let (name, limits) = text
         .split_once('=')
         .ok_or_else(|| format!("invalid ulimit argument: {text}"))?;

@@ -1,0 +1,313 @@
+//! What Docker's client takes and its daemon refuses: here it is refused before anything is downloaded or stopped.
+
+use std::collections::BTreeSet;
+
+use super::{RunArgs, RunArgsError, capability, network, restart, signal, tmpfs, volume};
+use crate::api::HostConfig;
+use crate::oci::Platform;
+
+/// Smallest memory limit, bytes.
+const MIN_MEMORY: i64 = 6 << 20;
+
+/// Range of a CFS period and smallest quota, microseconds.
+const CPU_PERIOD: std::ops::RangeInclusive<i64> = 1_000..=1_000_000;
+
+/// What Linux allows a host name to be long.
+const MAX_HOSTNAME: usize = 64;
+
+type Check = Result<(), String>;
+
+/// Refuses impossible values and notes what Docker would have warned about.
+pub(super) fn check(args: &mut RunArgs) -> Result<(), RunArgsError> {
+    identity(args)?;
+    modes(args)?;
+    let host = &args.body.host_config;
+    memory(host)?;
+    cpu(host)?;
+    mounts(host)?;
+    protection(host)?;
+    restart::check(&host.restart_policy)?;
+    if host.auto_remove && !matches!(host.restart_policy.name.as_str(), "" | "no") {
+        return Err(
+            "conflicting options: cannot specify both --restart and --rm"
+                .to_owned()
+                .into(),
+        );
+    }
+    args.warnings = warnings(host);
+    Ok(())
+}
+
+/// A letter or digit, then letters, digits, `_`, `.` and `-`.
+pub(super) fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+}
+
+fn identity(args: &RunArgs) -> Result<(), RunArgsError> {
+    let config = &args.body.config;
+    if let Some(name) = &args.name
+        && !(is_name(name) && name.len() > 1)
+    {
+        return Err(format!(
+            "invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed, two characters at least"
+        )
+        .into());
+    }
+    if config.hostname.len() > MAX_HOSTNAME {
+        return Err(format!(
+            "hostname {:?} is longer than the {MAX_HOSTNAME} characters that Linux allows",
+            config.hostname
+        )
+        .into());
+    }
+    if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
+        return Err(format!(
+            "the working directory '{}' is invalid, it needs to be an absolute path",
+            config.working_dir
+        )
+        .into());
+    }
+    if let Some(name) = &config.stop_signal
+        && signal::number(name).is_none()
+    {
+        return Err(format!("invalid signal: {name}").into());
+    }
+    if let Some(platform) = &args.platform {
+        platform
+            .parse::<Platform>()
+            .map_err(|error| format!("error parsing specified platform: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Namespaces and the other words of which only some are built.
+fn modes(args: &RunArgs) -> Result<(), RunArgsError> {
+    let host = &args.body.host_config;
+    let unsupported = |option: &str, reason: &str| {
+        Err(RunArgsError::Unsupported {
+            option: option.to_owned(),
+            reason: reason.to_owned(),
+        })
+    };
+    for (option, mode, allowed, invalid) in [
+        (
+            "pid",
+            &host.pid_mode,
+            &["", "host"][..],
+            "--pid: invalid PID mode".to_owned(),
+        ),
+        (
+            "uts",
+            &host.uts_mode,
+            &["", "host"],
+            "--uts: invalid UTS mode".to_owned(),
+        ),
+        (
+            "userns",
+            &host.userns_mode,
+            &["", "host"],
+            "--userns: invalid USER mode".to_owned(),
+        ),
+        (
+            "cgroupns",
+            &host.cgroupns_mode,
+            &["", "host", "private"],
+            "--cgroupns: invalid CGROUP mode".to_owned(),
+        ),
+        (
+            "ipc",
+            &host.ipc_mode,
+            &["", "none", "private", "shareable", "host"],
+            format!("invalid IPC mode: {}", host.ipc_mode),
+        ),
+    ] {
+        let of_container = mode
+            .strip_prefix("container:")
+            .is_some_and(|name| !name.is_empty());
+        if matches!(option, "pid" | "ipc") && of_container {
+            return unsupported(
+                option,
+                "sharing another container's namespace is not built yet; use host, or leave it out",
+            );
+        }
+        if !allowed.contains(&mode.as_str()) {
+            return Err(invalid.into());
+        }
+    }
+    if host.uts_mode == "host" && !args.body.config.hostname.is_empty() {
+        return Err("conflicting options: hostname and the UTS mode"
+            .to_owned()
+            .into());
+    }
+    if !matches!(host.isolation.to_lowercase().as_str(), "" | "default") {
+        return unsupported("isolation", "Linux has only \"default\"");
+    }
+    if !matches!(host.runtime.as_str(), "" | "runc" | "io.containerd.runc.v2") {
+        return unsupported("runtime", "dray is the runtime; leave it out");
+    }
+    if !matches!(host.volume_driver.as_str(), "" | "local") {
+        return unsupported(
+            "volume-driver",
+            "volumes are plain folders of this device; leave it out",
+        );
+    }
+    Ok(())
+}
+
+fn memory(host: &HostConfig) -> Check {
+    let refuse = |text: &str| Err(text.to_owned());
+    let swappiness = host.memory_swappiness.unwrap_or(-1);
+    if !(-1..=100).contains(&swappiness) {
+        return Err(format!(
+            "invalid value: {swappiness}. Valid memory swappiness range is 0-100"
+        ));
+    }
+    let HostConfig {
+        memory,
+        memory_swap: swap,
+        memory_reservation: reservation,
+        ..
+    } = *host;
+    if memory != 0 && memory < MIN_MEMORY {
+        return refuse("Minimum memory limit allowed is 6MB");
+    }
+    if memory > 0 && swap > 0 && swap < memory {
+        return refuse("Minimum memoryswap limit should be larger than memory limit, see usage");
+    }
+    if memory == 0 && swap > 0 {
+        return refuse(
+            "You should always set the Memory limit when using Memoryswap limit, see usage",
+        );
+    }
+    if reservation > 0 && reservation < MIN_MEMORY {
+        return refuse("Minimum memory reservation allowed is 6MB");
+    }
+    if memory > 0 && reservation > memory {
+        return refuse(
+            "Minimum memory limit can not be less than memory reservation limit, see usage",
+        );
+    }
+    if !(-1000..=1000).contains(&host.oom_score_adj) {
+        return Err(format!(
+            "Invalid value {}, range for oom score adj is [-1000, 1000]",
+            host.oom_score_adj
+        ));
+    }
+    Ok(())
+}
+
+fn cpu(host: &HostConfig) -> Check {
+    let refuse = |text: &str| Err(text.to_owned());
+    if host.nano_cpus < 0 {
+        return refuse("range of CPUs is from 0.01 up; --cpus cannot be negative");
+    }
+    if host.nano_cpus > 0 && host.cpu_period > 0 {
+        return refuse("Conflicting options: Nano CPUs and CPU Period cannot both be set");
+    }
+    if host.nano_cpus > 0 && host.cpu_quota > 0 {
+        return refuse("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
+    }
+    if host.cpu_shares < 0 {
+        return Err(format!(
+            "invalid CPU shares ({}): value must be a positive integer",
+            host.cpu_shares
+        ));
+    }
+    if host.cpu_period != 0 && !CPU_PERIOD.contains(&host.cpu_period) {
+        return refuse(
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
+        );
+    }
+    if host.cpu_quota > 0 && host.cpu_quota < *CPU_PERIOD.start() {
+        return refuse("CPU cfs quota can not be less than 1ms (i.e. 1000)");
+    }
+    for (name, list) in [("cpus", &host.cpuset_cpus), ("mems", &host.cpuset_mems)] {
+        if !is_number_list(list) {
+            return Err(format!("Invalid value {list} for cpuset {name}"));
+        }
+    }
+    Ok(())
+}
+
+/// `0-3,5`; empty is fine.
+fn is_number_list(text: &str) -> bool {
+    let number = |text: &str| text.parse::<u16>().ok().filter(|_| !text.starts_with('+'));
+    text.is_empty()
+        || text.split(',').all(|part| match part.split_once('-') {
+            Some((first, last)) => number(first).zip(number(last)).is_some_and(|(a, b)| a <= b),
+            None => number(part).is_some(),
+        })
+}
+
+fn mounts(host: &HostConfig) -> Check {
+    let mut targets = BTreeSet::new();
+    let mut once = |target: String| match targets.insert(target.clone()) {
+        true => Ok(()),
+        false => Err(format!("Duplicate mount point: {target}")),
+    };
+    for bind in &host.binds {
+        // One that starts with a dot is another machine's relative path.
+        let target = bind.split(':').nth(1).unwrap_or_default();
+        once(volume::clean(target))?;
+    }
+    for mount in &host.mounts {
+        once(volume::clean(&mount.target))?;
+    }
+    for (target, options) in &host.tmpfs {
+        once(volume::target_path(target)?)?;
+        tmpfs::merge(options).map_err(|option| format!("invalid tmpfs option {option:?}"))?;
+    }
+    Ok(())
+}
+
+fn protection(host: &HostConfig) -> Check {
+    for (list, field) in [(&host.cap_add, "CapAdd"), (&host.cap_drop, "CapDrop")] {
+        if let Some(word) = list.iter().find(|word| capability::parse(word).is_none()) {
+            return Err(format!("invalid {field}: unknown capability: {word:?}"));
+        }
+    }
+    if host.annotations.contains_key("") {
+        return Err(
+            "invalid Annotations: the empty string is not permitted as an annotation key"
+                .to_owned(),
+        );
+    }
+    for name in host.sysctls.keys() {
+        if network::is_network(name) && host.network_mode == "host" {
+            return Err(format!(
+                "sysctl {name:?} is not allowed in the host's network namespace"
+            ));
+        }
+        if network::is_ipc(name) && host.ipc_mode == "host" {
+            return Err(format!(
+                "sysctl {name:?} is not allowed in the host's IPC namespace"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn warnings(host: &HostConfig) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if host.network_mode == "host" && !host.port_bindings.is_empty() {
+        warnings.push("Published ports are discarded when using host network mode".to_owned());
+    }
+    if host.oom_kill_disable == Some(true) && host.memory == 0 {
+        warnings.push(
+            "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running \
+             out of resources."
+                .to_owned(),
+        );
+    }
+    let loopback = |text: &&String| {
+        text.parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback())
+    };
+    if let Some(server) = host.dns.iter().find(loopback) {
+        warnings.push(format!("Localhost DNS ({server}) may fail in containers."));
+    }
+    warnings
+}
