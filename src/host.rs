@@ -13,6 +13,16 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
+/// Where distributions keep the certificate authorities: Debian, Yocto, Buildroot, OpenWrt and Arch; Fedora and its
+/// kin; openSUSE; Alpine.
+const CA_BUNDLES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
 /// Where things lie on this device, and what its environment says.
 #[derive(Debug, Clone)]
 pub struct Host {
@@ -24,6 +34,9 @@ pub struct Host {
     pub run: PathBuf,
     /// Docker's per-registry certificates: `HOST[:PORT]/{ca.crt,client.cert,client.key}`.
     pub certs: PathBuf,
+    /// Bundles of certificate authorities in PEM form, the first that exists counts: `$SSL_CERT_FILE`, or where
+    /// distributions keep them.
+    pub ca_bundles: Vec<PathBuf>,
     /// Docker's client configuration with registry credentials; need not exist.
     pub docker_config: PathBuf,
     /// Changes at each boot; a pid is only meaningful together with it.
@@ -49,6 +62,10 @@ impl Host {
             state: PathBuf::from("/var/lib/dray"),
             run: PathBuf::from("/run/dray"),
             certs: PathBuf::from("/etc/docker/certs.d"),
+            ca_bundles: path("SSL_CERT_FILE").map_or_else(
+                || CA_BUNDLES.iter().map(PathBuf::from).collect(),
+                |bundle| vec![bundle],
+            ),
             docker_config: path("DOCKER_CONFIG")
                 .unwrap_or_else(|| home.join(".docker"))
                 .join("config.json"),
@@ -64,6 +81,7 @@ impl Host {
             state: dir.join("state"),
             run: dir.join("run"),
             certs: dir.join("etc/certs.d"),
+            ca_bundles: vec![dir.join("etc/ca-certificates.crt")],
             docker_config: dir.join("etc/docker/config.json"),
             boot_id: read_boot_id(),
             env: BTreeMap::new(),

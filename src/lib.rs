@@ -10,7 +10,9 @@
 //! - [`config`]: the device's settings
 //! - [`registry`]: images from registries
 //! - [`artifact`]: Mender artifacts: the request inside them, and their writer
-//! - `images`: what is present, who needs it (feature `device`, like every room below)
+//! - `store`: the image store on disk (feature `device`, like every room below)
+//! - `unpack`: a layer into a folder
+//! - `images`: what is present, who needs it
 //! - [`engine`]: containers, from a record to a running process and back
 //! - [`deploy`]: what should run, and what if it stops halfway
 
@@ -27,4 +29,8 @@ pub mod images;
 pub mod oci;
 pub mod registry;
 pub mod runargs;
+#[cfg(feature = "device")]
+pub mod store;
 pub mod sys;
+#[cfg(feature = "device")]
+pub mod unpack;

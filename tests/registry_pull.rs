@@ -1,53 +1,521 @@
 //! The registry client against a misbehaving registry and against Debian's docker-registry.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test files need no durable writer; a broken set-up should panic"
+)]
+
 mod common;
 
-use std::process::Command;
+use std::io::Read;
+use std::time::Duration;
 
 use common::Scratch;
-use common::image::{Entry, Flavour, Image, Layer, Packing, index};
-use common::registry::{Access, Registry};
+use common::image::{Built, Entry, Flavour, Image, Layer, Packing, index};
+use common::registry::{Access, Fault, On, Registry};
+use dray::config::Settings;
+use dray::host::Host;
+use dray::oci::stream::Verified;
+use dray::oci::{Descriptor, Digest, Document, Platform, Reference, choose, media_type};
+use dray::registry::{Client, Patience, RegistryError};
 
-/// The images and the registry that the other tests stand on are what other tools take them for.
-#[test]
-fn skopeo_pulls_what_the_test_registry_serves() {
-    let registry = Registry::start();
-    registry.access(Access::Bearer(None));
-    let layer = || {
-        Layer::of(&[
-            Entry::dir("etc"),
-            Entry::file("etc/motd", "hello").xattr("user.a", "b"),
-        ])
-    };
-    let images = [
-        ("gzip", Image::oci([layer()]).build()),
-        ("zstd", Image::oci([layer().packed(Packing::Zstd)]).build()),
-        (
-            "docker",
-            Image::docker([layer(), layer().packed(Packing::Plain)]).build(),
-        ),
-    ];
-    let other = Image::oci([]).platform("linux/s390x").build();
-    let both = index(Flavour::Oci, &[&other, &images[0].1]);
-    let scratch = Scratch::new("skopeo");
-    for (tag, image) in images
-        .iter()
-        .map(|(tag, image)| (*tag, image))
-        .chain([("index", &both)])
-    {
-        registry.push("shop/web", tag, image);
-        let layout = scratch.join(tag);
-        let status = Command::new("skopeo")
-            .args(["copy", "-q", "--preserve-digests", "--src-tls-verify=false"])
-            .arg(format!(
-                "docker://{}",
-                registry.name(&format!("shop/web:{tag}"))
-            ))
-            .arg(format!("dir:{}", layout.display()))
-            .status()
-            .unwrap();
-        assert!(status.success(), "{tag}");
-        assert!(layout.join("manifest.json").exists());
+/// A device in a scratch folder, and its client with little patience.
+struct Device {
+    #[expect(dead_code, reason = "held for the folder it removes")]
+    scratch: Scratch,
+    host: Host,
+    settings: Settings,
+}
+
+impl Device {
+    fn new() -> Device {
+        let scratch = Scratch::new("pull");
+        let host = Host::at(scratch.path());
+        Device {
+            host,
+            scratch,
+            settings: Settings::default(),
+        }
     }
-    assert_eq!(registry.count("GET", "/token"), 4);
+
+    fn client(&self) -> Client {
+        let patience = Patience {
+            connect: Duration::from_secs(5),
+            stall: Duration::from_millis(400),
+            window: Duration::from_millis(300),
+            least: 1000,
+            retries: 2,
+            pause: Duration::from_millis(5),
+            longest_pause: Duration::from_secs(2),
+        };
+        Client::with_patience(&self.host, &self.settings, patience)
+    }
+
+    fn docker_config(&self, json: &str) {
+        std::fs::create_dir_all(self.host.docker_config.parent().unwrap()).unwrap();
+        std::fs::write(&self.host.docker_config, json).unwrap();
+    }
+}
+
+/// Everything below a name, as `images` will pull it: digest, configuration and number of layers.
+fn pull(client: &Client, name: &str) -> Result<(Digest, Digest, usize), RegistryError> {
+    let reference: Reference = name.parse().unwrap();
+    let root = client.resolve(&reference)?;
+    let (bytes, content_type) = client.manifest(&reference, &root.digest)?;
+    let manifest = match Document::parse(&bytes, content_type.as_deref()).unwrap() {
+        Document::Manifest(manifest) => manifest,
+        Document::Index(index) => {
+            let entry = choose(&index, &Platform::host()).unwrap();
+            let (bytes, content_type) = client.manifest(&reference, &entry.digest)?;
+            match Document::parse(&bytes, content_type.as_deref()).unwrap() {
+                Document::Manifest(manifest) => manifest,
+                Document::Index(_) => panic!("an index in an index"),
+            }
+        }
+    };
+    for blob in manifest.layers.iter().chain([&manifest.config]) {
+        read_blob(client, &reference, blob)?.unwrap();
+    }
+    Ok((root.digest, manifest.config.digest, manifest.layers.len()))
+}
+
+/// Fetches a blob and checks it; the inner error is of the transfer.
+fn read_blob(
+    client: &Client,
+    reference: &Reference,
+    blob: &Descriptor,
+) -> Result<std::io::Result<Vec<u8>>, RegistryError> {
+    let mut bytes = Vec::new();
+    let read = Verified::of(client.blob(reference, blob)?, blob).read_to_end(&mut bytes);
+    Ok(read.map(|_| bytes))
+}
+
+fn small_image() -> Built {
+    Image::oci([Layer::of(&[
+        Entry::dir("etc"),
+        Entry::file("etc/motd", "hello\n"),
+    ])])
+    .build()
+}
+
+/// The descriptor of an image's only layer.
+fn layer_of(image: &Built) -> Descriptor {
+    match Document::parse(image.document(), None).unwrap() {
+        Document::Manifest(manifest) => manifest.layers[0].clone(),
+        Document::Index(_) => panic!("an index has no layers"),
+    }
+}
+
+#[test]
+fn pulls_every_kind_of_image() {
+    let registry = Registry::start();
+    let device = Device::new();
+    let layer = || Layer::of(&[Entry::file("a", "b")]);
+    let gzip = Image::oci([layer(), layer().packed(Packing::Zstd)]).build();
+    let docker = Image::docker([layer(), layer().packed(Packing::Plain)]).build();
+    let foreign = Image::oci([]).platform("linux/s390x").build();
+    let oci_index = index(Flavour::Oci, &[&foreign, &gzip]);
+    let docker_index = index(Flavour::Docker, &[&docker, &foreign]);
+    for (tag, root, image) in [
+        ("oci", &gzip, &gzip),
+        ("docker", &docker, &docker),
+        ("oci-index", &oci_index, &gzip),
+        ("docker-index", &docker_index, &docker),
+    ] {
+        registry.push("shop/web", tag, root);
+        let expected = (root.digest, image.config, 2);
+        assert_eq!(
+            pull(&device.client(), &registry.name(&format!("shop/web:{tag}"))).unwrap(),
+            expected
+        );
+        // By digest the same, with and without a tag beside it.
+        let pinned = registry.name(&format!("shop/web:gone@{}", root.digest));
+        assert_eq!(pull(&device.client(), &pinned).unwrap(), expected);
+    }
+}
+
+#[test]
+fn resolving_is_one_request() {
+    let registry = Registry::start();
+    let device = Device::new();
+    let image = small_image();
+    registry.push("x", "1", &image);
+    let reference: Reference = registry.name("x:1").parse().unwrap();
+    let found = device.client().resolve(&reference).unwrap();
+    assert_eq!(found.digest, image.digest);
+    assert_eq!(found.size, image.document().len() as u64);
+    assert_eq!(found.media_type, media_type::OCI_MANIFEST);
+    let requests: Vec<_> = registry
+        .requests()
+        .iter()
+        .map(|r| format!("{} {}", r.method, r.path))
+        .collect();
+    assert_eq!(requests, ["HEAD /v2/x/manifests/1"]);
+    // Registries that leave the digest or the type out, or that know no HEAD, are asked again.
+    for fault in [
+        Fault::NoDigest,
+        Fault::ContentType("application/json".to_owned()),
+        Fault::Status(405),
+    ] {
+        registry.reset_counts();
+        registry.fault(On::Manifests, fault.clone(), 1);
+        assert_eq!(
+            device.client().resolve(&reference).unwrap(),
+            found,
+            "{fault:?}"
+        );
+        let requests: Vec<_> = registry
+            .requests()
+            .iter()
+            .map(|r| r.method.clone())
+            .collect();
+        assert_eq!(requests, ["HEAD", "GET"], "{fault:?}");
+    }
+}
+
+#[test]
+fn a_digest_wins_over_the_tag_beside_it() {
+    let registry = Registry::start();
+    let device = Device::new();
+    let (old, new) = (small_image(), Image::oci([]).build());
+    registry.push("x", "1", &old);
+    registry.push("x", "1", &new);
+    let reference: Reference = registry
+        .name(&format!("x:1@{}", old.digest))
+        .parse()
+        .unwrap();
+    assert_eq!(
+        device.client().resolve(&reference).unwrap().digest,
+        old.digest
+    );
+}
+
+#[test]
+fn bad_answers_to_a_question_for_a_manifest() {
+    let registry = Registry::start();
+    let device = Device::new();
+    let image = small_image();
+    registry.push("shop/web", "1", &image);
+    let config = device.host.docker_config.display().to_string();
+    let always = usize::MAX;
+    for (fault, times, requests, problem) in [
+        (Fault::Status(404), always, 1, "not found (404)".to_owned()),
+        (
+            Fault::Status(403),
+            always,
+            1,
+            format!("access is denied (403); does the account behind {config} have access to the repository?"),
+        ),
+        (Fault::Status(400), always, 1, "it answered with status 400".to_owned()),
+        (Fault::Status(500), always, 3, "it answered with status 500".to_owned()),
+        (Fault::Status(503), always, 3, "it answered with status 503".to_owned()),
+        (Fault::TooManyRequests(0), always, 3, "too many requests (429), to be tried again in 0 s".to_owned()),
+        (Fault::TooManyRequests(3600), 1, 1, "too many requests (429), to be tried again in 3600 s".to_owned()),
+        (
+            Fault::Html,
+            always,
+            1,
+            "it answered text/html; charset=utf-8; is there a captive portal or a proxy in between?".to_owned(),
+        ),
+        (Fault::Reset, always, 3, "Peer disconnected".to_owned()),
+        (Fault::Silent, always, 3, "no answer in time".to_owned()),
+        (
+            Fault::Loop,
+            always,
+            6,
+            format!("it redirects to \"{}/v2/shop/web/manifests/1\": that is one redirect too many", registry.url()),
+        ),
+        (
+            Fault::Redirect("ftp://elsewhere".to_owned()),
+            always,
+            1,
+            "it redirects to \"ftp://elsewhere/v2/shop/web/manifests/1\": that is not an http or https URL".to_owned(),
+        ),
+        (
+            Fault::Challenge("Negotiate".to_owned()),
+            always,
+            1,
+            "it asks for an authentication that is not supported: \"Negotiate\" (401)".to_owned(),
+        ),
+        (
+            Fault::ContentType("application/vnd.docker.distribution.manifest.v1+prettyjws".to_owned()),
+            always,
+            2,
+            "manifest has Docker's schema 1 format \"application/vnd.docker.distribution.manifest.v1+prettyjws\", which \
+             has no verifiable digests; push the image again with a current tool"
+                .to_owned(),
+        ),
+    ] {
+        registry.reset_counts();
+        registry.fault(On::Manifests, fault.clone(), times);
+        let name = registry.name("shop/web:1");
+        let error = device.client().resolve(&name.parse().unwrap()).unwrap_err();
+        let expected = format!("failed to fetch manifest of {name} from registry {}: {problem}", registry.host());
+        assert_eq!(error.to_string(), expected, "{fault:?}");
+        assert_eq!(registry.requests().len(), requests, "{fault:?}");
+        registry.heal();
+    }
+}
+
+#[test]
+fn bad_documents() {
+    let registry = Registry::start();
+    let device = Device::new();
+    let image = small_image();
+    registry.push("x", "1", &image);
+    let reference: Reference = registry.name("x:1").parse().unwrap();
+    for (fault, problem) in [
+        (Fault::WrongContent, format!("instead of {}", image.digest)),
+        (
+            Fault::Short,
+            "the transfer broke off: Peer disconnected".to_owned(),
+        ),
+        (Fault::Overstated(10), "the transfer broke off: ".to_owned()),
+        (
+            Fault::Overstated(4 << 20),
+            "bytes, more than the 4194304 allowed".to_owned(),
+        ),
+        (
+            Fault::Endless,
+            "manifest has 4194305 bytes, more than the 4194304 allowed".to_owned(),
+        ),
+        (Fault::Stall(5), "the transfer broke off: ".to_owned()),
+        (Fault::Drip(2), "the transfer is too slow: ".to_owned()),
+    ] {
+        registry.fault(On::Manifests, fault.clone(), 1);
+        let error = device
+            .client()
+            .manifest(&reference, &image.digest)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(&problem), "{fault:?}: {error}");
+        assert!(
+            error.starts_with(&format!("failed to fetch manifest of {reference}")),
+            "{error}"
+        );
+    }
+    assert!(
+        registry.bytes() < 32 << 20,
+        "an endless body is not read for long: {}",
+        registry.bytes()
+    );
+    // A digest that is asked for is the digest that comes, whatever the registry calls it.
+    let other = Image::oci([]).build();
+    registry.push("x", "other", &other);
+    let error = device
+        .client()
+        .manifest(&reference, &Digest::of(b"gone"))
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("not found (404): MANIFEST_UNKNOWN: as the test wanted"),
+        "{error}"
+    );
+}
+
+#[test]
+fn bad_blobs() {
+    let registry = Registry::start();
+    let device = Device::new();
+    let noise: Vec<u8> = (0..40_000u32)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
+    let image = Image::oci([Layer::of(&[Entry::file("noise", noise)])]).build();
+    registry.push("x", "1", &image);
+    let reference: Reference = registry.name("x:1").parse().unwrap();
+    let layer = layer_of(&image);
+    let subject = format!(
+        "failed to fetch blob {} of {}/x from registry {}: ",
+        layer.digest,
+        registry.host(),
+        registry.host()
+    );
+    let prefixed = |problem: &str| format!("{subject}{problem}");
+    for (fault, times, expected) in [
+        (
+            Fault::Status(404),
+            usize::MAX,
+            prefixed("not found (404): MANIFEST_UNKNOWN: as the test wanted"),
+        ),
+        (
+            Fault::Status(502),
+            usize::MAX,
+            prefixed("it answered with status 502: UNKNOWN: as the test wanted"),
+        ),
+        (
+            Fault::Html,
+            usize::MAX,
+            prefixed("it answered text/html; charset=utf-8; is there a captive portal"),
+        ),
+        (
+            Fault::WrongContent,
+            1,
+            format!("{} arrived with the digest sha256:", layer.digest),
+        ),
+        (
+            Fault::Short,
+            1,
+            prefixed("the transfer broke off: Peer disconnected"),
+        ),
+        (
+            Fault::Endless,
+            1,
+            format!(
+                "{} has more than the announced {} bytes",
+                layer.digest, layer.size
+            ),
+        ),
+        (
+            Fault::Overstated(7),
+            1,
+            prefixed(&format!(
+                "it announces {} bytes instead of {}",
+                layer.size + 7,
+                layer.size
+            )),
+        ),
+        (Fault::Stall(1000), 1, prefixed("the transfer broke off: ")),
+        (Fault::Drip(2), 1, prefixed("the transfer is too slow: ")),
+    ] {
+        registry.fault(On::Blobs, fault.clone(), times);
+        let error = match read_blob(&device.client(), &reference, &layer) {
+            Ok(Ok(_)) => panic!("{fault:?} went unnoticed"),
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert!(
+            error.starts_with(&expected),
+            "{fault:?}: {error}, expected {expected}"
+        );
+        registry.heal();
+    }
+    assert_eq!(
+        read_blob(&device.client(), &reference, &layer)
+            .unwrap()
+            .unwrap()
+            .len() as u64,
+        layer.size
+    );
+}
+
+#[test]
+fn a_passing_trouble_is_waited_out() {
+    let registry = Registry::start();
+    let device = Device::new();
+    registry.push("x", "1", &small_image());
+    for fault in [
+        Fault::Status(500),
+        Fault::Status(503),
+        Fault::TooManyRequests(0),
+        Fault::Reset,
+        Fault::Silent,
+    ] {
+        registry.fault(On::Manifests, fault.clone(), 2);
+        registry.fault(On::Blobs, fault.clone(), 2);
+        pull(&device.client(), &registry.name("x:1"))
+            .unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+    }
+}
+
+#[test]
+fn a_registry_that_is_down() {
+    let device = Device::new();
+    let host = Registry::down();
+    let error = device
+        .client()
+        .resolve(&format!("{host}/x:1").parse().unwrap())
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "failed to fetch manifest of {host}/x:1 from registry {host}: Connection refused (os error 111)"
+        )
+    );
+}
+
+#[test]
+fn tokens_and_passwords() {
+    let registry = Registry::start();
+    let image = small_image();
+    registry.push("shop/web", "1", &image);
+    let name = registry.name("shop/web:1");
+    let host = registry.host();
+    // "user:secret" and "user:wrong" in base64.
+    let right = format!(r#"{{"auths": {{"{host}": {{"auth": "dXNlcjpzZWNyZXQ="}}}}}}"#);
+    let as_url = format!(
+        r#"{{"auths": {{"https://{host}/v1/": {{"username": "user", "password": "secret"}}}}}}"#
+    );
+    let wrong = format!(r#"{{"auths": {{"{host}": {{"auth": "dXNlcjp3cm9uZw=="}}}}}}"#);
+    let elsewhere = r#"{"auths": {"elsewhere.example": {"auth": "dXNlcjpzZWNyZXQ="}}}"#.to_owned();
+    let user = || ("user".to_owned(), "secret".to_owned());
+    let basic = Access::Basic("user".to_owned(), "secret".to_owned());
+    let device = Device::new();
+    let config = device.host.docker_config.display().to_string();
+    let none = format!("it asks for credentials, and {config} has none for it (401)");
+    let refused = format!("it refuses the credentials in {config} (401)");
+    let no_token = |hint: &str| {
+        format!(
+            "its token server {} gave no token: it answered with status 401, {hint}",
+            registry.url()
+        )
+    };
+    for (access, config, expected) in [
+        (Access::Open, "broken", Ok(())),
+        (Access::Bearer(None), "", Ok(())),
+        (Access::Bearer(None), &right, Ok(())),
+        (Access::Bearer(Some(user())), &right, Ok(())),
+        (Access::Bearer(Some(user())), &as_url, Ok(())),
+        (
+            Access::Bearer(Some(user())),
+            "",
+            Err(no_token("it asks for credentials")),
+        ),
+        (
+            Access::Bearer(Some(user())),
+            &elsewhere,
+            Err(no_token("it asks for credentials")),
+        ),
+        (
+            Access::Bearer(Some(user())),
+            &wrong,
+            Err(no_token("the credentials are refused")),
+        ),
+        (basic.clone(), &right, Ok(())),
+        (basic.clone(), &as_url, Ok(())),
+        (basic.clone(), "{}", Err(none.clone())),
+        (basic.clone(), &elsewhere, Err(none)),
+        (basic.clone(), &wrong, Err(refused)),
+        (
+            basic.clone(),
+            r#"{"auths": {"a": {"auth": 7}}}"#,
+            Err(format!(
+                "failed to read credentials from {config}: not valid at line 1, column 26"
+            )),
+        ),
+    ] {
+        let device = Device {
+            scratch: Scratch::new("unused"),
+            host: device.host.clone(),
+            settings: Settings::default(),
+        };
+        device.docker_config(if config.is_empty() { "{}" } else { config });
+        registry.access(access.clone());
+        let found = pull(&device.client(), &name)
+            .map(|_| ())
+            .map_err(|error| error.to_string());
+        let expected = expected.map_err(|problem| {
+            format!("failed to fetch manifest of {name} from registry {host}: {problem}")
+        });
+        assert_eq!(found, expected, "{access:?} with {config}");
+    }
+    assert_eq!(
+        registry
+            .requests()
+            .iter()
+            .filter(|r| r.path.contains("secret"))
+            .count(),
+        0
+    );
 }

@@ -2,8 +2,8 @@
 
 use ::ini::{Ini, ParseOption};
 
+use super::Settings;
 use super::value::{self, Invalid};
-use super::{RegistrySettings, Settings};
 
 /// What is wrong with the text, and in which line.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(super) struct Problem {
 /// Every section with its keys; `registry` stands for all sections that name one.
 pub(super) const KEYS: &[(&str, &[&str])] = &[
     ("paths", &["state", "run"]),
-    ("registry", &["insecure"]),
+    ("registry", &["insecure", "token_server"]),
     ("log", &["driver", "max-size", "max-file"]),
     ("health", &["stable_s", "timeout_s"]),
     ("store", &["keep_blobs"]),
@@ -32,7 +32,8 @@ impl Settings {
             ..ParseOption::default()
         };
         let ini = Ini::load_from_str_opt(text, option).map_err(|error| Problem {
-            line: error.line,
+            // An error at the end of a line is reported as the next one's column 1.
+            line: error.line - usize::from(error.col == 1),
             problem: error.msg.into_owned(),
         })?;
         let mut settings = Settings::default();
@@ -55,6 +56,11 @@ impl Settings {
             };
             for (key, value) in keys {
                 let key = key.trim();
+                if let Some((first, _)) = key.split_once('\n') {
+                    // The parser takes a line without "=" for the beginning of the next line's key.
+                    let problem = format!("{:?} is not of the form KEY = VALUE", first.trim());
+                    return Err(at(Some(first), problem));
+                }
                 let place = (section.clone(), key.to_owned());
                 if seen.contains(&place) {
                     return Err(at(
@@ -77,9 +83,13 @@ impl Settings {
                 value::path(text).map(|v| self.paths.state = Some(v))
             }
             (Section::Plain("paths"), "run") => value::path(text).map(|v| self.paths.run = Some(v)),
-            (Section::Registry(host), "insecure") => value::boolean(text).map(|insecure| {
+            (Section::Registry(host), "insecure") => value::boolean(text)
+                .map(|v| self.registries.entry(host.clone()).or_default().insecure = v),
+            (Section::Registry(host), "token_server") => value::host(text).map(|v| {
                 self.registries
-                    .insert(host.clone(), RegistrySettings { insecure });
+                    .entry(host.clone())
+                    .or_default()
+                    .token_server = Some(v)
             }),
             (Section::Plain("log"), "driver") => {
                 value::log_driver(text).map(|v| self.log.driver = v)

@@ -47,6 +47,8 @@ pub struct PathSettings {
 pub struct RegistrySettings {
     /// Plain http instead of https.
     pub insecure: bool,
+    /// `HOST[:PORT]` of a token server outside the registry's own domain that may be given its credentials.
+    pub token_server: Option<String>,
 }
 
 /// Where containers' output goes unless their run args say otherwise.
@@ -213,6 +215,11 @@ impl Settings {
         self.registries
             .get(registry)
             .is_some_and(|settings| settings.insecure)
+    }
+
+    /// The token server that a registry may use outside its own domain.
+    pub fn token_server(&self, registry: &str) -> Option<&str> {
+        self.registries.get(registry)?.token_server.as_deref()
     }
 }
 

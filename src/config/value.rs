@@ -132,10 +132,16 @@ pub(super) fn registry(quoted: &str) -> Result<String, Invalid> {
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'))
         .ok_or_else(invalid)?;
-    let reference: Reference = format!("{host}/x").parse().map_err(|_| invalid())?;
-    if reference.host == host {
-        Ok(host.to_owned())
-    } else {
-        Err(invalid())
-    }
+    host_of(host).ok_or_else(invalid)
+}
+
+/// `HOST[:PORT]`.
+pub(super) fn host(text: &str) -> Result<String, Invalid> {
+    host_of(text).ok_or(Invalid("HOST or HOST:PORT"))
+}
+
+/// The host as an image name would have it; anything else that parses would be taken for something else there.
+fn host_of(text: &str) -> Option<String> {
+    let reference: Reference = format!("{text}/x").parse().ok()?;
+    (reference.host == text).then(|| text.to_owned())
 }

@@ -148,3 +148,6 @@ fn keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<St
     let map: BTreeMap<String, serde::de::IgnoredAny> = null_as_default(deserializer)?;
     Ok(map.into_keys().collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,9 +112,13 @@ impl Platform {
     /// The architectures and variants that run here, best first.
     fn runnable(&self) -> Vec<(&str, Option<String>)> {
         let variant = self.variant.as_deref();
-        // The given variant, then every older one down to `oldest`.
-        let falling = |newest: &str, oldest: u32| -> Vec<Option<String>> {
-            match newest.strip_prefix('v').and_then(|v| v.parse::<u32>().ok()) {
+        // The given variant, then every older one down to `oldest`; real ones have one digit.
+        let falling = |newest: &str, oldest: u8| -> Vec<Option<String>> {
+            match newest
+                .strip_prefix('v')
+                .and_then(|v| v.parse().ok())
+                .filter(|v| *v < 10)
+            {
                 Some(newest) => (oldest..=newest)
                     .rev()
                     .map(|v| Some(format!("v{v}")))
@@ -209,3 +213,6 @@ impl fmt::Display for Platform {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

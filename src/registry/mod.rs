@@ -1,49 +1,204 @@
-//! Images from registries, over the OCI distribution API.
+//! Images from registries, over the OCI distribution API: one request to resolve a name, then documents and blobs by
+//! digest.
+//!
+//! https with the system's authorities and Docker's `certs.d`; plain http on this machine and where the settings allow
+//! it. Anonymous, Basic and Bearer, with the credentials of Docker's `config.json`. Everything that arrives has a limit
+//! in size and time. Blobs are always fetched from their start and from one place; resuming and mirrors would live
+//! between [`Client::blob`] and `fetch`.
 
+mod auth;
+mod certs;
+mod credentials;
+mod error;
+mod fetch;
+mod http;
+mod patience;
+mod proxy;
+mod url;
+
+use std::fmt;
 use std::io::Read;
+use std::sync::Arc;
 
 use crate::config::Settings;
 use crate::host::Host;
-use crate::oci::{Descriptor, Digest, Reference};
+use crate::oci::media_type::{self, ACCEPT};
+use crate::oci::stream::read_limited;
+use crate::oci::{Descriptor, Digest, Document, MAX_MANIFEST, ManifestError, Reference};
+use fetch::{Fetcher, Question};
+use http::{Method, Response};
+use patience::Body;
 
-/// A client for all registries; holds connections and tokens, may be used from several threads.
-#[derive(Debug)]
-pub struct Client {}
+pub use error::{Problem, RegistryError};
+pub use patience::Patience;
 
-/// Why a registry did not give what was asked for.
-#[derive(Debug, thiserror::Error)]
-pub enum RegistryError {
-    /// Placeholder of the first hours.
-    #[error("registry client is not built yet")]
-    NotBuilt,
+/// A client for all registries; keeps connections and tokens, and may be used from several threads at once.
+#[derive(Clone)]
+pub struct Client(Arc<Fetcher>);
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What it holds is secret or noise.
+        f.write_str("Client")
+    }
 }
 
 impl Client {
-    /// A client that knows the host's certificates and credentials; reads them when first needed.
-    pub fn new(_host: &Host, _settings: &Settings) -> Client {
-        Client {}
+    /// A client that knows the host's certificates and credentials; they are read when first needed.
+    pub fn new(host: &Host, settings: &Settings) -> Client {
+        Client::with_patience(host, settings, Patience::default())
     }
 
-    /// What `reference` points at, in one request: digest, size and media type of an index or a manifest.
-    pub fn resolve(&self, _reference: &Reference) -> Result<Descriptor, RegistryError> {
-        Err(RegistryError::NotBuilt)
+    /// The same with other time limits.
+    pub fn with_patience(host: &Host, settings: &Settings, patience: Patience) -> Client {
+        Client(Arc::new(Fetcher::new(host, settings, patience)))
+    }
+
+    /// What `reference` points at, an index or a manifest, usually in one HEAD request. With a digest in the reference,
+    /// the answer is about that digest or an error.
+    pub fn resolve(&self, reference: &Reference) -> Result<Descriptor, RegistryError> {
+        let mut question = manifest_question(reference, &reference.selector());
+        question.method = Method::Head;
+        let found = match self.0.fetch(&question) {
+            Ok(response) => announced(&response),
+            // Some registries behind simple web servers know only GET.
+            Err(error)
+                if matches!(
+                    *error.problem,
+                    Problem::Status {
+                        status: 405 | 501,
+                        ..
+                    }
+                ) =>
+            {
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let found = match found {
+            Some(found) => found,
+            None => {
+                question.method = Method::Get;
+                let (bytes, content_type) = self.read_manifest(&question)?;
+                self.describe(&bytes, content_type.as_deref())
+                    .map_err(|p| question.failed(p))?
+            }
+        };
+        if let Some(expected) = reference.digest.filter(|digest| *digest != found.digest) {
+            return Err(question.failed(Problem::WrongDigest {
+                expected,
+                found: found.digest,
+            }));
+        }
+        if found.size > MAX_MANIFEST {
+            return Err(question.failed(ManifestError::TooLarge(found.size).into()));
+        }
+        media_type::manifest_kind(&found.media_type)
+            .map_err(|error| question.failed(error.into()))?;
+        Ok(found)
     }
 
     /// The index or manifest with this digest, checked against it, and the Content-Type it came with.
     pub fn manifest(
         &self,
-        _reference: &Reference,
-        _digest: &Digest,
+        reference: &Reference,
+        digest: &Digest,
     ) -> Result<(Vec<u8>, Option<String>), RegistryError> {
-        Err(RegistryError::NotBuilt)
+        let question = manifest_question(reference, &digest.to_string());
+        let (bytes, content_type) = self.read_manifest(&question)?;
+        let found = Digest::of(&bytes);
+        if found != *digest {
+            return Err(question.failed(Problem::WrongDigest {
+                expected: *digest,
+                found,
+            }));
+        }
+        Ok((bytes, content_type))
     }
 
     /// The bytes of a blob as they arrive. Not checked: the caller wraps them in [`crate::oci::stream::Verified`].
+    ///
+    /// An error while reading names registry and blob, and is final: start again with another call.
     pub fn blob(
         &self,
-        _reference: &Reference,
-        _blob: &Descriptor,
+        reference: &Reference,
+        blob: &Descriptor,
     ) -> Result<Box<dyn Read + Send>, RegistryError> {
-        Err(RegistryError::NotBuilt)
+        let question = Question {
+            method: Method::Get,
+            reference,
+            path: format!("blobs/{}", blob.digest),
+            accept: None,
+            subject: format!("blob {} of {}", blob.digest, reference.familiar_name()),
+        };
+        let response = self.0.fetch(&question)?;
+        if let Some(found) = response.length().filter(|length| *length != blob.size) {
+            return Err(question.failed(Problem::WrongSize {
+                expected: blob.size,
+                found,
+            }));
+        }
+        Ok(Box::new(self.body(&question, response)))
     }
+
+    fn read_manifest(
+        &self,
+        question: &Question,
+    ) -> Result<(Vec<u8>, Option<String>), RegistryError> {
+        let response = self.0.fetch(question)?;
+        if let Some(length) = response.length().filter(|length| *length > MAX_MANIFEST) {
+            return Err(question.failed(ManifestError::TooLarge(length).into()));
+        }
+        let content_type = response.header("content-type").map(str::to_owned);
+        let bytes = read_limited(self.body(question, response), MAX_MANIFEST).map_err(|error| {
+            // The body's own errors are complete; what is left is the limit.
+            match error.downcast::<RegistryError>() {
+                Ok(error) => error,
+                Err(_) => question.failed(ManifestError::TooLarge(MAX_MANIFEST + 1).into()),
+            }
+        })?;
+        Ok((bytes, content_type))
+    }
+
+    fn describe(&self, bytes: &[u8], content_type: Option<&str>) -> Result<Descriptor, Problem> {
+        let media_type = match Document::parse(bytes, content_type)? {
+            Document::Index(index) => index.media_type,
+            Document::Manifest(manifest) => manifest.media_type,
+        };
+        Ok(Descriptor {
+            media_type,
+            digest: Digest::of(bytes),
+            size: bytes.len() as u64,
+            platform: None,
+            annotations: Default::default(),
+        })
+    }
+
+    fn body(&self, question: &Question, response: Response) -> Body {
+        let names = (question.reference.host.as_str(), question.subject.as_str());
+        Body::new(response.body, &self.0.host, names, &self.0.patience)
+    }
+}
+
+fn manifest_question<'a>(reference: &'a Reference, selector: &str) -> Question<'a> {
+    Question {
+        method: Method::Get,
+        reference,
+        path: format!("manifests/{selector}"),
+        accept: Some(ACCEPT),
+        subject: format!("manifest of {}", reference.familiar()),
+    }
+}
+
+/// What the headers of a HEAD answer say, if they say all of it.
+fn announced(response: &Response) -> Option<Descriptor> {
+    let media_type = media_type::essence(response.header("content-type")?).to_owned();
+    media_type::manifest_kind(&media_type).ok()?;
+    Some(Descriptor {
+        media_type,
+        digest: response.header("docker-content-digest")?.parse().ok()?,
+        size: response.length()?,
+        platform: None,
+        annotations: Default::default(),
+    })
 }

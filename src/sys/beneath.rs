@@ -115,6 +115,11 @@ pub fn open_file_in_root(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<File> 
     }
 }
 
+/// Whether [`open_beneath`] failed because there is a symbolic link on the way.
+pub fn met_symlink(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ELOOP)
+}
+
 fn resolve(root: BorrowedFd<'_>, path: &[u8], resolve: ResolveFlag) -> io::Result<OwnedFd> {
     open_resolved(
         root,

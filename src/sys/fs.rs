@@ -70,6 +70,50 @@ pub fn publish(scratch: &Path, path: &Path) -> io::Result<()> {
     sync_parent(path)
 }
 
+/// As [`publish`] for several finished, already synced things, with one sync of each folder. A folder that exists under
+/// its new name already is whole, so the newcomer is left where it is.
+pub fn publish_all(pairs: &[(PathBuf, PathBuf)]) -> io::Result<()> {
+    let mut folders: Vec<&Path> = Vec::new();
+    for (scratch, path) in pairs {
+        match fs::rename(scratch, path) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
+                ) => {}
+            other => other?,
+        }
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        if !folders.contains(&folder) {
+            folders.push(folder);
+        }
+    }
+    folders.into_iter().try_for_each(sync_dir)
+}
+
+/// As [`remove_tree`] or [`remove_file`] for several things, with one sync of each folder.
+pub fn remove_all(paths: &[PathBuf]) -> io::Result<()> {
+    let mut trash = Vec::new();
+    for path in paths {
+        let scratch = scratch_beside(path);
+        match fs::rename(path, &scratch) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => trash.push(other.map(|()| scratch)?),
+        }
+    }
+    let mut folders: Vec<&Path> = trash.iter().filter_map(|path| path.parent()).collect();
+    folders.dedup();
+    folders.into_iter().try_for_each(sync_dir)?;
+    for path in &trash {
+        if path.is_dir() {
+            fs::remove_dir_all(path)?;
+        } else {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes a file durably; a file that is already gone is success.
 pub fn remove_file(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {

@@ -272,7 +272,29 @@ pub fn poll(set: &mut [PollFd], timeout: Option<Duration>) -> io::Result<usize> 
 /// Our own program as a descriptor that nobody can write through, not even via a kept `/proc/self/exe`
 /// (CVE-2019-5736): a read-only clone of its mount, or on kernels before 5.12 a sealed copy in memory.
 pub fn protected_self() -> io::Result<OwnedFd> {
-    read_only_clone().or_else(|_| sealed_copy())
+    read_only_clone()
+        .or_else(|_| already_protected())
+        .or_else(|_| sealed_copy())
+}
+
+/// A process that runs from such a clone cannot clone it again, and need not.
+fn already_protected() -> io::Result<OwnedFd> {
+    // SAFETY: the path is a constant C string; returns a new descriptor or -1.
+    let own =
+        owned(unsafe { libc::open(c"/proc/self/exe".as_ptr(), libc::O_PATH | libc::O_CLOEXEC) })?;
+    // A detached clone has no path: its root is all there is of it. A program on a read-only disk has one, and could be
+    // written once the disk is remounted.
+    let detached = fs::read_link("/proc/self/exe")? == Path::new("/");
+    // SAFETY: an all-zero statvfs is a valid value and outlives the call.
+    let read_only = unsafe {
+        let mut status: libc::statvfs = std::mem::zeroed();
+        libc::fstatvfs(own.as_raw_fd(), &mut status) == 0 && status.f_flag & libc::ST_RDONLY != 0
+    };
+    if detached && read_only {
+        Ok(own)
+    } else {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 fn read_only_clone() -> io::Result<OwnedFd> {
@@ -477,7 +499,8 @@ pub fn release_text() {
         else {
             continue;
         };
-        if permissions.contains('w') || !path.starts_with('/') {
+        // Only text: other read-only pages may hold relocations that the file does not have.
+        if !permissions.contains('x') || permissions.contains('w') || !path.starts_with('/') {
             continue;
         }
         let bound = |text: &str| usize::from_str_radix(text, 16).ok();
@@ -486,7 +509,7 @@ pub fn release_text() {
         else {
             continue;
         };
-        // SAFETY: the range is a private, read-only file mapping of this process; its pages come back from the file.
+        // SAFETY: the range is unchanged program text of this process; its pages come back from the file.
         unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };
     }
 }

@@ -244,3 +244,23 @@ fn limits_hold_at_their_edge() {
     );
     assert!(refusal(&long_name).len() < 250);
 }
+
+/// Whatever a broken disk or a hostile server makes of a document, the answer is a request or a line, never a panic.
+#[test]
+fn damaged_documents_are_answered() {
+    let whole = r#"{"containers":["a@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","b"],
+        "run_args":"-e \u00e9=\"x\"","dray":{"version":1,"scope":"s","health":{"timeout_s":9},"services":[
+        {"name":"x","image":0,"command":["c"]},{"name":"y","image":1,"depends_on":["x"]}]}}"#;
+    assert_eq!(parsed(whole).services.len(), 2);
+    for at in 0..whole.len() {
+        let mut refused = usize::from(Payload::parse(&whole.as_bytes()[..at]).is_err());
+        assert_eq!(refused, 1, "cut at {at}");
+        for byte in [0, b'"', b'{', b'[', b'9', b'-', b'/', 0x80, 0xff] {
+            let mut damaged = whole.as_bytes().to_vec();
+            damaged[at] = byte;
+            refused += usize::from(Payload::parse(&damaged).is_err());
+        }
+        // NUL and bytes that are not UTF-8 are wrong wherever they stand.
+        assert!(refused >= 4, "{at}");
+    }
+}

@@ -188,5 +188,9 @@ fn explain(error: &dyn Error) -> String {
         }
         cause = next.source();
     }
-    text
+    // What our executor said about the program stands behind several layers of "failed to".
+    match text.find("exec: \"") {
+        Some(at) => text.split_off(at),
+        None => text,
+    }
 }

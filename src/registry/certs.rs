@@ -1,0 +1,98 @@
+//! Certificates on disk: the system's bundle, and Docker's `certs.d/HOST[:PORT]/`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::Problem;
+use crate::host::Host;
+use crate::oci::stream::read_limited;
+
+/// Largest file read here; the bundle of all public authorities has 220 KB.
+const MAX_PEM: u64 = 4 << 20;
+
+/// A certificate to show to the registry, with its key.
+pub(super) struct ClientPair {
+    pub(super) path: PathBuf,
+    pub(super) certificate: Vec<u8>,
+    pub(super) key_path: PathBuf,
+    pub(super) key: Vec<u8>,
+}
+
+/// The first of the system's bundles that exists.
+pub(super) fn system_bundle(host: &Host) -> Result<Vec<u8>, Problem> {
+    for path in &host.ca_bundles {
+        if let Some(pem) = read(path)? {
+            return Ok(pem);
+        }
+    }
+    let path = host.ca_bundles.first().cloned().unwrap_or_default();
+    Err(unusable(
+        &path,
+        "neither it nor any other bundle of certificate authorities exists; install ca-certificates or set SSL_CERT_FILE",
+    ))
+}
+
+/// The authorities that count for one registry: every `*.crt` in its folder, as with docker.
+pub(super) fn authorities(host: &Host, registry: &str) -> Result<Vec<(PathBuf, Vec<u8>)>, Problem> {
+    let mut found = Vec::new();
+    for path in files(host, registry, "crt")? {
+        if let Some(pem) = read(&path)? {
+            found.push((path, pem));
+        }
+    }
+    Ok(found)
+}
+
+/// The certificate to show to one registry: the first `*.cert` in its folder with the `*.key` of the same name.
+pub(super) fn client(host: &Host, registry: &str) -> Result<Option<ClientPair>, Problem> {
+    let Some(path) = files(host, registry, "cert")?.into_iter().next() else {
+        return Ok(None);
+    };
+    let key_path = path.with_extension("key");
+    let missing = || unusable(&path, &format!("its key {} is missing", key_path.display()));
+    let key = read(&key_path)?.ok_or_else(missing)?;
+    let certificate = read(&path)?.unwrap_or_default();
+    Ok(Some(ClientPair {
+        path,
+        certificate,
+        key_path,
+        key,
+    }))
+}
+
+/// The registry's files with this extension, in order of their names.
+fn files(host: &Host, registry: &str, extension: &str) -> Result<Vec<PathBuf>, Problem> {
+    let folder = host.certs.join(registry);
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unusable(&folder, &error.to_string())),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry
+            .map_err(|error| unusable(&folder, &error.to_string()))?
+            .path();
+        if path.extension().is_some_and(|found| found == extension) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, Problem> {
+    match std::fs::File::open(path).and_then(|file| read_limited(file, MAX_PEM)) {
+        Ok(pem) => Ok(Some(pem)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unusable(path, &error.to_string())),
+    }
+}
+
+/// A file that is there but of no use.
+pub(super) fn unusable(path: &Path, cause: &str) -> Problem {
+    Problem::Certificates {
+        path: path.to_owned(),
+        cause: cause.to_owned(),
+    }
+}

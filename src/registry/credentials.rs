@@ -1,0 +1,256 @@
+//! Credentials from Docker's client configuration: `auths`, credential helpers.
+//!
+//! Read when a registry first asks for credentials, so that a broken file does not keep public images away. What is
+//! secret prints as dots and appears in no error.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use super::error::{Problem, one_line};
+use crate::host::Host;
+use crate::oci::DOCKER_HUB;
+use crate::oci::stream::read_limited;
+
+/// Docker Hub's key in the configuration, a URL for historical reasons.
+const HUB_KEY: &str = "https://index.docker.io/v1/";
+/// What else people write for Docker Hub.
+const HUB_NAMES: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+/// Largest configuration; one entry has some hundred bytes, a JWT some thousand.
+const MAX_CONFIG: u64 = 1 << 20;
+/// What a credential helper may print.
+const MAX_HELPER_OUTPUT: u64 = 64 << 10;
+/// How long a credential helper may take; it has nobody to ask on a device.
+const HELPER_TIME: Duration = Duration::from_secs(30);
+
+/// A secret text; prints as dots.
+#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
+pub(super) struct Secret(pub(super) String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// What proves who we are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Credential {
+    /// User and password, for Basic or for the token server.
+    Password(String, Secret),
+    /// A refresh token for the token server.
+    Identity(Secret),
+    /// A bearer token as it is.
+    Token(Secret),
+}
+
+/// Docker's `config.json`, the part about credentials.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct DockerConfig {
+    auths: BTreeMap<String, Entry>,
+    creds_store: String,
+    cred_helpers: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Entry {
+    auth: Secret,
+    username: String,
+    password: Secret,
+    identitytoken: Secret,
+    registrytoken: Secret,
+}
+
+/// What a credential helper prints.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Helped {
+    username: String,
+    secret: Secret,
+}
+
+/// The credential for a registry as references name it; `None` when there is none.
+pub(super) fn find(host: &Host, registry: &str) -> Result<Option<Credential>, Problem> {
+    let unusable = |cause: String| Problem::Credentials {
+        path: host.docker_config.clone(),
+        cause,
+    };
+    let file = match std::fs::File::open(&host.docker_config) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unusable(error.to_string())),
+    };
+    let text = read_limited(file, MAX_CONFIG).map_err(|error| unusable(error.to_string()))?;
+    // serde's messages can repeat values, which here are secrets; the position is enough.
+    let config: DockerConfig = serde_json::from_slice(&text).map_err(|error| {
+        unusable(format!(
+            "not valid at line {}, column {}",
+            error.line(),
+            error.column()
+        ))
+    })?;
+    if let Some(helper) = config.helper(registry) {
+        return ask_helper(host, helper, registry);
+    }
+    match config.entry(registry) {
+        Some(entry) => entry
+            .credential()
+            .map_err(|cause| unusable(format!("the entry for {registry} {cause}"))),
+        None => Ok(None),
+    }
+}
+
+impl DockerConfig {
+    /// The helper in charge of a registry, if there is one.
+    fn helper(&self, registry: &str) -> Option<&str> {
+        let named = self
+            .cred_helpers
+            .iter()
+            .find(|(key, _)| names(key, registry));
+        named
+            .map(|(_, helper)| helper.as_str())
+            .or(Some(self.creds_store.as_str()))
+            .filter(|helper| !helper.is_empty())
+    }
+
+    fn entry(&self, registry: &str) -> Option<&Entry> {
+        let exact = if registry == DOCKER_HUB {
+            HUB_KEY
+        } else {
+            registry
+        };
+        self.auths.get(exact).or_else(|| {
+            let named = self.auths.iter().find(|(key, _)| names(key, registry));
+            named.map(|(_, entry)| entry)
+        })
+    }
+}
+
+/// Whether a key, a host or a URL, means this registry.
+fn names(key: &str, registry: &str) -> bool {
+    let host = key.split_once("://").map_or(key, |(_, rest)| rest);
+    let host = host.split_once('/').map_or(host, |(host, _)| host);
+    host.eq_ignore_ascii_case(registry) || (registry == DOCKER_HUB && HUB_NAMES.contains(&host))
+}
+
+impl Entry {
+    /// `None` for the empty entries that docker leaves where a helper has the secret.
+    fn credential(&self) -> Result<Option<Credential>, &'static str> {
+        if !self.registrytoken.0.is_empty() {
+            return Ok(Some(Credential::Token(self.registrytoken.clone())));
+        }
+        if !self.identitytoken.0.is_empty() {
+            return Ok(Some(Credential::Identity(self.identitytoken.clone())));
+        }
+        if !self.auth.0.is_empty() {
+            let pair = STANDARD
+                .decode(self.auth.0.trim())
+                .ok()
+                .and_then(|pair| String::from_utf8(pair).ok());
+            let pair = pair.ok_or("has an auth that is not base64 of USER:PASSWORD")?;
+            let (user, password) = pair
+                .split_once(':')
+                .ok_or("has an auth without a colon between user and password")?;
+            // Old docker clients pad with NULs.
+            let password = Secret(password.trim_matches('\0').to_owned());
+            return Ok(Some(Credential::Password(user.to_owned(), password)));
+        }
+        if !self.username.is_empty() {
+            return Ok(Some(Credential::Password(
+                self.username.clone(),
+                self.password.clone(),
+            )));
+        }
+        Ok(None)
+    }
+}
+
+/// Asks `docker-credential-NAME get`: the registry on its standard input, JSON on its standard output.
+fn ask_helper(host: &Host, name: &str, registry: &str) -> Result<Option<Credential>, Problem> {
+    let program = format!("docker-credential-{name}");
+    let failed = |cause: String| Problem::Credentials {
+        path: PathBuf::from(&program),
+        cause,
+    };
+    if name.contains('/') {
+        return Err(failed(
+            "the name of a credential helper has no slash".to_owned(),
+        ));
+    }
+    let server = if registry == DOCKER_HUB {
+        HUB_KEY
+    } else {
+        registry
+    };
+    let (status, output) =
+        run_helper(host, &program, server).map_err(|error| failed(error.to_string()))?;
+    if !status {
+        // The protocol has only this sentence for "I know no such registry".
+        let text = String::from_utf8_lossy(&output);
+        if text.contains("credentials not found") {
+            return Ok(None);
+        }
+        return Err(failed(format!("it failed: {}", one_line(&text))));
+    }
+    let helped: Helped = serde_json::from_slice(&output)
+        .map_err(|_| failed("it printed something else than Username and Secret".to_owned()))?;
+    Ok(Some(match helped.username.as_str() {
+        "<token>" => Credential::Identity(helped.secret),
+        user => Credential::Password(user.to_owned(), helped.secret),
+    }))
+}
+
+/// Whether the helper succeeded, and what it printed.
+fn run_helper(host: &Host, program: &str, server: &str) -> io::Result<(bool, Vec<u8>)> {
+    let mut child = Command::new(program)
+        .arg("get")
+        .env_clear()
+        .envs(&host.env)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    if let Some(mut input) = child.stdin.take() {
+        // A helper that ends without reading says in its answer why.
+        let _ = input.write_all(server.as_bytes());
+    }
+    let output = child.stdout.take();
+    let (done, finished) = mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        let output = output.map_or(Ok(Vec::new()), |output| {
+            read_limited(output, MAX_HELPER_OUTPUT)
+        });
+        // Nobody listens any more when the time was up.
+        let _ = done.send(());
+        output
+    });
+    let in_time = finished.recv_timeout(HELPER_TIME).is_ok();
+    if !in_time {
+        child.kill()?;
+    }
+    let status = child.wait()?;
+    if !in_time {
+        // Whoever inherited the pipe from the helper may keep it open; the reader is not waited for.
+        return Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "it did not answer in time",
+        ));
+    }
+    let output = reader
+        .join()
+        .map_err(|_| io::Error::other("its output could not be read"))??;
+    Ok((status.success(), output))
+}
+
+#[cfg(test)]
+mod tests;

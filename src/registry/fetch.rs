@@ -1,0 +1,287 @@
+//! One question to a registry, with everything it takes: redirects, authentication, repetition.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::auth::{self, Asking, Grants};
+use super::credentials::{self, Secret};
+use super::error::{Problem, RegistryError, one_line};
+use super::http::{Failure, Http, Method, Request, Response};
+use super::patience::Patience;
+use super::url::{Origin, Url};
+use crate::config::Settings;
+use crate::host::Host;
+use crate::oci::stream::read_limited;
+use crate::oci::{DOCKER_HUB, Reference};
+
+/// Docker Hub's API.
+const HUB_API: &str = "registry-1.docker.io";
+/// Redirects followed for one answer; real registries need one or two.
+const MAX_REDIRECTS: usize = 5;
+/// How much of an error's body is read for its message.
+const MAX_ERROR_BODY: u64 = 64 << 10;
+
+/// One question.
+pub(super) struct Question<'a> {
+    pub(super) method: Method,
+    pub(super) reference: &'a Reference,
+    /// Below `/v2/REPOSITORY/`.
+    pub(super) path: String,
+    pub(super) accept: Option<&'static str>,
+    /// For messages: "manifest of …".
+    pub(super) subject: String,
+}
+
+/// Asks registries.
+pub(super) struct Fetcher {
+    pub(super) host: Arc<Host>,
+    settings: Settings,
+    pub(super) patience: Patience,
+    http: Http,
+    grants: Grants,
+    /// Held while a token is fetched, so that several threads do not fetch one each.
+    authenticating: Mutex<()>,
+}
+
+impl Fetcher {
+    pub(super) fn new(host: &Host, settings: &Settings, patience: Patience) -> Fetcher {
+        let host = Arc::new(host.clone());
+        Fetcher {
+            http: Http::new(Arc::clone(&host), patience.clone()),
+            host,
+            settings: settings.clone(),
+            patience,
+            grants: Grants::default(),
+            authenticating: Mutex::default(),
+        }
+    }
+
+    /// The answer with status 200 to a question; asked again while that may help.
+    pub(super) fn fetch(&self, question: &Question) -> Result<Response, RegistryError> {
+        let mut attempt = 0;
+        loop {
+            let (failure, wait) = match self.attempt(question) {
+                Ok(response) if response.status == 200 => {
+                    return check_content(response).map_err(|problem| question.failed(problem));
+                }
+                Ok(response) => {
+                    let wait = self.wanted_pause(&response);
+                    (self.refusal(response, wait), wait)
+                }
+                Err(failure) => (failure, None),
+            };
+            let pause = wait.unwrap_or_else(|| self.patience.pause(attempt));
+            if !failure.passing
+                || attempt >= self.patience.retries
+                || pause > self.patience.longest_pause
+            {
+                return Err(question.failed(failure.problem));
+            }
+            std::thread::sleep(pause);
+            attempt += 1;
+        }
+    }
+
+    /// One try, with a token fetched if the registry asks for one.
+    fn attempt(&self, question: &Question) -> Result<Response, Failure> {
+        let reference = question.reference;
+        let origin = self.origin(&reference.host)?;
+        let known =
+            self.grants
+                .current(&reference.host, &reference.repository, self.host.instant());
+        let response = self.follow(question, &origin, known.as_ref())?;
+        if response.status != 401 {
+            return Ok(response);
+        }
+        let challenge = auth::best(response.headers("www-authenticate"))?;
+        drop(response);
+        let credential = credentials::find(&self.host, &reference.host)?;
+        let guard = self
+            .authenticating
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have got a new one while this one waited.
+        let newer = self
+            .grants
+            .current(&reference.host, &reference.repository, self.host.instant())
+            .filter(|newer| Some(newer) != known.as_ref());
+        let granted = match newer {
+            Some(newer) => Some(newer),
+            None => self.grants.answer(
+                &self.http,
+                &challenge,
+                &Asking {
+                    registry: &reference.host,
+                    repository: &reference.repository,
+                    origin: &origin,
+                    credential: credential.as_ref(),
+                    trusted: self.settings.token_server(&reference.host),
+                    now: self.host.instant(),
+                },
+            )?,
+        };
+        drop(guard);
+        let config = self.host.docker_config.clone();
+        let Some(granted) = granted else {
+            return Err(Problem::NoCredentials { config }.into());
+        };
+        let response = self.follow(question, &origin, Some(&granted))?;
+        match (response.status, credential) {
+            (401, Some(_)) => Err(Problem::BadCredentials {
+                config,
+                message: message(response),
+            }
+            .into()),
+            (401, None) => Err(Problem::NoCredentials { config }.into()),
+            _ => Ok(response),
+        }
+    }
+
+    /// Where a registry's API is: https, except on this machine and where the settings allow plain http.
+    fn origin(&self, registry: &str) -> Result<Origin, Problem> {
+        let authority = if registry == DOCKER_HUB {
+            HUB_API
+        } else {
+            registry
+        };
+        let malformed =
+            || Problem::Unreachable(format!("{authority} is not a valid host and port"));
+        let plain = Origin::new(false, authority).ok_or_else(malformed)?;
+        if plain.is_loopback() && !self.has_own_authority(registry)
+            || self.settings.is_insecure(registry)
+        {
+            return Ok(plain);
+        }
+        Origin::new(true, authority).ok_or_else(malformed)
+    }
+
+    /// Whether somebody gave a registry on this machine a certificate, and so wants https there too.
+    fn has_own_authority(&self, registry: &str) -> bool {
+        self.host.certs.join(registry).is_dir()
+    }
+
+    /// Sends a question and follows its redirects; the authorisation goes to the registry's own origin only.
+    fn follow(
+        &self,
+        question: &Question,
+        origin: &Origin,
+        grant: Option<&Secret>,
+    ) -> Result<Response, Failure> {
+        let mut url = origin.at(format!(
+            "/v2/{}/{}",
+            question.reference.repository, question.path
+        ));
+        for _ in 0..=MAX_REDIRECTS {
+            let mut headers = Vec::new();
+            if let Some(accept) = question.accept {
+                headers.push(("accept", accept.to_owned()));
+            }
+            if let Some(grant) = grant.filter(|_| url.origin == *origin) {
+                headers.push(("authorization", grant.0.clone()));
+            }
+            let response = self.http.send(&Request {
+                method: question.method.clone(),
+                url: &url,
+                registry: &question.reference.host,
+                headers,
+            })?;
+            if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
+                return Ok(response);
+            }
+            url = self.redirected(&url, &response)?;
+        }
+        let target = url.to_string();
+        Err(Problem::Redirect {
+            target,
+            reason: "that is one redirect too many",
+        }
+        .into())
+    }
+
+    fn redirected(&self, url: &Url, response: &Response) -> Result<Url, Problem> {
+        let location = response.header("location").unwrap_or_default();
+        let refused = |reason| Problem::Redirect {
+            target: one_line(location),
+            reason,
+        };
+        let target = url
+            .join(location)
+            .ok_or_else(|| refused("that is not an http or https URL"))?;
+        let may_be_plain =
+            !url.origin.https || self.settings.is_insecure(&target.origin.authority());
+        if !target.origin.https && !may_be_plain {
+            return Err(refused("it is plain http, the registry is not"));
+        }
+        Ok(target)
+    }
+
+    /// What an answer other than 200 means.
+    fn refusal(&self, response: Response, wait: Option<Duration>) -> Failure {
+        let status = response.status;
+        let config = self.host.docker_config.clone();
+        let message = message(response);
+        let problem = match status {
+            401 => Problem::NoCredentials { config },
+            403 => Problem::Denied { config, message },
+            404 => Problem::NotFound(message),
+            429 => Problem::TooManyRequests { wait, message },
+            status => Problem::Status { status, message },
+        };
+        Failure {
+            problem,
+            passing: passes(status),
+        }
+    }
+
+    /// The pause a registry asks for, in seconds or as a date.
+    fn wanted_pause(&self, response: &Response) -> Option<Duration> {
+        let value = response.header("retry-after")?.trim();
+        if let Ok(seconds) = value.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let date = chrono::DateTime::parse_from_rfc2822(value).ok()?;
+        let date = std::time::SystemTime::from(date);
+        // A date in the past means now.
+        Some(date.duration_since(self.host.now()).unwrap_or_default())
+    }
+}
+
+impl Question<'_> {
+    pub(super) fn failed(&self, problem: Problem) -> RegistryError {
+        RegistryError {
+            registry: self.reference.host.clone(),
+            subject: self.subject.clone(),
+            problem: Box::new(problem),
+        }
+    }
+}
+
+/// Whether the same request may succeed later.
+pub(super) fn passes(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
+}
+
+/// A page for people is not what was asked for, whatever its status.
+fn check_content(response: Response) -> Result<Response, Problem> {
+    match response.header("content-type") {
+        Some(html) if html.to_ascii_lowercase().contains("html") => {
+            Err(Problem::NotARegistry(one_line(html)))
+        }
+        _ => Ok(response),
+    }
+}
+
+/// The message in a registry's JSON error, or nothing.
+fn message(response: Response) -> String {
+    let Ok(body) = read_limited(response.body, MAX_ERROR_BODY) else {
+        // The status is the news; a body that cannot be read adds nothing.
+        return String::new();
+    };
+    let value: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    let first = &value["errors"][0];
+    let words: Vec<&str> = [&first["code"], &first["message"]]
+        .iter()
+        .filter_map(|word| word.as_str())
+        .collect();
+    one_line(&words.join(": "))
+}

@@ -1,0 +1,302 @@
+//! HTTP requests, one at a time: the only user of the HTTP crate.
+//!
+//! No redirect is followed, no status judged and nothing repeated here; that is `fetch`'s. One agent per pair of
+//! registry and origin keeps connections and holds the certificates that count there.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Proxy, http};
+
+use super::certs::{self, ClientPair};
+use super::error::Problem;
+use super::patience::{Patience, cause};
+use super::proxy;
+use super::url::{Origin, Url};
+use crate::host::Host;
+
+/// A request without its body's type: registries are asked with GET and HEAD, token servers also with POST.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    pub(super) method: Method,
+    pub(super) url: &'a Url,
+    /// The registry on whose behalf: its certificates are trusted, wherever it redirects to.
+    pub(super) registry: &'a str,
+    pub(super) headers: Vec<(&'static str, String)>,
+}
+
+/// What is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Method {
+    Get,
+    Head,
+    /// A form.
+    Post(String),
+}
+
+/// Status, headers and a body still to be read.
+pub(super) struct Response {
+    pub(super) status: u16,
+    headers: http::HeaderMap,
+    pub(super) body: Box<dyn Read + Send>,
+}
+
+impl Response {
+    /// A header's value, if it is text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// All values of a header that may be repeated.
+    pub(super) fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+    }
+
+    /// The announced size of the body.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.header("content-length")?.parse().ok()
+    }
+}
+
+/// Sends requests.
+pub(super) struct Http {
+    host: Arc<Host>,
+    patience: Patience,
+    system_roots: OnceLock<Arc<Vec<Certificate<'static>>>>,
+    agents: Mutex<HashMap<(String, Origin), Agent>>,
+}
+
+/// A request that failed without an answer.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) problem: Problem,
+    /// Whether the same request may succeed later.
+    pub(super) passing: bool,
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Failure {
+        Failure {
+            problem,
+            passing: false,
+        }
+    }
+}
+
+impl Http {
+    pub(super) fn new(host: Arc<Host>, patience: Patience) -> Http {
+        Http {
+            host,
+            patience,
+            system_roots: OnceLock::new(),
+            agents: Mutex::default(),
+        }
+    }
+
+    /// Sends one request and reads the head of the answer.
+    pub(super) fn send(&self, request: &Request) -> Result<Response, Failure> {
+        let agent = self.agent(request.registry, &request.url.origin)?;
+        let method = match &request.method {
+            Method::Get => http::Method::GET,
+            Method::Head => http::Method::HEAD,
+            Method::Post(_) => http::Method::POST,
+        };
+        let mut builder = http::Request::builder()
+            .method(method)
+            .uri(request.url.to_string());
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value);
+        }
+        // Compressed transfer of what is compressed already would only hide its size.
+        builder = builder.header("accept-encoding", "identity");
+        let answer = match &request.method {
+            Method::Post(form) => {
+                let builder = builder.header("content-type", "application/x-www-form-urlencoded");
+                builder
+                    .body(form.clone())
+                    .map_err(ureq::Error::from)
+                    .and_then(|r| agent.run(r))
+            }
+            _ => builder
+                .body(())
+                .map_err(ureq::Error::from)
+                .and_then(|r| agent.run(r)),
+        };
+        let (head, body) = answer
+            .map_err(|error| failure(&error, &request.url.origin))?
+            .into_parts();
+        Ok(Response {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: Box::new(body.into_reader()),
+        })
+    }
+
+    fn agent(&self, registry: &str, origin: &Origin) -> Result<Agent, Problem> {
+        let key = (registry.to_owned(), origin.clone());
+        // Agents are only ever added; a thread that panicked elsewhere has not broken the map.
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(agent) = agents.get(&key) {
+            return Ok(agent.clone());
+        }
+        let agent = self.new_agent(registry, origin)?;
+        agents.insert(key, agent.clone());
+        Ok(agent)
+    }
+
+    fn new_agent(&self, registry: &str, origin: &Origin) -> Result<Agent, Problem> {
+        let proxy = match proxy::choose(&self.host, origin) {
+            Some(url) => Some(Proxy::new(&url).map_err(|_| {
+                Problem::Unreachable(
+                    "the proxy in the environment is not a valid http URL".to_owned(),
+                )
+            })?),
+            None => None,
+        };
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("dray/", env!("CARGO_PKG_VERSION")))
+            .proxy(proxy)
+            // No limit for name resolution: the crate would leave a thread behind, and the engine needs a process
+            // without threads. The resolver has its own.
+            .timeout_connect(Some(self.patience.connect))
+            .timeout_recv_response(Some(self.patience.stall))
+            .timeout_per_read(Some(self.patience.stall))
+            .timeout_per_write(Some(self.patience.stall));
+        if origin.https {
+            config = config.tls_config(self.tls(registry, origin)?);
+        }
+        Ok(config.build().new_agent())
+    }
+
+    fn tls(&self, registry: &str, origin: &Origin) -> Result<TlsConfig, Problem> {
+        let mut added = certs::authorities(&self.host, registry)?;
+        let mut client = None;
+        if origin.authority() == registry || Origin::new(true, registry).as_ref() == Some(origin) {
+            client = certs::client(&self.host, registry)?;
+        } else {
+            added.extend(certs::authorities(&self.host, &origin.authority())?);
+        }
+        let mut roots = self.system_roots(added.is_empty())?;
+        if !added.is_empty() {
+            let mut all = roots.to_vec();
+            for (path, pem) in &added {
+                let more = certificates(pem);
+                if more.is_empty() {
+                    return Err(certs::unusable(path, "it contains no PEM certificate"));
+                }
+                all.extend(more);
+            }
+            roots = Arc::new(all);
+        }
+        let client = client.map(|pair| client_cert(&pair)).transpose()?;
+        Ok(TlsConfig::builder()
+            .root_certs(RootCerts::Specific(roots))
+            .client_cert(client)
+            .build())
+    }
+
+    /// The system's authorities, read once. Without any, only registries with their own certificates can be reached.
+    fn system_roots(&self, needed: bool) -> Result<Arc<Vec<Certificate<'static>>>, Problem> {
+        if let Some(roots) = self.system_roots.get() {
+            return Ok(Arc::clone(roots));
+        }
+        match certs::system_bundle(&self.host) {
+            Ok(pem) => {
+                let roots = self
+                    .system_roots
+                    .get_or_init(|| Arc::new(certificates(&pem)));
+                Ok(Arc::clone(roots))
+            }
+            Err(problem) if needed => Err(problem),
+            Err(_) => Ok(Arc::new(Vec::new())),
+        }
+    }
+}
+
+/// All certificates in a PEM text; what else is in it does not matter.
+fn certificates(pem: &[u8]) -> Vec<Certificate<'static>> {
+    parse_pem(pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect()
+}
+
+fn client_cert(pair: &ClientPair) -> Result<ClientCert, Problem> {
+    let chain = certificates(&pair.certificate);
+    if chain.is_empty() {
+        return Err(certs::unusable(
+            &pair.path,
+            "it contains no PEM certificate",
+        ));
+    }
+    let key = PrivateKey::from_pem(&pair.key)
+        .map_err(|_| certs::unusable(&pair.key_path, "it contains no PEM private key"))?;
+    Ok(ClientCert::new_with_certs(&chain, key))
+}
+
+fn failure(error: &ureq::Error, origin: &Origin) -> Failure {
+    let text = match error {
+        ureq::Error::Timeout(_) => "no answer in time".to_owned(),
+        ureq::Error::HostNotFound => format!("host {} is not known", origin.host),
+        other => cause(other),
+    };
+    let passing = matches!(
+        error,
+        ureq::Error::Io(_)
+            | ureq::Error::Timeout(_)
+            | ureq::Error::HostNotFound
+            | ureq::Error::ConnectionFailed
+            | ureq::Error::Protocol(_)
+    );
+    match tls_cause(error) {
+        Some(text) => Failure::from(Problem::Tls {
+            hint: hint(&text, origin),
+            cause: text,
+        }),
+        None => Failure {
+            problem: Problem::Unreachable(text),
+            passing,
+        },
+    }
+}
+
+/// What the handshake said, if the handshake is what failed.
+fn tls_cause(error: &ureq::Error) -> Option<String> {
+    match error {
+        ureq::Error::Rustls(inner) => Some(inner.to_string()),
+        ureq::Error::Tls(text) => Some((*text).to_owned()),
+        // rustls reports handshake errors as invalid data; a socket has no such error of its own.
+        ureq::Error::Io(inner) if inner.kind() == io::ErrorKind::InvalidData => {
+            Some(inner.to_string())
+        }
+        _ => None,
+    }
+}
+
+/// What a person can do about a failed handshake. The crate's texts are its only interface to the reason.
+fn hint(cause: &str, origin: &Origin) -> String {
+    let authority = origin.authority();
+    if cause.contains("not valid yet") || cause.contains("expired") {
+        "is the device's clock right?".to_owned()
+    } else if cause.contains("InvalidContentType") || cause.contains("corrupt message") {
+        format!(
+            "if it speaks plain http, set insecure = yes for [registry \"{authority}\"] in the settings"
+        )
+    } else if cause.contains("CaUsedAsEndEntity") {
+        "its server certificate is marked as an authority's; issue one that is not, signed by the authority".to_owned()
+    } else {
+        format!(
+            "if it has an authority of its own, its certificate belongs into certs.d/{authority}/ca.crt"
+        )
+    }
+}

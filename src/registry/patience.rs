@@ -1,0 +1,126 @@
+//! How long to wait for a registry, and how often to ask again.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, Read};
+use std::time::Duration;
+
+use super::error::{Problem, RegistryError};
+use std::sync::Arc;
+
+use crate::host::Host;
+
+/// Time limits towards registries.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    /// For a connection, TLS included.
+    pub connect: Duration,
+    /// Without a single byte, be it of the answer's head or of its body. Registries that pull through from another one
+    /// are silent for long.
+    pub stall: Duration,
+    /// Time of waiting after which a body's rate is judged.
+    pub window: Duration,
+    /// Least bytes in such a window. Slow links are welcome (GSM has 1,000 bytes a second), drips are not.
+    pub least: u64,
+    /// How often a failed request is repeated.
+    pub retries: u32,
+    /// Pause before the first repetition; each further one is three times as long.
+    pub pause: Duration,
+    /// Longest pause a registry may ask for with `Retry-After`; Mender's own retries are for longer ones.
+    pub longest_pause: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            connect: Duration::from_secs(15),
+            stall: Duration::from_secs(60),
+            window: Duration::from_secs(60),
+            least: 60 * 256,
+            retries: 3,
+            pause: Duration::from_millis(300),
+            longest_pause: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Patience {
+    /// The pause before repetition number `attempt` (from 0), up to a quarter longer than the last one's multiple, so
+    /// that a fleet does not come back in step.
+    pub(super) fn pause(&self, attempt: u32) -> Duration {
+        let pause = self.pause * 3u32.saturating_pow(attempt);
+        // RandomState is seeded by the system; good enough to spread clients, and needs no crate.
+        let random = RandomState::new().build_hasher().finish() % 256;
+        pause + pause / 1024 * u32::try_from(random).unwrap_or(0)
+    }
+}
+
+/// A body whose errors name registry and blob, and which has to flow.
+pub(super) struct Body {
+    inner: Box<dyn Read + Send>,
+    host: Arc<Host>,
+    registry: String,
+    subject: String,
+    patience: Patience,
+    /// Time spent waiting and bytes received in the current window. What the reader's owner does in between does not
+    /// count: a slow disk is not a slow registry.
+    waited: Duration,
+    received: u64,
+}
+
+impl Body {
+    pub(super) fn new(
+        inner: Box<dyn Read + Send>,
+        host: &Arc<Host>,
+        (registry, subject): (&str, &str),
+        patience: &Patience,
+    ) -> Body {
+        Body {
+            inner,
+            host: Arc::clone(host),
+            registry: registry.to_owned(),
+            subject: subject.to_owned(),
+            patience: patience.clone(),
+            waited: Duration::ZERO,
+            received: 0,
+        }
+    }
+
+    fn broken(&self, kind: io::ErrorKind, problem: Problem) -> io::Error {
+        let error = RegistryError {
+            registry: self.registry.clone(),
+            subject: self.subject.clone(),
+            problem: Box::new(problem),
+        };
+        io::Error::new(kind, error)
+    }
+}
+
+impl Read for Body {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let start = self.host.instant();
+        let read = self
+            .inner
+            .read(buffer)
+            .map_err(|error| self.broken(error.kind(), Problem::Interrupted(cause(&error))))?;
+        self.waited += self.host.instant().saturating_duration_since(start);
+        self.received += read as u64;
+        if self.waited >= self.patience.window {
+            if self.received < self.patience.least && read > 0 {
+                let problem = Problem::TooSlow {
+                    bytes: self.received,
+                    window: self.waited,
+                };
+                return Err(self.broken(io::ErrorKind::TimedOut, problem));
+            }
+            self.waited = Duration::ZERO;
+            self.received = 0;
+        }
+        Ok(read)
+    }
+}
+
+/// What a transport error says, without the crate's own prefix.
+pub(super) fn cause(error: &dyn std::error::Error) -> String {
+    let text = error.to_string();
+    text.strip_prefix("io: ").unwrap_or(&text).to_owned()
+}

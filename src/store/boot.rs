@@ -1,0 +1,63 @@
+//! Which layers need a closer look: none that had one since this boot, and none after an orderly shutdown.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::{Store, StoreError, failed};
+use crate::oci::Digest;
+use crate::sys::fs;
+
+impl Store {
+    /// Whether a layer was looked at since the last power cut that may have harmed it.
+    pub fn is_checked(&self, diff_id: &Digest) -> bool {
+        let dir = self.boot_dir();
+        dir.join("clean").exists() || dir.join(diff_id.hex()).exists()
+    }
+
+    /// Notes until the next boot that a layer is whole.
+    pub fn note_checked(&self, diff_id: &Digest) -> Result<(), StoreError> {
+        self.note(&diff_id.hex())
+    }
+
+    /// Notes durably that the device is being shut down in order; the next use takes the note away.
+    pub fn note_clean_stop(&self) -> Result<(), StoreError> {
+        let path = self.clean_stop();
+        fs::replace(&path, 0o600, b"").map_err(failed("write", &path))
+    }
+
+    /// Takes the note of an orderly shutdown away before anything else happens, and remembers for this boot whether
+    /// there was one.
+    pub(super) fn note_use(&self) -> Result<(), StoreError> {
+        let path = self.clean_stop();
+        let clean = path.exists();
+        if clean {
+            fs::remove_file(&path).map_err(failed("remove", &path))?;
+        }
+        let dir = self.boot_dir();
+        if dir.is_dir() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(&dir).map_err(failed("create", &dir))?;
+        if clean { self.note("clean") } else { Ok(()) }
+    }
+
+    fn note(&self, name: &str) -> Result<(), StoreError> {
+        let path = self.boot_dir().join(name);
+        if path.exists() {
+            return Ok(());
+        }
+        match fs::replace_volatile(&path, 0o600, b"") {
+            // The run folder was emptied under us; the layer is then simply looked at again.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other.map_err(failed("write", &path)),
+        }
+    }
+
+    fn clean_stop(&self) -> PathBuf {
+        self.state.join("clean-stop")
+    }
+
+    fn boot_dir(&self) -> PathBuf {
+        self.run.join("store").join(&self.boot_id)
+    }
+}

@@ -1,0 +1,263 @@
+//! The image store on disk: blobs by digest, unpacked layers by diff id, and the rules by which they come and go.
+//!
+//! ```text
+//! <state>/                     0700: nothing an image brings can be reached from outside, set-user-ID or not
+//!   store.json                 {"version":1}; a store of a later version is refused
+//!   clean-stop                 exists only between an orderly shutdown and the next use
+//!   blobs/sha256/<hex>         manifests, indexes, configurations; compressed layers if the settings keep them
+//!   layers/sha256/<diff id>/   an unpacked layer, whole if it has this name
+//!     tree/                    its files, as overlay wants them
+//!     seal.json                what `tree` must look like (`unpack::Seal`)
+//!   layers/sha256/.damaged-*   layers that no longer looked like it; the next collection removes them
+//!   names/<hex>, pins/<holder> roots of collection; `images` writes them
+//! <run>/
+//!   store.lock                 shared: somebody brings images; exclusive: somebody removes them
+//!   records.lock               held while names and pins change
+//!   store/<boot id>/           what of the store has been looked at since this boot
+//! ```
+//!
+//! Everything begins under a name that starts with `.tmp-`, in the folder it will stay in. The order that survives a
+//! power cut is: all data of an image, one sync of the filesystem, the final names, one sync of each folder, and only
+//! then the record that says the image is there ([`commit`]). Removal goes the other way round. What a cut leaves
+//! under scratch names goes when the store is next opened and nobody else uses it.
+
+mod blob;
+mod boot;
+mod draft;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::host::Host;
+use crate::oci::Digest;
+use crate::sys::fs::{self, SCRATCH_PREFIX};
+use crate::sys::lock::{Exclusive, Shared};
+
+pub use draft::{BlobDraft, LayerDraft, commit};
+
+/// The format this release writes; it reads no other.
+const VERSION: u64 = 1;
+
+/// Prefix of layers that were found damaged.
+const DAMAGED_PREFIX: &str = ".damaged-";
+
+/// Folders below the state folder; each may hold scratch.
+const FOLDERS: [&str; 4] = ["blobs/sha256", "layers/sha256", "names", "pins"];
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A system call on one of the store's files failed.
+    #[error("failed to {action} {path:?}: {source}")]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A later release has been here.
+    #[error(
+        "store {path:?} has format version {found}, this dray knows only {VERSION}; use the dray that wrote it"
+    )]
+    Version {
+        /// The state folder.
+        path: PathBuf,
+        /// Its version.
+        found: u64,
+    },
+    /// The version file is not one.
+    #[error("failed to parse {path:?}: {source}")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+/// The content of `store.json`.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    version: u64,
+}
+
+/// The image store of one device.
+#[derive(Debug)]
+pub struct Store {
+    state: PathBuf,
+    run: PathBuf,
+    boot_id: String,
+}
+
+impl Store {
+    /// Opens the store below the host's state folder, creating what is missing, and clears away what a cut left.
+    pub fn open(host: &Host) -> Result<Store, StoreError> {
+        let store = Store {
+            state: host.state.clone(),
+            run: host.run.clone(),
+            boot_id: host.boot_id.clone(),
+        };
+        for folder in FOLDERS {
+            let folder = store.state.join(folder);
+            fs::create_dirs(&folder).map_err(failed("create", &folder))?;
+        }
+        std::fs::create_dir_all(&store.run).map_err(failed("create", &store.run))?;
+        store.check_version()?;
+        if let Some(_alone) = store.try_lock_exclusive()? {
+            for folder in FOLDERS {
+                let folder = store.state.join(folder);
+                fs::sweep_scratch(&folder).map_err(failed("clear", &folder))?;
+            }
+        }
+        store.note_use()?;
+        Ok(store)
+    }
+
+    fn check_version(&self) -> Result<(), StoreError> {
+        let path = self.state.join("store.json");
+        let bytes = match std::fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let header = Header { version: VERSION };
+                let text = serde_json::to_vec(&header).map_err(malformed(&path))?;
+                return fs::replace(&path, 0o600, &text).map_err(failed("write", &path));
+            }
+            read => read.map_err(failed("read", &path))?,
+        };
+        let header: Header = serde_json::from_slice(&bytes).map_err(malformed(&path))?;
+        if header.version == VERSION {
+            return Ok(());
+        }
+        Err(StoreError::Version {
+            path: self.state.clone(),
+            found: header.version,
+        })
+    }
+
+    /// Waits until nobody removes anything, and keeps it so while the guard lives.
+    pub fn lock_shared(&self) -> Result<Shared, StoreError> {
+        let path = self.run.join("store.lock");
+        Shared::wait(&path).map_err(failed("lock", &path))
+    }
+
+    /// Keeps everybody else away while the guard lives; `None` if somebody is bringing images just now.
+    pub fn try_lock_exclusive(&self) -> Result<Option<Exclusive>, StoreError> {
+        let path = self.run.join("store.lock");
+        Exclusive::attempt(&path).map_err(failed("lock", &path))
+    }
+
+    /// Waits for the turn to change names and pins.
+    pub fn lock_records(&self) -> Result<Exclusive, StoreError> {
+        let path = self.run.join("records.lock");
+        Exclusive::wait(&path).map_err(failed("lock", &path))
+    }
+
+    /// The filesystem that everything lies on.
+    pub fn root(&self) -> &Path {
+        &self.state
+    }
+
+    /// Where names lie.
+    pub fn names_dir(&self) -> PathBuf {
+        self.state.join("names")
+    }
+
+    /// Where pins lie.
+    pub fn pins_dir(&self) -> PathBuf {
+        self.state.join("pins")
+    }
+
+    /// The folder to use as a lower layer of an overlay.
+    pub fn tree_dir(&self, diff_id: &Digest) -> PathBuf {
+        self.layer_dir(diff_id).join("tree")
+    }
+
+    /// The seal of a layer, as written when it was unpacked; `None` if the layer is not here.
+    pub fn seal(&self, diff_id: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        let path = self.layer_dir(diff_id).join("seal.json");
+        match std::fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some).map_err(failed("read", &path)),
+        }
+    }
+
+    /// Whether something has a layer's name, sealed or not.
+    pub fn has_layer(&self, diff_id: &Digest) -> bool {
+        self.layer_dir(diff_id).exists()
+    }
+
+    /// All layers that are here.
+    pub fn layers(&self) -> Result<Vec<Digest>, StoreError> {
+        digests_in(&self.layers_dir())
+    }
+
+    /// Takes a damaged layer's name away, so that it counts as absent. Containers that run on it keep their files until
+    /// the next collection.
+    pub fn set_aside(&self, diff_id: &Digest) -> Result<(), StoreError> {
+        let path = self.layer_dir(diff_id);
+        let scratch = fs::scratch_beside(&path);
+        let unique = scratch.file_name().unwrap_or_default().to_string_lossy();
+        let unique = unique.trim_start_matches(SCRATCH_PREFIX);
+        let aside = path.with_file_name(format!("{DAMAGED_PREFIX}{}-{unique}", diff_id.hex()));
+        match fs::publish(&path, &aside) {
+            // Another process was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other.map_err(failed("set aside", &path)),
+        }
+    }
+
+    /// Removes layers, and all that were set aside.
+    pub fn remove_layers(&self, _alone: &Exclusive, diff_ids: &[Digest]) -> Result<(), StoreError> {
+        let dir = self.layers_dir();
+        let mut paths: Vec<PathBuf> = diff_ids.iter().map(|id| self.layer_dir(id)).collect();
+        for entry in std::fs::read_dir(&dir).map_err(failed("read", &dir))? {
+            let entry = entry.map_err(failed("read", &dir))?;
+            if entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(DAMAGED_PREFIX.as_bytes())
+            {
+                paths.push(entry.path());
+            }
+        }
+        fs::remove_all(&paths).map_err(failed("remove layers in", &dir))
+    }
+
+    fn layers_dir(&self) -> PathBuf {
+        self.state.join("layers/sha256")
+    }
+
+    fn layer_dir(&self, diff_id: &Digest) -> PathBuf {
+        self.layers_dir().join(diff_id.hex())
+    }
+}
+
+fn digests_in(dir: &Path) -> Result<Vec<Digest>, StoreError> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(failed("read", dir))? {
+        let entry = entry.map_err(failed("read", dir))?;
+        // Scratch and layers set aside have names that are no digests.
+        if let Some(Ok(digest)) = entry.file_name().to_str().map(Digest::from_hex) {
+            found.push(digest);
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Io {
+        action,
+        path,
+        source,
+    }
+}
+
+fn malformed(path: &Path) -> impl FnOnce(serde_json::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Format { path, source }
+}

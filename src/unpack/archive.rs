@@ -1,0 +1,487 @@
+//! A layer's tar stream, read once from front to back: extension headers are folded into the entry they describe.
+//!
+//! Disagreement between parsers is how content is smuggled past checks (TARmageddon), so the rules are Go's
+//! `archive/tar`, with which the rest of the world reads layers; where Go guesses, this reader refuses.
+
+use std::io::{self, BufRead, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::block::{BLOCK, Block};
+use super::entry::{Attributes, Entry, Kind};
+use super::path::{PathError, SafePath, quoted};
+use super::pax::Pax;
+use super::sparse::{self, SparseMap};
+use crate::sys::beneath::{FileType, Time};
+
+/// Largest extension header; real ones hold a few paths and attributes.
+const MAX_EXTENSION: u64 = 1 << 20;
+
+/// Most entries of one layer; the largest images in use have a few hundred thousand.
+const MAX_ENTRIES: u64 = 4_000_000;
+
+/// What an entry takes on disk beside its data: an inode and a place in its folder.
+const ENTRY_COST: u64 = 512;
+
+/// The kernel's largest device numbers.
+const MAX_MAJOR: u32 = (1 << 12) - 1;
+const MAX_MINOR: u32 = (1 << 20) - 1;
+
+/// Why a stream is not an archive that may be unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The stream itself failed: the network, the decompressor, the digest.
+    #[error("{0}")]
+    Read(#[source] io::Error),
+    /// It ends in the middle of an entry.
+    #[error("the archive ends in the middle of an entry")]
+    Truncated,
+    /// A header is damaged, or not a header.
+    #[error("a header's checksum is wrong")]
+    Checksum,
+    /// A field is not a number in its range.
+    #[error("a header's {0} is not a number in its range")]
+    Number(&'static str),
+    /// An extension record that cannot be read.
+    #[error("an extension header is malformed at {0}")]
+    Pax(&'static str),
+    /// An extension header that other readers would apply to other entries.
+    #[error("an extension header contradicts another one about {0}")]
+    Contradiction(&'static str),
+    /// A global header that changes entries.
+    #[error("a global extension header would change the entries after it")]
+    Global,
+    /// An extension header larger than any real one.
+    #[error("an extension header has {0} bytes, more than the {MAX_EXTENSION} allowed")]
+    ExtensionSize(u64),
+    /// A sparse map that does not fit its file.
+    #[error("a sparse file is malformed: {0}")]
+    Sparse(&'static str),
+    /// A sparse map larger than any real one.
+    #[error("a sparse file has more than {limit} regions", limit = sparse::MAX_REGIONS)]
+    SparseRegions,
+    /// A type of entry that is not part of layers.
+    #[error("entry {name} has the unknown type {flag:?}")]
+    Type {
+        /// Its name, quoted.
+        name: String,
+        /// The type's letter.
+        flag: char,
+    },
+    /// A name that leads out.
+    #[error("entry {name} is refused: {source}")]
+    Path {
+        /// The name, quoted.
+        name: String,
+        /// What is wrong with it.
+        source: PathError,
+    },
+    /// More entries than any real layer has.
+    #[error("the archive has more than {MAX_ENTRIES} entries")]
+    Entries,
+    /// More data than there may be.
+    #[error("it unpacks to more than the {0} bytes it may take")]
+    Full(u64),
+}
+
+/// A tar stream and the place in it.
+pub(super) struct Archive<'a> {
+    source: &'a mut dyn BufRead,
+    /// Unread bytes of the current body, and the padding behind it.
+    body: u64,
+    padding: u64,
+    entries: u64,
+    budget: &'a Budget,
+}
+
+/// How much may still be unpacked; several layers that are unpacked at once share one.
+#[derive(Debug)]
+pub struct Budget {
+    left: AtomicU64,
+    limit: u64,
+}
+
+impl Budget {
+    /// Room for `limit` bytes: of data, and what each entry takes beside it.
+    pub fn new(limit: u64) -> Budget {
+        Budget {
+            left: AtomicU64::new(limit),
+            limit,
+        }
+    }
+
+    fn charge(&self, cost: u64) -> Result<(), ArchiveError> {
+        self.left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(cost)
+            })
+            .map(drop)
+            .map_err(|_| ArchiveError::Full(self.limit))
+    }
+}
+
+/// Extension headers waiting for their entry.
+#[derive(Default)]
+struct Extensions {
+    pax: Option<Pax>,
+    long_name: Option<Vec<u8>>,
+    long_link: Option<Vec<u8>>,
+}
+
+impl<'a> Archive<'a> {
+    /// Reads from `source`, which may go on for as long as there is `budget`.
+    pub(super) fn new(source: &'a mut dyn BufRead, budget: &'a Budget) -> Archive<'a> {
+        Archive {
+            source,
+            body: 0,
+            padding: 0,
+            entries: 0,
+            budget,
+        }
+    }
+
+    /// The next entry, after skipping what is left of the current one. At the archive's end the stream has been read
+    /// to its own end, so that its digest is known.
+    pub(super) fn next(&mut self) -> Result<Option<Entry>, ArchiveError> {
+        let mut extensions = Extensions::default();
+        loop {
+            self.skip(self.body + self.padding)?;
+            (self.body, self.padding) = (0, 0);
+            let Some(block) = self.header()? else {
+                if extensions.is_empty() {
+                    return self.drain().map(|()| None);
+                }
+                return Err(ArchiveError::Truncated);
+            };
+            match block.type_flag() {
+                b'x' => {
+                    let pax = Pax::parse(&self.extension(&block)?)?;
+                    set_once(&mut extensions.pax, pax, "its attributes")?;
+                }
+                b'g' => {
+                    if Pax::parse(&self.extension(&block)?)? != Pax::default() {
+                        return Err(ArchiveError::Global);
+                    }
+                }
+                b'L' => {
+                    let name = until_nul(self.extension(&block)?);
+                    set_once(&mut extensions.long_name, name, "its name")?;
+                }
+                b'K' => {
+                    let link = until_nul(self.extension(&block)?);
+                    set_once(&mut extensions.long_link, link, "its link")?;
+                }
+                _ => return self.entry(&block, extensions).map(Some),
+            }
+        }
+    }
+
+    /// Hands the next `length` bytes of the current entry's body to `target`.
+    pub(super) fn copy_body(
+        &mut self,
+        length: u64,
+        target: &mut dyn Write,
+    ) -> Result<(), CopyError> {
+        let mut left = length;
+        while left > 0 {
+            let available = self.fill().map_err(CopyError::Archive)?;
+            let taken = usize::try_from(left)
+                .unwrap_or(usize::MAX)
+                .min(available.len());
+            target
+                .write_all(&available[..taken])
+                .map_err(CopyError::Write)?;
+            self.source.consume(taken);
+            self.budget
+                .charge(taken as u64)
+                .map_err(CopyError::Archive)?;
+            left -= taken as u64;
+            self.body -= taken as u64;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, block: &Block, extensions: Extensions) -> Result<Entry, ArchiveError> {
+        self.entries += 1;
+        if self.entries > MAX_ENTRIES {
+            return Err(ArchiveError::Entries);
+        }
+        self.budget.charge(ENTRY_COST)?;
+        let (mut pax, name, link) = extensions.resolve(block)?;
+        let size = match pax.size {
+            Some(size) => size,
+            None => block.size()?,
+        };
+        let path = safe_path(pax.sparse.name.as_deref().unwrap_or(&name))?;
+        let attributes = attributes(block, &mut pax)?;
+        let kind = match block.type_flag() {
+            // Before there was a type for folders they were files with a slash at the end.
+            0 if name.ends_with(b"/") => Kind::Directory,
+            0 | b'0' | b'7' => self.file(size, pax)?,
+            b'S' => self.old_sparse_file(block, size)?,
+            b'1' => Kind::HardLink(safe_path(&link)?),
+            b'2' => Kind::Symlink(link),
+            b'3' => node(block, FileType::CharDevice)?,
+            b'4' => node(block, FileType::BlockDevice)?,
+            b'5' => Kind::Directory,
+            b'6' => node(block, FileType::Fifo)?,
+            other => {
+                return Err(ArchiveError::Type {
+                    name: quoted(&name),
+                    flag: char::from(other),
+                });
+            }
+        };
+        // Only files have a body; the size of other types means something else, or nothing.
+        Ok(Entry {
+            path,
+            kind,
+            attributes,
+        })
+    }
+
+    fn file(&mut self, size: u64, pax: Pax) -> Result<Kind, ArchiveError> {
+        self.expect_body(size)?;
+        let sparse = pax.sparse;
+        let regions = match (sparse.major, sparse.minor) {
+            (None, None) if sparse.regions.is_empty() => {
+                return Ok(Kind::File {
+                    stored: size,
+                    map: None,
+                });
+            }
+            (None, None) | (Some(0), Some(0 | 1)) => sparse.regions,
+            (Some(1), Some(0)) => sparse::map_in_data(|| self.body_block())?,
+            _ => return Err(ArchiveError::Sparse("its version is unknown")),
+        };
+        let real_size = sparse.real_size;
+        let real_size = real_size.ok_or(ArchiveError::Sparse("its real size is missing"))?;
+        Ok(Kind::File {
+            stored: self.body,
+            map: Some(SparseMap::new(regions, real_size, self.body)?),
+        })
+    }
+
+    fn old_sparse_file(&mut self, block: &Block, size: u64) -> Result<Kind, ArchiveError> {
+        if !block.is_gnu() {
+            return Err(ArchiveError::Sparse("it is not in GNU's format"));
+        }
+        let (mut regions, real_size, mut more) = sparse::old_header(block)?;
+        while more {
+            let mut extension = [0; BLOCK];
+            self.read_exact(&mut extension)?;
+            more = sparse::old_extension(&extension, &mut regions)?;
+        }
+        self.expect_body(size)?;
+        Ok(Kind::File {
+            stored: size,
+            map: Some(SparseMap::new(regions, real_size, size)?),
+        })
+    }
+
+    /// The next header; `None` at the end, which is a block of zeros or just the stream's end.
+    fn header(&mut self) -> Result<Option<Block>, ArchiveError> {
+        if self.peek()?.is_empty() {
+            return Ok(None);
+        }
+        let mut bytes = [0; BLOCK];
+        self.read_exact(&mut bytes)?;
+        let block = Block::parse(bytes)?;
+        if block.is_none() && !self.peek()?.is_empty() {
+            self.read_exact(&mut bytes)?;
+            // One block of zeros among entries: some readers stop there, others go on.
+            if Block::parse(bytes)?.is_some() {
+                return Err(ArchiveError::Contradiction("where the archive ends"));
+            }
+        }
+        Ok(block)
+    }
+
+    fn extension(&mut self, block: &Block) -> Result<Vec<u8>, ArchiveError> {
+        let size = block.size()?;
+        if size > MAX_EXTENSION {
+            return Err(ArchiveError::ExtensionSize(size));
+        }
+        self.expect_body(size)?;
+        let mut bytes = Vec::new();
+        self.copy_body(size, &mut bytes)
+            .map_err(|error| match error {
+                CopyError::Archive(error) => error,
+                CopyError::Write(error) => ArchiveError::Read(error),
+            })?;
+        Ok(bytes)
+    }
+
+    fn expect_body(&mut self, size: u64) -> Result<(), ArchiveError> {
+        // More than there is room for needs no reading; and sums with it cannot overflow.
+        if size > self.budget.left.load(Ordering::Relaxed) {
+            return Err(ArchiveError::Full(self.budget.limit));
+        }
+        self.body = size;
+        self.padding = size.next_multiple_of(BLOCK as u64) - size;
+        Ok(())
+    }
+
+    fn body_block(&mut self) -> Result<[u8; BLOCK], ArchiveError> {
+        let left = self.body.checked_sub(BLOCK as u64);
+        self.body = left.ok_or(ArchiveError::Sparse("its map is longer than its data"))?;
+        let mut block = [0; BLOCK];
+        self.read_exact(&mut block)?;
+        Ok(block)
+    }
+
+    fn skip(&mut self, mut length: u64) -> Result<(), ArchiveError> {
+        while length > 0 {
+            let available = self.fill()?.len();
+            let taken = usize::try_from(length).unwrap_or(usize::MAX).min(available);
+            self.source.consume(taken);
+            self.budget.charge(taken as u64)?;
+            length -= taken as u64;
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self) -> Result<(), ArchiveError> {
+        loop {
+            let available = self.peek()?.len();
+            if available == 0 {
+                return Ok(());
+            }
+            self.budget.charge(available as u64)?;
+            self.source.consume(available);
+        }
+    }
+
+    fn read_exact(&mut self, buffer: &mut [u8]) -> Result<(), ArchiveError> {
+        self.budget.charge(buffer.len() as u64)?;
+        self.source
+            .read_exact(buffer)
+            .map_err(|error| match error.kind() {
+                // The reader's own "failed to fill whole buffer"; a failing source brings its own words.
+                io::ErrorKind::UnexpectedEof if error.get_ref().is_none() => {
+                    ArchiveError::Truncated
+                }
+                _ => ArchiveError::Read(error),
+            })
+    }
+
+    /// What is buffered; empty only at the stream's end.
+    fn peek(&mut self) -> Result<&[u8], ArchiveError> {
+        loop {
+            match self.source.fill_buf() {
+                Ok(_) => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(ArchiveError::Read(error)),
+            }
+        }
+        self.source.fill_buf().map_err(ArchiveError::Read)
+    }
+
+    /// What is buffered, never empty.
+    fn fill(&mut self) -> Result<&[u8], ArchiveError> {
+        match self.peek()? {
+            b"" => Err(ArchiveError::Truncated),
+            available => Ok(available),
+        }
+    }
+}
+
+/// Which side of a copy failed.
+pub(super) enum CopyError {
+    Archive(ArchiveError),
+    Write(io::Error),
+}
+
+impl Extensions {
+    fn is_empty(&self) -> bool {
+        self.pax.is_none() && self.long_name.is_none() && self.long_link.is_none()
+    }
+
+    /// Attributes, name and link of the entry; GNU's and PAX's long names must not both be there and differ.
+    fn resolve(self, block: &Block) -> Result<(Pax, Vec<u8>, Vec<u8>), ArchiveError> {
+        let mut pax = self.pax.unwrap_or_default();
+        let name = agree(self.long_name, pax.path.take(), "its name")?;
+        let link = agree(self.long_link, pax.link.take(), "its link")?;
+        Ok((
+            pax,
+            name.unwrap_or_else(|| block.name()),
+            link.unwrap_or_else(|| block.link().to_vec()),
+        ))
+    }
+}
+
+fn agree(
+    gnu: Option<Vec<u8>>,
+    pax: Option<Vec<u8>>,
+    what: &'static str,
+) -> Result<Option<Vec<u8>>, ArchiveError> {
+    match (gnu, pax) {
+        (Some(gnu), Some(pax)) if gnu != pax => Err(ArchiveError::Contradiction(what)),
+        (gnu, pax) => Ok(gnu.or(pax)),
+    }
+}
+
+fn set_once<T>(place: &mut Option<T>, value: T, what: &'static str) -> Result<(), ArchiveError> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(ArchiveError::Contradiction(what)),
+    }
+}
+
+fn until_nul(mut name: Vec<u8>) -> Vec<u8> {
+    if let Some(end) = name.iter().position(|&byte| byte == 0) {
+        name.truncate(end);
+    }
+    name
+}
+
+fn safe_path(name: &[u8]) -> Result<SafePath, ArchiveError> {
+    SafePath::parse(name).map_err(|source| ArchiveError::Path {
+        name: quoted(name),
+        source,
+    })
+}
+
+fn attributes(block: &Block, pax: &mut Pax) -> Result<Attributes, ArchiveError> {
+    let id = |pax: Option<u64>, header: Result<u64, ArchiveError>, what| {
+        let id = match pax {
+            Some(id) => id,
+            None => header?,
+        };
+        // The highest one means "leave it" to the kernel.
+        match u32::try_from(id) {
+            Ok(id) if id < u32::MAX => Ok(id),
+            _ => Err(ArchiveError::Number(what)),
+        }
+    };
+    let modified = match pax.mtime {
+        Some(time) => time,
+        None => Time {
+            seconds: block.mtime()?,
+            nanoseconds: 0,
+        },
+    };
+    Ok(Attributes {
+        mode: (block.mode()? & 0o7777) as u32,
+        uid: id(pax.uid, block.uid(), "uid")?,
+        gid: id(pax.gid, block.gid(), "gid")?,
+        modified,
+        xattrs: std::mem::take(&mut pax.xattrs),
+    })
+}
+
+fn node(block: &Block, file_type: FileType) -> Result<Kind, ArchiveError> {
+    let device = if file_type == FileType::Fifo {
+        (0, 0)
+    } else {
+        let (major, minor) = block.device()?;
+        let fit = |number, limit, what| match u32::try_from(number) {
+            Ok(number) if number <= limit => Ok(number),
+            _ => Err(ArchiveError::Number(what)),
+        };
+        (
+            fit(major, MAX_MAJOR, "device major")?,
+            fit(minor, MAX_MINOR, "device minor")?,
+        )
+    };
+    Ok(Kind::Node { file_type, device })
+}

@@ -1,0 +1,90 @@
+//! A layer's tar stream into a folder, in the form overlay wants.
+//!
+//! Nothing an image says can reach outside the folder: names never lead up, folders are opened by the kernel beneath
+//! the root, everything else happens to one name in an open folder without following links. What the entries say is
+//! kept byte for byte: owner, mode, time, extended attributes with file capabilities, devices, links, holes. The
+//! differences to docker and umoci, all of them towards refusing:
+//!
+//! - `..` in a name, overlay's own attributes, and archives that two readers would read differently are refused.
+//! - Attributes that the filesystem cannot store are an error, not a warning.
+//! - A folder that a layer uses without describing it gets the attributes that the layers below give it (umoci does
+//!   that, docker does not); the [`Seal`] lists them, since layers are unpacked without knowing those below.
+//! - As for docker, a layer's folder replaces a symbolic link of that name in a lower layer; links in the same layer
+//!   are followed as inside a chroot.
+
+mod apply;
+mod archive;
+mod block;
+mod entry;
+mod path;
+mod pax;
+mod seal;
+mod sparse;
+mod tree;
+mod whiteout;
+
+use std::io::{self, BufRead};
+use std::os::fd::BorrowedFd;
+
+use archive::Archive;
+use tree::Tree;
+
+pub use archive::{ArchiveError, Budget};
+pub use path::PathError;
+pub use seal::{Seal, TreePath};
+
+/// Why a layer cannot be unpacked. The layer's name is the caller's to add.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// The stream cannot be read, or must not be trusted.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The system refused something.
+    #[error("failed to {action} {path}: {source}")]
+    Write {
+        /// What was attempted.
+        action: &'static str,
+        /// The path in the layer, quoted.
+        path: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// An extended attribute cannot be stored.
+    #[error("failed to set attribute {name} of {path}: {source}")]
+    Xattr {
+        /// The path in the layer, quoted.
+        path: String,
+        /// The attribute's name, quoted.
+        name: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The layer asks for something that no layer may have.
+    #[error("{path} is refused: {reason}")]
+    Refused {
+        /// The path in the layer, quoted.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// The folder cannot be read.
+    #[error("failed to read the unpacked layer: {0}")]
+    Read(#[from] io::Error),
+}
+
+/// Unpacks the uncompressed layer `source` into the empty folder `root` and looks at the result. Reads the stream to
+/// its end, so that a reader that checks it has checked all of it; refuses one that unpacks to more than the `budget`.
+/// Nothing is synced.
+pub fn unpack(
+    source: &mut dyn BufRead,
+    root: BorrowedFd<'_>,
+    budget: &Budget,
+) -> Result<Seal, UnpackError> {
+    let mut archive = Archive::new(source, budget);
+    let mut tree = Tree::new(root)?;
+    while let Some(entry) = archive.next()? {
+        apply::apply(&mut tree, &mut archive, &entry)?;
+    }
+    let (implied, opaque_root) = tree.finish()?;
+    Seal::of(root, &implied, opaque_root)
+}

@@ -1,0 +1,224 @@
+//! What an unpacked layer looks like from outside, in a few numbers: enough to notice what a power cut leaves of a
+//! tree that was not written to the end, without reading any file.
+
+use std::collections::HashSet;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::UnpackError;
+use super::tree::failed;
+use crate::oci::Digest;
+use crate::sys::beneath::{self, FileType, Status};
+
+/// A file of at least this size without a single block on disk has lost its content: smaller ones may live inside
+/// their inode. Files with holes are as large as their data there was when the seal was made.
+const SUSPICIOUS: u64 = 64 << 10;
+
+/// A layer's numbers, and what an overlay of it has to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seal {
+    /// Number of names, the root not counted.
+    pub files: u64,
+    /// Bytes of all regular files; of a file with several names each counts its part.
+    pub bytes: u64,
+    /// Over each name's path, type, mode, owner, size, time and device, in any order.
+    pub listing: Digest,
+    /// Folders that the layer uses but does not describe; their attributes are those of the layers below.
+    pub implied: Vec<TreePath>,
+    /// The layer hides everything below it.
+    pub opaque_root: bool,
+}
+
+/// A path in a layer; printed with everything but plain characters as `%XX`, because names need not be text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TreePath(pub Vec<u8>);
+
+impl Seal {
+    /// Looks at the tree below `root`. `implied` are the inodes of folders that the layer does not describe.
+    pub(super) fn of(
+        root: BorrowedFd<'_>,
+        implied: &HashSet<u64>,
+        opaque_root: bool,
+    ) -> Result<Seal, UnpackError> {
+        let mut survey = Survey {
+            implied,
+            found: Vec::new(),
+            files: 0,
+            bytes: 0,
+            sum: [0; 4],
+        };
+        let status = beneath::status(root).map_err(|e| failed("read", b"", e))?;
+        survey.note(b"", &status);
+        survey.folder(root, b"")?;
+        survey.found.sort_unstable();
+        Ok(Seal {
+            // The root is always there.
+            files: survey.files - 1,
+            bytes: survey.bytes,
+            listing: survey.listing(),
+            implied: survey.found,
+            opaque_root,
+        })
+    }
+
+    /// Whether the tree below `root` still looks like this.
+    pub fn holds(&self, root: BorrowedFd<'_>) -> Result<bool, UnpackError> {
+        let now = Seal::of(root, &HashSet::new(), self.opaque_root)?;
+        Ok((now.files, now.bytes, now.listing) == (self.files, self.bytes, self.listing))
+    }
+}
+
+/// A walk in progress. The digests of all names are added up, so that the order in which a filesystem lists them does
+/// not matter and nothing has to be kept and sorted.
+struct Survey<'a> {
+    implied: &'a HashSet<u64>,
+    found: Vec<TreePath>,
+    files: u64,
+    bytes: u64,
+    sum: [u64; 4],
+}
+
+impl Survey<'_> {
+    fn folder(&mut self, dir: BorrowedFd<'_>, path: &[u8]) -> Result<(), UnpackError> {
+        let mut folders = Vec::new();
+        let read = |e| failed("read folder", path, e);
+        beneath::visit(dir, |name, _| {
+            let status = beneath::status_of(dir, name.to_bytes()).map_err(read)?;
+            let path = match path {
+                b"" => name.to_bytes().to_vec(),
+                _ => [path, b"/", name.to_bytes()].concat(),
+            };
+            self.note(&path, &status);
+            if status.file_type == FileType::Directory {
+                folders.push((name.to_owned(), path));
+            }
+            Ok::<(), UnpackError>(())
+        })?;
+        for (name, path) in folders {
+            let child = beneath::open_child(dir, name.to_bytes())
+                .map_err(|e| failed("open folder", &path, e))?;
+            self.folder(child.as_fd(), &path)?;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, path: &[u8], status: &Status) {
+        self.files += 1;
+        let is_file = status.file_type == FileType::File;
+        if is_file {
+            self.bytes += status.size / status.links.max(1);
+        }
+        if status.file_type == FileType::Directory && self.implied.contains(&status.inode) {
+            self.found.push(TreePath(path.to_vec()));
+        }
+        // Other sizes are the filesystem's own affair.
+        let size = if is_file || status.file_type == FileType::Symlink {
+            status.size
+        } else {
+            0
+        };
+        let hollow = is_file && size >= SUSPICIOUS && status.blocks == 0;
+        let mut hasher = Sha256::new();
+        for number in [
+            path.len() as u64,
+            kind(status.file_type),
+            u64::from(status.mode),
+            u64::from(status.uid),
+            u64::from(status.gid),
+            size,
+            // Whole seconds: not every filesystem keeps more.
+            status.modified.seconds.cast_unsigned(),
+            u64::from(status.device.0),
+            u64::from(status.device.1),
+            u64::from(hollow),
+        ] {
+            hasher.update(number.to_le_bytes());
+        }
+        hasher.update(path);
+        let digest: [u8; 32] = hasher.finalize().into();
+        for (lane, bytes) in self.sum.iter_mut().zip(digest.chunks_exact(8)) {
+            let mut word = [0; 8];
+            word.copy_from_slice(bytes);
+            *lane = lane.wrapping_add(u64::from_le_bytes(word));
+        }
+    }
+
+    fn listing(&self) -> Digest {
+        let lanes: Vec<u8> = self
+            .sum
+            .iter()
+            .flat_map(|lane| lane.to_le_bytes())
+            .collect();
+        Digest::of(&lanes)
+    }
+}
+
+/// A number that stays the same in every release.
+fn kind(file_type: FileType) -> u64 {
+    match file_type {
+        FileType::File => 0,
+        FileType::Directory => 1,
+        FileType::Symlink => 2,
+        FileType::CharDevice => 3,
+        FileType::BlockDevice => 4,
+        FileType::Fifo => 5,
+        FileType::Socket => 6,
+    }
+}
+
+impl Serialize for TreePath {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use std::fmt::Write as _;
+        let mut text = String::with_capacity(self.0.len());
+        for &byte in &self.0 {
+            if byte.is_ascii_graphic() && byte != b'%' {
+                text.push(char::from(byte));
+            } else {
+                // Writing to a string cannot fail.
+                let _ = write!(text, "%{byte:02x}");
+            }
+        }
+        serializer.serialize_str(&text)
+    }
+}
+
+impl<'de> Deserialize<'de> for TreePath {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<TreePath, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut bytes = Vec::with_capacity(text.len());
+        let mut rest = text.as_bytes();
+        while let Some((&first, after)) = rest.split_first() {
+            rest = after;
+            if first != b'%' {
+                bytes.push(first);
+                continue;
+            }
+            let digits = after.split_at_checked(2);
+            let byte = digits.and_then(|(digits, after)| {
+                rest = after;
+                u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+            });
+            bytes.push(byte.ok_or_else(|| serde::de::Error::custom("malformed path in a seal"))?);
+        }
+        Ok(TreePath(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_any_bytes_come_back() {
+        for path in [&b""[..], b"usr/lib", b"100%", b"a b\n\xff\x00%25"] {
+            let path = TreePath(path.to_vec());
+            let text = serde_json::to_string(&path).unwrap();
+            assert_eq!(serde_json::from_str::<TreePath>(&text).unwrap(), path);
+        }
+        assert!(serde_json::from_str::<TreePath>("\"%2\"").is_err());
+        assert!(serde_json::from_str::<TreePath>("\"%zz\"").is_err());
+    }
+}

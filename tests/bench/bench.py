@@ -1,0 +1,258 @@
+"""Measures dray and its peers on the same images and prints the table.
+
+    bench.py WORK RUNS
+
+Started by run.sh inside namespaces of its own, with CACHE, DRAY_BIN and GEN_BIN in the environment.
+"""
+
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+
+from engines import REGISTRY, Docker, Dray, Podman, engine_processes, is_service
+
+CACHE = os.environ["CACHE"]
+PULLS = 5
+DENSITY = 10  # containers over which the cost of one is averaged
+PORT = 18080
+
+
+def timed(engine, runs, words):
+    """[(ms, peak KB, exit code)] of a command's runs."""
+    done = subprocess.run(
+        [f"{CACHE}/bin/timed", str(runs), *words], env=engine.env, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    rows = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    if len(rows) != runs or any(code for _, _, code in rows):
+        raise RuntimeError(f"{' '.join(words)}: {done.stdout[-200:]} {done.stderr[-2000:]}")
+    return [(us / 1000, peak, code) for us, peak, code in rows]
+
+
+def median_ms(rows):
+    return statistics.median(ms for ms, _, _ in rows)
+
+
+def pss_kb(pids):
+    """Memory of processes, with what they share divided among those who share it."""
+    total = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/smaps_rollup") as rollup:
+                total += sum(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
+        except OSError:
+            continue  # it ended meanwhile
+    return total
+
+
+def image_to_runnable(engine):
+    """Pull and unpack, from an empty store, everything in the page cache of the registry."""
+    rows = []
+    for _ in range(PULLS):
+        engine.forget_images()
+        os.sync()
+        rows += timed(engine, 1, engine.pull_words(f"{REGISTRY}/root:v1"))
+    return {"image to runnable, ms": median_ms(rows)}
+
+
+def run_exit_remove(engine, runs):
+    image = f"{REGISTRY}/one:v1"
+    engine.call("pull", image)
+    found = {}
+    for network in ("host", "bridge"):
+        words = [*engine.words, "run", "--rm", "--network", network, image, "--exit", "0"]
+        timed(engine, 2, words)  # warm: the first ones make bridges and caches
+        found[f"run, exit, remove, {network} network, ms"] = median_ms(timed(engine, runs, words))
+    return found
+
+
+def memory(engine):
+    engine.remove_containers()
+    time.sleep(1)
+    idle = pss_kb(engine.resident())
+    for n in range(DENSITY):
+        engine.call("run", "-d", "--network", "host", "-e", f"PORT={19000 + n}", f"{REGISTRY}/one:v1", "--idle")
+    time.sleep(1)
+    loaded = pss_kb(engine.resident())
+    engine.remove_containers()
+    return {"resident with nothing to do, MB": idle / 1024, "resident per container, MB": (loaded - idle) / 1024 / DENSITY}
+
+
+class Tree:
+    """Mender's file tree for one artifact, and the module called as the client calls it."""
+
+    def __init__(self, engine, version):
+        self.engine, self.folder = engine, f"{engine.work}/tree-{version}"
+        manifest = subprocess.run(
+            ["skopeo", "inspect", "--tls-verify=false", "--format", "{{.Digest}}", f"docker://{REGISTRY}/root:{version}"],
+            check=True, capture_output=True, text=True,
+        ).stdout.strip()  # fmt: skip
+        for name in ("header", "tmp", "files", "streams"):
+            os.makedirs(f"{self.folder}/{name}")
+        with open(f"{self.folder}/header/meta-data", "w") as out:
+            json.dump({"containers": [f"{REGISTRY}/root@{manifest}"], "run_args": f"-p {PORT}:8080"}, out)
+        for name, text in {"version": "3", "header/artifact_name": version, "header/payload_type": "docker"}.items():
+            with open(f"{self.folder}/{name}", "w") as out:
+                out.write(text)
+        # No payload files: the stream of streams is at its end.
+        open(f"{self.folder}/stream-next", "w").close()
+        # Under Mender's name: dray is told by it which face to show.
+        self.module = f"{engine.work}/docker"
+        shutil.copy2(engine.module(), self.module)
+
+    def verbs(self, *verbs):
+        """(peak KB of any process of the calls, exit code of the first that failed)."""
+        peak = 0
+        for verb in verbs:
+            done = subprocess.run(
+                [f"{CACHE}/bin/timed", "1", self.module, verb, self.folder],
+                env=self.engine.env, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+            _, kb, code = map(int, done.stdout.split())
+            peak = max(peak, kb)
+            if code:
+                return peak, code
+        return peak, 0
+
+
+def longest_gap(engine, act):
+    """ms between an answer of v1 and the next answer of v2 while act() runs."""
+    out = f"{engine.work}/probe"
+    with open(out, "w") as lines:
+        probe = subprocess.Popen([f"{CACHE}/bin/probe", "127.0.0.1", str(PORT)], stdout=lines)
+    time.sleep(0.2)
+    act()
+    wait_for("v2")
+    time.sleep(0.1)
+    probe.send_signal(signal.SIGTERM)
+    probe.wait()
+    gaps = [int(line.split()[2]) for line in open(out) if line.split()[:2] == ["v1", "v2"]]
+    if len(gaps) != 1:
+        raise RuntimeError(f"{engine.name}: v2 did not follow v1 once: {open(out).read()}")
+    return gaps[0] / 1000
+
+
+def wait_for(version):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/", timeout=1) as reply:
+                if reply.read().decode().strip() == version:
+                    return
+        except OSError:
+            pass
+        time.sleep(0.01)
+    raise RuntimeError(f"{version} does not answer")
+
+
+def deployment(engine):
+    """v1 replaced by v2, 20 MB changed; then an image whose process dies at once."""
+    engine.remove_containers()
+    engine.forget_images()
+    old, new, bad = Tree(engine, "v1"), Tree(engine, "v2"), Tree(engine, "dead")
+    forget_peaks()
+    peak, code = old.verbs("Download", "ArtifactInstall", "ArtifactCommit", "Cleanup")
+    if code:
+        raise RuntimeError(f"{engine.name}: the first deployment failed with {code}")
+    wait_for("v1")
+    peaks = [peak, living_peak()]
+
+    def switch():
+        peaks.append(new.verbs("Download", "ArtifactInstall", "ArtifactCommit", "Cleanup")[0])
+
+    gap = longest_gap(engine, switch)
+    peaks.append(living_peak())
+    _, refused = bad.verbs("Download", "ArtifactInstall")
+    if refused:
+        bad.verbs("ArtifactRollback", "ArtifactFailure", "Cleanup")
+    engine.remove_containers()
+    return {
+        "service gap v1 -> v2, 20 MB changed, ms": gap,
+        "largest process of a deployment, MB": max(peaks) / 1024,
+        "an image whose process dies at once": "refused" if refused else "success",
+    }
+
+
+def forget_peaks():
+    for pid in engine_processes():
+        try:
+            with open(f"/proc/{pid}/clear_refs", "w") as refs:
+                refs.write("5")
+        except OSError:
+            continue
+
+
+def living_peak():
+    """Largest resident size that a living process of the engine ever had, KB; what has ended was waited for."""
+    peak = 0
+    for pid in engine_processes():
+        try:
+            with open(f"/proc/{pid}/status") as status:
+                peak = max([peak] + [int(line.split()[1]) for line in status if line.startswith("VmHWM") and not is_service(pid)])
+        except OSError:
+            continue
+    return peak
+
+
+def measure(engine, runs):
+    """Every row of one engine. Each gets the machine for itself."""
+    engine.start()
+    try:
+        found = image_to_runnable(engine) | run_exit_remove(engine, runs) | memory(engine) | deployment(engine)
+        engine.forget_images()
+    finally:
+        engine.stop()
+    return found | {"binaries on the device, MB": sum(os.path.getsize(path) for path in engine.binaries()) / 1e6}
+
+
+def table(columns):
+    """One line per row: the figures, and each peer's ratio to dray."""
+    dray, *peers = columns
+    print(f"{'':<44}" + "".join(f"{name:>12}" for name, _ in columns) + "".join(f"{name + '/dray':>14}" for name, _ in peers))
+    for row, mine in dray[1].items():
+        line = f"{row:<44}" + "".join(f"{rows[row]:>12}" if isinstance(mine, str) else f"{rows[row]:>12.2f}" for _, rows in columns)
+        if not isinstance(mine, str):
+            line += "".join(f"{rows[row] / mine:>13.1f}x" if mine > 0.005 else f"{'-':>14}" for _, rows in peers)
+        print(line)
+
+
+def start_registry(work):
+    shutil.copytree(f"{CACHE}/registry", f"{work}/registry")
+    with open(f"{work}/registry.yml", "w") as out:
+        out.write(
+            f"version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n"
+            f"storage: {{filesystem: {{rootdirectory: {work}/registry}}}}\nhttp: {{addr: {REGISTRY}}}\n"
+        )
+    with open(f"{work}/registry.log", "w") as log:
+        server = subprocess.Popen(["docker-registry", "serve", f"{work}/registry.yml"], stdout=log, stderr=log)
+    for _ in range(500):
+        try:
+            urllib.request.urlopen(f"http://{REGISTRY}/v2/", timeout=1).close()
+            return server
+        except OSError:
+            time.sleep(0.02)
+    raise RuntimeError("the registry does not answer")
+
+
+def main():
+    work, runs = sys.argv[1], int(sys.argv[2])
+    registry = start_registry(work)
+    try:
+        wanted = os.environ.get("ENGINES", "dray,docker,podman").split(",")
+        columns = []
+        for kind in (Dray, Docker, Podman):
+            if kind.name in wanted:
+                print(f"measuring {kind.name}", file=sys.stderr, flush=True)
+                columns.append((kind.name, measure(kind(work, CACHE), runs)))
+        table(columns)
+    finally:
+        registry.kill()
+
+
+if __name__ == "__main__":
+    main()
