@@ -35,7 +35,7 @@ pub fn make(images: &Images, image: &Image, container: &Path) -> Result<(), Engi
     let top = container.join("top");
     images.dress(image, &top, &MOUNT_POINTS)?;
     // The uppermost folder's attributes are those of `/`.
-    images.dress(image, &container.join("upper"), &[])?;
+    images.dress_root(image, &container.join("upper"))?;
     for name in FILES {
         OpenOptions::new()
             .write(true)
@@ -54,13 +54,7 @@ pub fn mount(engine: &Engine, record: &Record, folders: &Folders) -> Result<Path
         fs::create_dirs(folder).map_err(|source| EngineError::write(folder, source))?;
     }
     let mut lower = vec![folders.state.join("top")];
-    lower.extend(
-        record
-            .layers
-            .iter()
-            .rev()
-            .map(|layer| engine.images().layer_dir(layer)),
-    );
+    lower.extend(engine.images().lower_dirs(&record.layers)?);
     let (upper, work) = (folders.state.join("upper"), folders.state.join("work"));
     let overlay = mount::Overlay {
         lower: &lower,

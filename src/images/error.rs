@@ -1,25 +1,232 @@
 //! Why an image cannot be brought, found, checked or removed.
 
+use std::io;
+use std::path::PathBuf;
+
+use crate::oci::{Digest, ImageConfigError, ManifestError, MediaTypeError, Platform};
+use crate::registry::RegistryError;
+use crate::store::StoreError;
+use crate::unpack::UnpackError;
+
 /// What went wrong with an image.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImagesError {
+    /// The registry did not deliver.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The store did not.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A manifest or index is not acceptable.
+    #[error("image {image} is refused: {source}")]
+    Manifest {
+        /// The reference asked for.
+        image: String,
+        /// Why.
+        source: ManifestError,
+    },
+    /// An index where an image was expected: inside another index.
+    #[error("image {image} is refused: its index lists another index, {digest}")]
+    NestedIndex {
+        /// The reference asked for.
+        image: String,
+        /// The inner index.
+        digest: Digest,
+    },
+    /// Nothing for this machine.
+    #[error("image {image} is not available for {wanted}, only for {offered}")]
+    Platform {
+        /// The reference asked for.
+        image: String,
+        /// What is needed.
+        wanted: Platform,
+        /// What there is.
+        offered: String,
+    },
+    /// The configuration is not acceptable.
+    #[error("image {image} is refused: {source}")]
+    Config {
+        /// The reference asked for.
+        image: String,
+        /// Why.
+        source: ImageConfigError,
+    },
+    /// A configuration larger than any real one.
+    #[error(
+        "image {image} is refused: its configuration has {size} bytes, more than the {limit} allowed"
+    )]
+    ConfigSize {
+        /// The reference asked for.
+        image: String,
+        /// What the manifest says.
+        size: u64,
+        /// What is allowed.
+        limit: u64,
+    },
+    /// Manifest and configuration describe different images.
+    #[error(
+        "image {image} is refused: its manifest has {layers} layers, its configuration {diff_ids}"
+    )]
+    LayerCount {
+        /// The reference asked for.
+        image: String,
+        /// In the manifest.
+        layers: usize,
+        /// In the configuration.
+        diff_ids: usize,
+    },
+    /// Documents could not be read to their end.
+    #[error("failed to fetch {digest} of {image}: {source}")]
+    Document {
+        /// The reference asked for.
+        image: String,
+        /// The document.
+        digest: Digest,
+        /// The network's or the checker's reason.
+        source: io::Error,
+    },
+    /// A layer's kind is not known.
+    #[error("layer {layer} is refused: {source}")]
+    LayerType {
+        /// Digest of the blob.
+        layer: Digest,
+        /// Why.
+        source: MediaTypeError,
+    },
+    /// A layer could not be fetched, decompressed or unpacked.
+    #[error("failed to unpack layer {layer}: {source}")]
+    Layer {
+        /// Digest of the blob.
+        layer: Digest,
+        /// Why.
+        source: UnpackError,
+    },
+    /// A layer whose blob is right and whose content is not what the image says.
+    #[error("layer {layer} is refused: it unpacks to {found}, the image says {expected}")]
+    DiffId {
+        /// Digest of the blob.
+        layer: Digest,
+        /// What the configuration says.
+        expected: Digest,
+        /// What it is.
+        found: Digest,
+    },
+    /// Not enough room for it.
+    #[error(
+        "not enough space in {path:?} for {image}: it needs about {needed} bytes, {free} are free; remove images or containers first"
+    )]
+    Space {
+        /// The reference asked for.
+        image: String,
+        /// Where.
+        path: PathBuf,
+        /// Estimated, unpacked.
+        needed: u64,
+        /// What there is beside the reserve.
+        free: u64,
+    },
+    /// How much room there is cannot be told.
+    #[error("failed to read the free space of {path:?}: {source}")]
+    Room {
+        /// Where.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A thread could not be started.
+    #[error("failed to start a download thread: {0}")]
+    Thread(#[source] io::Error),
+    /// A layer is not here.
+    #[error("image {image} is incomplete: layer {layer} is missing; pull it again")]
+    Missing {
+        /// The image's digest.
+        image: Digest,
+        /// Diff id.
+        layer: Digest,
+    },
+    /// The same where only the layer is known.
+    #[error("layer {0} is missing; pull its image again")]
+    NoLayer(Digest),
+    /// A layer is not what it was.
+    #[error(
+        "image {image} is damaged: layer {layer} has lost files and was set aside; pull it again"
+    )]
+    Damaged {
+        /// The image's digest.
+        image: Digest,
+        /// Diff id.
+        layer: Digest,
+    },
+    /// A document is not here, or not what it was.
+    #[error("image {image} is incomplete: document {digest} is missing or damaged; pull it again")]
+    NoDocument {
+        /// The image's digest.
+        image: Digest,
+        /// The document's digest.
+        digest: Digest,
+    },
+    /// No image that is present has this name, digest or id.
+    #[error("no such image: {0}")]
+    Absent(String),
+    /// Several have it.
+    #[error("image id {words:?} is ambiguous: it fits {found}")]
+    Ambiguous {
+        /// What was asked for.
+        words: String,
+        /// Ids, separated by commas.
+        found: String,
+    },
+    /// Somebody needs it.
+    #[error("image {image} is needed by {holder}; remove that first, or only its names with force")]
+    InUse {
+        /// What was asked for.
+        image: String,
+        /// The pin's holder.
+        holder: String,
+    },
+    /// It has names beside the id that was given.
+    #[error("image {image} has several names: {names}; remove each, or all of them with force")]
+    ManyNames {
+        /// What was asked for.
+        image: String,
+        /// The names, separated by commas.
+        names: String,
+    },
+    /// A record on disk is not one.
+    #[error("failed to read record {path:?}: {reason}")]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A name or pin cannot be written, or a folder prepared.
+    #[error("failed to {action} {path:?}: {source}")]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A holder's name that could not be a file name.
+    #[error("pin holder {0:?} has other characters than letters, digits, \".\", \"_\" and \"-\"")]
+    Holder(String),
     /// Another process is bringing images.
     #[error(
         "another dray process is bringing images; nothing was removed, try again when it is done"
     )]
     Busy,
-    /// No image that is present has this name, digest or id.
-    #[error("no such image: {0}")]
-    Absent(String),
-    /// This function is on its way.
-    #[error("images are not built yet")]
-    Unbuilt,
 }
 
 impl ImagesError {
-    /// Whether the image is just not there, so that bringing it would help.
+    /// Whether the image is just not there, or not all of it, so that bringing it would help.
     pub fn is_absent(&self) -> bool {
-        matches!(self, ImagesError::Absent(_))
+        matches!(
+            self,
+            ImagesError::Absent(_) | ImagesError::Missing { .. } | ImagesError::NoDocument { .. }
+        )
     }
 }

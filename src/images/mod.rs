@@ -1,13 +1,29 @@
 //! The device's images: what is present, who needs it, and how it comes and goes.
 
-mod error;
-mod progress;
+//!
+//! An image is kept by names and pins and by nothing else: `dray pull` gives a name, containers and deployments pin.
+//! Pull, then pin or name, then write the record that speaks of the image; remove in the opposite order, then collect.
 
-use std::path::{Path, PathBuf};
+mod document;
+mod dress;
+mod error;
+mod find;
+mod gc;
+mod layer;
+mod pipe;
+mod progress;
+mod pull;
+mod record;
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use crate::config::Settings;
 use crate::host::Host;
-use crate::oci::{Digest, ImageConfig, Platform, Reference};
+use crate::oci::{Digest, ImageConfig, Reference};
+use crate::registry::Client;
+use crate::store::Store;
+use crate::sys::lock::Shared;
 
 pub use error::ImagesError;
 pub use progress::{Event, Progress};
@@ -36,12 +52,20 @@ pub struct Image {
 /// Access to the images of one device.
 #[derive(Debug)]
 pub struct Images {
-    state: PathBuf,
+    store: Store,
+    host: Host,
+    settings: Settings,
+    /// Made when first needed: what is present needs no network.
+    client: OnceLock<Client>,
+    keep_blobs: bool,
+    parallel: usize,
 }
 
 /// While it lives nothing is collected: hold it from a pull until what was pulled is pinned or named.
 #[derive(Debug)]
-pub struct Hold(());
+pub struct Hold {
+    _shared: Shared,
+}
 
 /// What [`Images::remove`] did, in docker's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,102 +98,36 @@ pub struct Pin {
 
 impl Images {
     /// Opens the store below the host's state folder, creating it if need be.
-    pub fn open(host: &Host, _settings: &Settings) -> Result<Images, ImagesError> {
+    pub fn open(host: &Host, settings: &Settings) -> Result<Images, ImagesError> {
         Ok(Images {
-            state: host.state.clone(),
+            store: Store::open(host)?,
+            host: host.clone(),
+            settings: settings.clone(),
+            client: OnceLock::new(),
+            keep_blobs: settings.store.keep_blobs,
+            parallel: settings.download.parallel.max(1),
         })
-    }
-
-    /// Brings an image. One that is present, asked for by digest, needs no network; damaged layers are replaced.
-    pub fn pull(
-        &self,
-        _reference: &Reference,
-        _platform: &Platform,
-        _progress: &dyn Progress,
-    ) -> Result<Image, ImagesError> {
-        Err(ImagesError::Unbuilt)
     }
 
     /// Keeps [`Images::collect`] away while the result lives.
     pub fn hold(&self) -> Result<Hold, ImagesError> {
-        Err(ImagesError::Unbuilt)
-    }
-
-    /// Gives an image a durable name, which keeps it until [`Images::remove`].
-    pub fn tag(&self, _reference: &Reference, _image: &Image) -> Result<(), ImagesError> {
-        Err(ImagesError::Unbuilt)
-    }
-
-    /// Finds a present image by reference, familiar name, digest, or (short) id.
-    pub fn find(&self, _words: &str) -> Result<Image, ImagesError> {
-        Err(ImagesError::Unbuilt)
-    }
-
-    /// All images that a name or a pin keeps, newest first.
-    pub fn list(&self) -> Result<Vec<Image>, ImagesError> {
-        Err(ImagesError::Unbuilt)
-    }
-
-    /// Takes an image's name away, or with an id all its names, and removes what nobody needs any more.
-    pub fn remove(&self, _words: &str, _force: bool) -> Result<Vec<Removed>, ImagesError> {
-        Err(ImagesError::Unbuilt)
+        Ok(Hold {
+            _shared: self.store.lock_shared()?,
+        })
     }
 
     /// Where an unpacked layer lies. For a root filesystem use [`Images::lower_dirs`].
     pub fn layer_dir(&self, diff_id: &Digest) -> PathBuf {
-        self.state
-            .join("layers/sha256")
-            .join(diff_id.hex())
-            .join("tree")
+        self.store.tree_dir(diff_id)
     }
 
-    /// The image's folders for overlay's `lowerdir`, top first.
-    pub fn lower_dirs(&self, image: &Image) -> Vec<PathBuf> {
-        image
-            .layers
-            .iter()
-            .rev()
-            .map(|diff_id| self.layer_dir(diff_id))
-            .collect()
+    /// Notes durably that the device is being shut down in order, so that the next boot need not look at every file.
+    pub fn note_clean_stop(&self) -> Result<(), ImagesError> {
+        Ok(self.store.note_clean_stop()?)
     }
 
-    /// Prepares the folder that goes on top of an image's layers: gives it the owner, mode and times of the image's
-    /// root, and puts real directories into it at `mount_points` (relative paths) with the image's attributes where
-    /// the image has directories there.
-    pub fn dress(
-        &self,
-        _image: &Image,
-        _top: &Path,
-        _mount_points: &[&str],
-    ) -> Result<(), ImagesError> {
-        Err(ImagesError::Unbuilt)
-    }
-
-    /// Whether the image is whole: seals always, all files' status once after each unclean stop. Call before starting
-    /// containers from it; a damaged layer is set aside, and the next pull replaces it.
-    pub fn check(&self, _image: &Image) -> Result<(), ImagesError> {
-        Err(ImagesError::Unbuilt)
-    }
-
-    /// Records durably that `holder` needs the image; call before writing the record that names it. A holder may pin
-    /// several images, one call each.
-    pub fn pin(&self, _holder: &str, _image: &Image) -> Result<(), ImagesError> {
-        Err(ImagesError::Unbuilt)
-    }
-
-    /// Forgets all that `holder` pinned; call after removing the record that named it. Unknown holders are success.
-    pub fn unpin(&self, _holder: &str) -> Result<(), ImagesError> {
-        Err(ImagesError::Unbuilt)
-    }
-
-    /// All pins.
-    pub fn pins(&self) -> Result<Vec<Pin>, ImagesError> {
-        Err(ImagesError::Unbuilt)
-    }
-
-    /// Removes layers and blobs that neither a name nor a pin needs. Fails with [`ImagesError::Busy`] while another
-    /// process pulls; never waits.
-    pub fn collect(&self, _dry_run: bool) -> Result<Collected, ImagesError> {
-        Err(ImagesError::Unbuilt)
+    fn client(&self) -> &Client {
+        self.client
+            .get_or_init(|| Client::new(&self.host, &self.settings))
     }
 }

@@ -1,0 +1,186 @@
+//! From a reference to the manifest and configuration of this platform's image, out of the store where they are.
+
+use super::{Event, Images, ImagesError, Progress};
+use crate::oci::stream::{Verified, read_limited};
+use crate::oci::{
+    Descriptor, Digest, Document, ImageConfig, LayerCompression, MAX_CONFIG, Manifest, Platform,
+    Reference, choose,
+};
+use crate::store::BlobDraft;
+
+use super::layer::Wanted;
+
+/// An image's documents.
+pub(super) struct Documents {
+    /// What the reference means: an index or a manifest.
+    pub(super) digest: Digest,
+    pub(super) manifest: Digest,
+    pub(super) config: Digest,
+    pub(super) layers: Vec<Wanted>,
+    /// Those that were not here.
+    pub(super) drafts: Vec<BlobDraft>,
+}
+
+/// A search in progress.
+struct Search<'a> {
+    images: &'a Images,
+    reference: &'a Reference,
+    drafts: Vec<BlobDraft>,
+}
+
+impl Images {
+    /// Finds or fetches the documents of the image that `reference` means on `platform`.
+    pub(super) fn documents(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        progress: &dyn Progress,
+    ) -> Result<Documents, ImagesError> {
+        let digest = match reference.digest {
+            Some(digest) => digest,
+            None => self.client().resolve(reference)?.digest,
+        };
+        progress.event(&Event::Resolved { reference, digest });
+        let mut search = Search {
+            images: self,
+            reference,
+            drafts: Vec::new(),
+        };
+        let (manifest_digest, manifest) = search.manifest(digest, platform)?;
+        let config = search.config(&manifest, platform)?;
+        Ok(Documents {
+            digest,
+            manifest: manifest_digest,
+            config: manifest.config.digest,
+            layers: search.layers(&manifest, &config)?,
+            drafts: search.drafts,
+        })
+    }
+}
+
+impl Search<'_> {
+    fn image(&self) -> String {
+        self.reference.familiar()
+    }
+
+    fn manifest(
+        &mut self,
+        digest: Digest,
+        platform: &Platform,
+    ) -> Result<(Digest, Manifest), ImagesError> {
+        let index = match self.document(&digest)? {
+            Document::Manifest(manifest) => return Ok((digest, manifest)),
+            Document::Index(index) => index,
+        };
+        let chosen = choose(&index, platform).ok_or_else(|| {
+            let offered = index.manifests.iter().filter_map(|m| m.platform.as_ref());
+            let mut offered: Vec<String> = offered.map(Platform::to_string).collect();
+            // Attestations call themselves that.
+            offered.retain(|platform| !platform.starts_with("unknown"));
+            ImagesError::Platform {
+                image: self.image(),
+                wanted: platform.clone(),
+                offered: offered.join(", "),
+            }
+        })?;
+        match self.document(&chosen.digest)? {
+            Document::Manifest(manifest) => Ok((chosen.digest, manifest)),
+            Document::Index(_) => Err(ImagesError::NestedIndex {
+                image: self.image(),
+                digest: chosen.digest,
+            }),
+        }
+    }
+
+    fn document(&mut self, digest: &Digest) -> Result<Document, ImagesError> {
+        let (bytes, content_type) = match self.images.store.document(digest)? {
+            Some(bytes) => (bytes, None),
+            None => {
+                let client = self.images.client();
+                let (bytes, content_type) = client.manifest(self.reference, digest)?;
+                self.keep(&bytes)?;
+                (bytes, content_type)
+            }
+        };
+        Document::parse(&bytes, content_type.as_deref()).map_err(|source| ImagesError::Manifest {
+            image: self.image(),
+            source,
+        })
+    }
+
+    fn config(
+        &mut self,
+        manifest: &Manifest,
+        platform: &Platform,
+    ) -> Result<ImageConfig, ImagesError> {
+        let bytes = self.config_bytes(&manifest.config)?;
+        let config = ImageConfig::parse(&bytes).map_err(|source| ImagesError::Config {
+            image: self.image(),
+            source,
+        })?;
+        if platform.rank(&config.platform).is_none() {
+            return Err(ImagesError::Platform {
+                image: self.image(),
+                wanted: platform.clone(),
+                offered: config.platform.to_string(),
+            });
+        }
+        Ok(config)
+    }
+
+    fn config_bytes(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>, ImagesError> {
+        if descriptor.size > MAX_CONFIG {
+            return Err(ImagesError::ConfigSize {
+                image: self.image(),
+                size: descriptor.size,
+                limit: MAX_CONFIG,
+            });
+        }
+        if let Some(bytes) = self.images.store.document(&descriptor.digest)? {
+            return Ok(bytes);
+        }
+        let blob = self.images.client().blob(self.reference, descriptor)?;
+        let bytes = read_limited(Verified::of(blob, descriptor), MAX_CONFIG).map_err(|source| {
+            ImagesError::Document {
+                image: self.image(),
+                digest: descriptor.digest,
+                source,
+            }
+        })?;
+        self.keep(&bytes)?;
+        Ok(bytes)
+    }
+
+    fn layers(
+        &self,
+        manifest: &Manifest,
+        config: &ImageConfig,
+    ) -> Result<Vec<Wanted>, ImagesError> {
+        if manifest.layers.len() != config.rootfs_diff_ids.len() {
+            return Err(ImagesError::LayerCount {
+                image: self.image(),
+                layers: manifest.layers.len(),
+                diff_ids: config.rootfs_diff_ids.len(),
+            });
+        }
+        let pairs = manifest.layers.iter().zip(&config.rootfs_diff_ids);
+        pairs
+            .map(|(blob, diff_id)| {
+                let compression = LayerCompression::of(&blob.media_type);
+                Ok(Wanted {
+                    compression: compression.map_err(|source| ImagesError::LayerType {
+                        layer: blob.digest,
+                        source,
+                    })?,
+                    blob: blob.clone(),
+                    diff_id: *diff_id,
+                })
+            })
+            .collect()
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Result<(), ImagesError> {
+        self.drafts.push(self.images.store.draft_document(bytes)?);
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! Removal: names by a person's word, data when nobody needs it any more.
+
+use std::collections::BTreeSet;
+
+use super::record::Root;
+use super::{Collected, Images, ImagesError, Removed};
+use crate::oci::{Digest, Document, Reference};
+
+/// All that may not be removed.
+#[derive(Default)]
+struct Marks {
+    layers: BTreeSet<Digest>,
+    blobs: BTreeSet<Digest>,
+}
+
+impl Images {
+    /// Removes layers and blobs that neither a name nor a pin needs. Fails with [`ImagesError::Busy`] while another
+    /// process pulls; never waits. Do not call while holding a [`Images::hold`].
+    pub fn collect(&self, dry_run: bool) -> Result<Collected, ImagesError> {
+        if dry_run {
+            let _shared = self.store.lock_shared()?;
+            return self.unneeded();
+        }
+        let alone = self.store.try_lock_exclusive()?.ok_or(ImagesError::Busy)?;
+        let unneeded = self.unneeded()?;
+        // Documents first: without them nothing speaks of the layers.
+        self.store.remove_blobs(&alone, &unneeded.blobs)?;
+        self.store.remove_layers(&alone, &unneeded.layers)?;
+        Ok(unneeded)
+    }
+
+    fn unneeded(&self) -> Result<Collected, ImagesError> {
+        let mut marks = Marks::default();
+        for root in self.roots()? {
+            self.mark(&root, &mut marks)?;
+        }
+        let mut unneeded = Collected::default();
+        for layer in self.store.layers()? {
+            if !marks.layers.contains(&layer) {
+                unneeded.bytes += self.seal(&layer)?.map_or(0, |seal| seal.bytes);
+                unneeded.layers.push(layer);
+            }
+        }
+        for blob in self.store.blobs()? {
+            if !marks.blobs.contains(&blob) {
+                unneeded.bytes += self.store.blob_size(&blob);
+                unneeded.blobs.push(blob);
+            }
+        }
+        Ok(unneeded)
+    }
+
+    fn mark(&self, root: &Root, marks: &mut Marks) -> Result<(), ImagesError> {
+        marks.layers.extend(&root.layers);
+        marks
+            .blobs
+            .extend([root.digest, root.manifest, root.config]);
+        // Compressed layers are only a convenience: without a readable manifest they may go.
+        let manifest = self.store.document(&root.manifest)?;
+        let parsed = manifest.and_then(|bytes| Document::parse(&bytes, None).ok());
+        if let Some(Document::Manifest(manifest)) = parsed {
+            marks.blobs.extend(manifest.layers.iter().map(|l| l.digest));
+        }
+        Ok(())
+    }
+
+    /// Takes an image's name away, or with an id all its names, and removes what nobody needs any more; while another
+    /// process pulls, the data stays until the next collection. `force` allows to take several names away at once, and
+    /// the last name of an image that is pinned; what is pinned stays in any case.
+    pub fn remove(&self, words: &str, force: bool) -> Result<Vec<Removed>, ImagesError> {
+        let root = self.find_root(words)?;
+        let mut removed = self.remove_names(&root, words, force)?;
+        match self.collect(false) {
+            Ok(collected) => {
+                if collected.blobs.contains(&root.config) {
+                    removed.push(Removed::Deleted(root.config));
+                }
+                removed.extend(collected.layers.into_iter().map(Removed::Deleted));
+            }
+            Err(ImagesError::Busy) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(removed)
+    }
+
+    fn remove_names(
+        &self,
+        root: &Root,
+        words: &str,
+        force: bool,
+    ) -> Result<Vec<Removed>, ImagesError> {
+        let _records = self.store.lock_records()?;
+        let names: Vec<Reference> = self
+            .names()?
+            .into_iter()
+            .filter(|name| name.image.config == root.config)
+            .map(|name| name.reference)
+            .collect();
+        let one = words.parse::<Reference>().ok();
+        let one = one.map(|reference| super::record::plain(&reference));
+        let doomed: Vec<Reference> = match one.filter(|one| names.contains(one)) {
+            Some(one) => vec![one],
+            None if names.len() > 1 && !force => {
+                let names: Vec<String> = names.iter().map(Reference::familiar).collect();
+                return Err(ImagesError::ManyNames {
+                    image: words.to_owned(),
+                    names: names.join(", "),
+                });
+            }
+            None => names.clone(),
+        };
+        if !force && doomed.len() == names.len() {
+            self.require_unpinned(root, words)?;
+        }
+        for name in &doomed {
+            self.remove_name(name)?;
+        }
+        Ok(doomed
+            .iter()
+            .map(|name| Removed::Untagged(name.familiar()))
+            .collect())
+    }
+
+    fn require_unpinned(&self, root: &Root, words: &str) -> Result<(), ImagesError> {
+        for holding in self.holdings()? {
+            if holding.images.iter().any(|image| image.is(&root.config)) {
+                return Err(ImagesError::InUse {
+                    image: words.to_owned(),
+                    holder: holding.holder,
+                });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,310 @@
+//! One layer: fetched, checked, unpacked and sealed in one pass by two threads; and looked at again later.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::os::fd::AsFd;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use flate2::bufread::MultiGzDecoder;
+use serde::{Deserialize, Serialize};
+
+use super::pipe::{Inlet, pipe};
+use super::{Event, Images, ImagesError, Progress};
+use crate::oci::stream::{StreamError, Verified};
+use crate::oci::{Descriptor, Digest, LayerCompression, Reference};
+use crate::registry::{Client, RegistryError};
+use crate::store::{BlobDraft, LayerDraft, Store};
+use crate::sys::beneath;
+use crate::unpack::{ArchiveError, Budget, Seal, UnpackError, unpack};
+
+/// Largest window of a zstd layer, as a power of two: what zstd's own program accepts without being asked to. The
+/// decoder needs that much memory; encoders use 8 MiB or less unless told to go further.
+const MAX_ZSTD_WINDOW_LOG: u32 = 27;
+
+/// How often a layer whose connection breaks is begun.
+const ATTEMPTS: u32 = 3;
+
+/// Read at once from the network.
+const CHUNK: usize = 64 << 10;
+
+/// How much arrives between two progress events.
+const REPORT_BYTES: u64 = 512 << 10;
+
+/// `seal.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SealFile {
+    version: u64,
+    diff_id: Digest,
+    seal: Seal,
+}
+
+/// The seal format this release writes; a layer with another one counts as absent and is fetched again.
+const SEAL_VERSION: u64 = 1;
+
+/// A layer to be brought.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) blob: Descriptor,
+    pub(super) compression: LayerCompression,
+    pub(super) diff_id: Digest,
+}
+
+/// What all layers of a pull have in common.
+pub(super) struct Fetch<'a> {
+    pub(super) store: &'a Store,
+    pub(super) client: &'a Client,
+    pub(super) reference: &'a Reference,
+    pub(super) progress: &'a dyn Progress,
+    pub(super) budget: &'a Budget,
+    pub(super) keep_blobs: bool,
+    /// Another layer failed: stop.
+    pub(super) cancelled: &'a AtomicBool,
+    /// Held by a zstd layer, whose window may be half of all the memory a pull may use.
+    pub(super) wide: &'a Mutex<()>,
+}
+
+/// A layer that is unpacked, checked and sealed, but not yet durable.
+pub(super) struct Fetched {
+    pub(super) layer: LayerDraft,
+    pub(super) blob: Option<BlobDraft>,
+}
+
+/// How a layer on disk looks.
+pub(super) enum Condition {
+    Whole,
+    Absent,
+    Damaged,
+}
+
+impl Fetch<'_> {
+    /// Brings one layer.
+    pub(super) fn layer(&self, wanted: &Wanted) -> Result<Fetched, ImagesError> {
+        let _wide = match wanted.compression {
+            LayerCompression::Zstd => Some(self.wide.lock()),
+            _ => None,
+        };
+        let mut attempt = 1;
+        loop {
+            let broken = AtomicBool::new(false);
+            match self.attempt(wanted, &broken) {
+                Err(error)
+                    if attempt < ATTEMPTS
+                        && (broken.load(Ordering::Relaxed) || is_short(&error))
+                        && !self.cancelled.load(Ordering::Relaxed) =>
+                {
+                    attempt += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn attempt(&self, wanted: &Wanted, broken: &AtomicBool) -> Result<Fetched, ImagesError> {
+        self.progress.event(&Event::Started {
+            layer: wanted.diff_id,
+            size: wanted.blob.size,
+        });
+        let mut layer = self.store.draft_layer()?;
+        let mut blob = match self.keep_blobs && self.store.blob(&wanted.blob.digest).is_none() {
+            true => Some(self.store.draft_blob(&wanted.blob.digest)?),
+            false => None,
+        };
+        let source = Metered {
+            inner: self.open(wanted)?,
+            copy: blob.as_mut(),
+            fetch: self,
+            layer: wanted.diff_id,
+            unreported: 0,
+            broken,
+        };
+        let tree = layer.tree()?;
+        let (inlet, mut outlet) = pipe();
+        let unpacked = std::thread::scope(|scope| {
+            std::thread::Builder::new()
+                .spawn_scoped(scope, move || inflate(source, wanted, &inlet))
+                .map_err(ImagesError::Thread)?;
+            let unpacked = unpack(&mut outlet, tree.as_fd(), self.budget);
+            let digest = unpacked.map(|seal| (seal, outlet.digest()));
+            digest.map_err(|source| ImagesError::Layer {
+                layer: wanted.blob.digest,
+                source,
+            })
+        });
+        let (seal, found) = unpacked?;
+        if found != wanted.diff_id {
+            return Err(ImagesError::DiffId {
+                layer: wanted.blob.digest,
+                expected: wanted.diff_id,
+                found,
+            });
+        }
+        layer.seal(&wanted.diff_id, &seal_file(wanted.diff_id, seal))?;
+        self.progress.event(&Event::Unpacked {
+            layer: wanted.diff_id,
+        });
+        Ok(Fetched { layer, blob })
+    }
+
+    /// The blob's bytes: from the store if it was kept, else from the registry.
+    fn open(&self, wanted: &Wanted) -> Result<Box<dyn Read + Send>, RegistryError> {
+        if let Some(file) = self
+            .store
+            .blob(&wanted.blob.digest)
+            .and_then(|path| File::open(path).ok())
+        {
+            return Ok(Box::new(file));
+        }
+        self.client.blob(self.reference, &wanted.blob)
+    }
+}
+
+fn seal_file(diff_id: Digest, seal: Seal) -> Vec<u8> {
+    let file = SealFile {
+        version: SEAL_VERSION,
+        diff_id,
+        seal,
+    };
+    // Numbers, digests and escaped paths: nothing JSON could refuse.
+    serde_json::to_vec(&file).unwrap_or_default()
+}
+
+/// Whether the blob ended early, which a proxy may do to a connection without breaking it.
+fn is_short(error: &ImagesError) -> bool {
+    let ImagesError::Layer {
+        source: UnpackError::Archive(ArchiveError::Read(error)),
+        ..
+    } = error
+    else {
+        return false;
+    };
+    let inner = error
+        .get_ref()
+        .and_then(|e| e.downcast_ref::<StreamError>());
+    matches!(inner, Some(StreamError::TooShort { .. }))
+}
+
+/// Decompresses the blob into the pipe.
+fn inflate(source: Metered<'_>, wanted: &Wanted, inlet: &Inlet) {
+    let verified = Verified::of(source, &wanted.blob);
+    match Inflated::new(verified, wanted.compression) {
+        Ok(mut inflated) => inlet.send_all(&mut inflated),
+        Err(error) => inlet.fail(error),
+    }
+}
+
+/// A blob's content. Ends only when the blob itself has been read to its end, that is, when its digest is right:
+/// decompressors stop at their own end mark.
+enum Inflated<R: Read> {
+    Plain(Verified<R>),
+    Gzip(Box<MultiGzDecoder<BufReader<Verified<R>>>>),
+    Zstd(zstd::Decoder<'static, BufReader<Verified<R>>>),
+}
+
+impl<R: Read> Inflated<R> {
+    fn new(blob: Verified<R>, compression: LayerCompression) -> io::Result<Inflated<R>> {
+        let buffered = |blob| BufReader::with_capacity(CHUNK, blob);
+        Ok(match compression {
+            LayerCompression::None => Inflated::Plain(blob),
+            LayerCompression::Gzip => Inflated::Gzip(Box::new(MultiGzDecoder::new(buffered(blob)))),
+            LayerCompression::Zstd => {
+                let mut decoder = zstd::Decoder::with_buffer(buffered(blob))?;
+                decoder.window_log_max(MAX_ZSTD_WINDOW_LOG)?;
+                Inflated::Zstd(decoder)
+            }
+        })
+    }
+}
+
+impl<R: Read> Read for Inflated<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = match self {
+            Inflated::Plain(blob) => return blob.read(buffer),
+            Inflated::Gzip(decoder) => decoder.read(buffer)?,
+            Inflated::Zstd(decoder) => decoder.read(buffer)?,
+        };
+        if read == 0 && !buffer.is_empty() {
+            let rest = match self {
+                Inflated::Plain(_) => return Ok(0),
+                Inflated::Gzip(decoder) => decoder.get_mut(),
+                Inflated::Zstd(decoder) => decoder.get_mut(),
+            };
+            io::copy(rest, &mut io::sink())?;
+        }
+        Ok(read)
+    }
+}
+
+/// The blob's bytes on their way: counted, copied if they are to be kept, stopped if another layer has failed.
+struct Metered<'a> {
+    inner: Box<dyn Read + Send>,
+    copy: Option<&'a mut BlobDraft>,
+    fetch: &'a Fetch<'a>,
+    layer: Digest,
+    unreported: u64,
+    broken: &'a AtomicBool,
+}
+
+impl Read for Metered<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.fetch.cancelled.load(Ordering::Relaxed) {
+            return Err(io::Error::other("another layer failed"));
+        }
+        let read = match self.inner.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            Err(error) => {
+                self.broken.store(true, Ordering::Relaxed);
+                return Err(error);
+            }
+            Ok(read) => read,
+        };
+        if let Some(copy) = &mut self.copy {
+            copy.write_all(&buffer[..read])?;
+        }
+        self.unreported += read as u64;
+        if self.unreported >= REPORT_BYTES || (read == 0 && self.unreported > 0) {
+            self.fetch.progress.event(&Event::Received {
+                layer: self.layer,
+                bytes: std::mem::take(&mut self.unreported),
+            });
+        }
+        Ok(read)
+    }
+}
+
+impl Images {
+    /// Looks at a layer: at its seal, and at every file's status if a power cut may have harmed it since it was last
+    /// looked at. What is damaged is set aside.
+    pub(super) fn condition(&self, diff_id: &Digest) -> Result<Condition, ImagesError> {
+        let Some(seal) = self.seal(diff_id)? else {
+            if !self.store.has_layer(diff_id) {
+                return Ok(Condition::Absent);
+            }
+            self.store.set_aside(diff_id)?;
+            return Ok(Condition::Damaged);
+        };
+        if self.store.is_checked(diff_id) {
+            return Ok(Condition::Whole);
+        }
+        let holds = beneath::open_dir(&self.store.tree_dir(diff_id))
+            .map_err(UnpackError::Read)
+            .and_then(|tree| seal.holds(tree.as_fd()));
+        // A tree that cannot be read is as bad as one that has changed.
+        if let Ok(true) = holds {
+            self.store.note_checked(diff_id)?;
+            return Ok(Condition::Whole);
+        }
+        self.store.set_aside(diff_id)?;
+        Ok(Condition::Damaged)
+    }
+
+    /// A layer's seal; `None` if it has none that this release understands.
+    pub(super) fn seal(&self, diff_id: &Digest) -> Result<Option<Seal>, ImagesError> {
+        let bytes = self.store.seal(diff_id)?;
+        let file: Option<SealFile> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(file
+            .filter(|file| file.version == SEAL_VERSION && file.diff_id == *diff_id)
+            .map(|file| file.seal))
+    }
+}
