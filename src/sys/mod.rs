@@ -4,10 +4,16 @@
 pub mod beneath;
 pub mod cgroup;
 pub mod changes;
+pub mod conntrack;
 pub mod fs;
+pub mod links;
 pub mod lock;
 pub mod mount;
+pub mod netlink;
+pub mod netns;
+pub mod nft;
 pub mod payload;
+pub mod port;
 pub mod process;
 pub mod socket;
 pub mod terminal;
