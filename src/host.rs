@@ -39,6 +39,10 @@ pub struct Host {
     pub ca_bundles: Vec<PathBuf>,
     /// Docker's client configuration with registry credentials; need not exist.
     pub docker_config: PathBuf,
+    /// Where `hosts` and `resolv.conf` lie.
+    pub etc: PathBuf,
+    /// systemd-resolved's list of the servers behind its stub; need not exist.
+    pub resolved: PathBuf,
     /// Changes at each boot; a pid is only meaningful together with it.
     pub boot_id: String,
     /// The environment of this process.
@@ -69,6 +73,8 @@ impl Host {
             docker_config: path("DOCKER_CONFIG")
                 .unwrap_or_else(|| home.join(".docker"))
                 .join("config.json"),
+            etc: PathBuf::from("/etc"),
+            resolved: PathBuf::from("/run/systemd/resolve/resolv.conf"),
             boot_id: read_boot_id(),
             env,
         }
@@ -83,6 +89,8 @@ impl Host {
             certs: dir.join("etc/certs.d"),
             ca_bundles: vec![dir.join("etc/ca-certificates.crt")],
             docker_config: dir.join("etc/docker/config.json"),
+            etc: dir.join("etc"),
+            resolved: dir.join("run/systemd/resolve/resolv.conf"),
             boot_id: read_boot_id(),
             env: BTreeMap::new(),
         }

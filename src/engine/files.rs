@@ -5,7 +5,8 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::network::names::{self, HostsInput};
+use super::network::NetworkError;
+use super::network::names::{self, HostFiles, HostsInput};
 use super::record::{Folders, Record};
 use super::spec::user::MAX_ACCOUNT_FILE;
 use super::spec::{
@@ -58,18 +59,11 @@ pub fn write_all(
     let hostname = hostname(engine, record);
     write(&folders.run.join("hostname"), &names::hostname(&hostname))?;
     write_hosts(engine, record, folders, None)?;
-    let (host_file, resolved) = (
-        read("/etc/resolv.conf")?,
-        read("/run/systemd/resolve/resolv.conf")?,
-    );
+    let host_files = host_files(engine)?;
     let config = &record.body.host_config;
     let resolv_conf = match NetworkMode::of(record) {
-        NetworkMode::Host => names::resolv_conf_of_host(&host_file, config),
-        _ => names::resolv_conf(
-            &host_file,
-            Some(resolved.as_str()).filter(|text| !text.is_empty()),
-            config,
-        ),
+        NetworkMode::Host => names::resolv_conf_of_host(&host_files, config),
+        _ => names::resolv_conf(&host_files, config),
     };
     write(&folders.run.join("resolv.conf"), &resolv_conf)?;
     let bundle = folders.run.join("bundle");
@@ -87,17 +81,13 @@ pub fn write_hosts(
 ) -> Result<(), EngineError> {
     let config = &record.body.host_config;
     let hosts = match NetworkMode::of(record) {
-        NetworkMode::Host => names::hosts_of_host(
-            &read("/etc/hosts")?,
-            &config.extra_hosts,
-            Ipv4Addr::LOCALHOST,
-        ),
+        NetworkMode::Host => names::hosts_of_host(&host_files(engine)?, &config.extra_hosts),
         _ => names::hosts(&HostsInput {
             hostname: &hostname(engine, record),
             domainname: &record.body.config.domainname,
             address,
             extra_hosts: &config.extra_hosts,
-            host_gateway: engine.network().gateway(),
+            host_gateway: engine.network().gateway()?,
         }),
     };
     let hosts = hosts.map_err(|error| EngineError::Unsupported {
@@ -297,14 +287,7 @@ fn write(path: &Path, content: &str) -> Result<(), EngineError> {
         .map_err(|source| EngineError::write(path, source))
 }
 
-/// A file of the host; one that is missing is empty.
-fn read(path: &str) -> Result<String, EngineError> {
-    match std::fs::read(path) {
-        Ok(content) => Ok(String::from_utf8_lossy(&content).into_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        Err(source) => Err(EngineError::Read {
-            path: PathBuf::from(path),
-            source,
-        }),
-    }
+/// The host's own name files.
+fn host_files(engine: &Engine) -> Result<HostFiles, EngineError> {
+    HostFiles::read(engine.host()).map_err(|error| NetworkError::from(error).into())
 }

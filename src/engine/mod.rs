@@ -117,7 +117,7 @@ impl Engine {
             host: host.clone(),
             settings: settings.clone(),
             images: Images::open(host, settings)?,
-            network: Network::open(host, &bridge_settings(settings)?)?,
+            network: Network::open(host, settings)?,
         };
         for folder in [engine.containers(), host.run.join("containers")] {
             crate::sys::fs::create_dirs(&folder)
@@ -259,24 +259,4 @@ impl Engine {
         }
         Ok(())
     }
-}
-
-/// The bridge network's settings in the network room's own types.
-fn bridge_settings(settings: &Settings) -> Result<network::NetworkSettings, EngineError> {
-    let subnet = format!(
-        "{}/{}",
-        settings.network.subnet.address, settings.network.subnet.prefix
-    );
-    let subnet = subnet
-        .parse()
-        .map_err(
-            |error: network::address::SubnetError| EngineError::Unsupported {
-                option: format!("[network] subnet={subnet}"),
-                reason: error.to_string(),
-            },
-        )?;
-    Ok(network::NetworkSettings {
-        bridge: settings.network.bridge.clone(),
-        subnet,
-    })
 }

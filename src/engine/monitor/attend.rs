@@ -361,7 +361,7 @@ impl<'a> Attendant<'a> {
             reason,
         })?;
         if NetworkMode::of(&self.record) == NetworkMode::Bridge {
-            self.engine.network().detach(id)?;
+            self.engine.network().release(id)?;
         }
         Ok(())
     }
@@ -380,6 +380,9 @@ impl<'a> Attendant<'a> {
         }
         self.clients.tell(&state_packet(&self.state));
         self.clients.close();
+        // Takes the kernel tens of milliseconds, for which nobody waits any more. Bridge or not: what an earlier monitor
+        // was killed before tidying goes too.
+        self.engine.network().tidy()?;
         cgroup::leave_monitor(&id);
         Ok(())
     }

@@ -197,12 +197,14 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         let ports =
             network::ports::from_body(&record.body, []).map_err(network::NetworkError::from)?;
         let hostname = files::hostname(engine, &record);
+        let replaced = replaced(engine, &record)?;
         let join = Join {
             id,
             pid,
             hostname: &hostname,
             ports: &ports,
             publish: false,
+            replacing: &replaced.iter().map(String::as_str).collect::<Vec<_>>(),
             mac: None,
         };
         let attachment = engine.network().attach(&join)?;
@@ -221,6 +223,21 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         streams,
         report,
     })
+}
+
+/// Containers of the same scope and another generation: their ports are this one's as soon as it takes over.
+fn replaced(engine: &Engine, record: &Record) -> Result<Vec<String>, EngineError> {
+    let Some(own) = &record.owner else {
+        return Ok(Vec::new());
+    };
+    let is_replaced = |id: &String| {
+        // A container that is being removed right now replaces nothing and is in nobody's way.
+        engine.folders(id).record().is_ok_and(|other| {
+            let owner = other.owner.as_ref();
+            owner.is_some_and(|o| o.scope == own.scope && o.generation != own.generation)
+        })
+    };
+    Ok(engine.ids()?.into_iter().filter(is_replaced).collect())
 }
 
 /// Streams that exist already, or a console that the runtime will send.

@@ -1,5 +1,4 @@
-//! Addresses of the bridge network: the subnet, who has which address of it, and the hardware address that follows
-//! from it.
+//! Addresses of the bridge network: the pool they come from, and the hardware address that follows from each.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -7,60 +6,30 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Smallest and largest prefix a bridge network may have: below 8 it would swallow foreign networks, above 29 there is
-/// hardly room for a deployment that runs old and new containers side by side.
-const PREFIXES: std::ops::RangeInclusive<u8> = 8..=29;
+use crate::config::Subnet;
 
-/// An IPv4 network in its canonical form: no bits set beyond the prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Subnet {
-    base: Ipv4Addr,
-    prefix: u8,
-}
-
-/// Why a text is no subnet for a bridge.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SubnetError {
-    /// Not of the form address/prefix.
-    #[error("{0:?} is not a subnet such as 172.29.0.0/16")]
-    Form(String),
-    /// Too many or too few addresses.
-    #[error("subnet {0:?} needs a prefix from /8 to /29")]
-    Prefix(String),
-    /// Address bits beyond the prefix.
-    #[error("subnet {text:?} has bits set beyond its prefix: {base}/{prefix} is meant?")]
-    HostBits {
-        /// What was given.
-        text: String,
-        /// What it would be without these bits.
-        base: Ipv4Addr,
-        /// The prefix given.
-        prefix: u8,
-    },
-    /// Not an address range that hosts can have.
-    #[error("subnet {0:?} is not a range of unicast addresses")]
-    Unusable(String),
-}
-
-impl Subnet {
+/// The addresses of a bridge and its containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
     /// The network address.
-    pub fn base(&self) -> Ipv4Addr {
-        self.base
-    }
-
+    pub base: Ipv4Addr,
     /// Length of the network part in bits.
-    pub fn prefix(&self) -> u8 {
-        self.prefix
-    }
+    pub prefix: u8,
+}
 
+impl From<Subnet<Ipv4Addr>> for Pool {
+    fn from(subnet: Subnet<Ipv4Addr>) -> Pool {
+        Pool {
+            base: subnet.address,
+            prefix: subnet.prefix,
+        }
+    }
+}
+
+impl Pool {
     /// The bridge's own address, which containers have as their default route: the first of the network.
     pub fn gateway(&self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.base.to_bits() + 1)
-    }
-
-    /// Whether `address` lies in this network.
-    pub fn contains(&self, address: Ipv4Addr) -> bool {
-        address.to_bits() & mask(self.prefix) == self.base.to_bits()
     }
 
     /// Whether this network and `address/prefix` share an address.
@@ -69,45 +38,21 @@ impl Subnet {
         address.to_bits() & shorter == self.base.to_bits() & shorter
     }
 
-    /// Addresses that containers can have, lowest first: all but network, gateway and broadcast.
-    pub fn hosts(&self) -> impl Iterator<Item = Ipv4Addr> {
+    /// The lowest address that a container can have and that is not `taken`: neither network, gateway nor broadcast.
+    pub fn free(&self, taken: impl Fn(Ipv4Addr) -> bool) -> Option<Ipv4Addr> {
         let base = self.base.to_bits();
-        (base + 2..base | !mask(self.prefix)).map(Ipv4Addr::from_bits)
+        (base + 2..base | !mask(self.prefix))
+            .map(Ipv4Addr::from_bits)
+            .find(|address| !taken(*address))
     }
 }
 
 /// The netmask of `prefix` bits as a number.
-pub(super) fn mask(prefix: u8) -> u32 {
+fn mask(prefix: u8) -> u32 {
     u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0)
 }
 
-impl FromStr for Subnet {
-    type Err = SubnetError;
-
-    fn from_str(text: &str) -> Result<Subnet, SubnetError> {
-        let form = || SubnetError::Form(text.to_owned());
-        let (base, prefix) = text.split_once('/').ok_or_else(form)?;
-        let base: Ipv4Addr = base.parse().map_err(|_| form())?;
-        let prefix: u8 = prefix.parse().map_err(|_| form())?;
-        if !PREFIXES.contains(&prefix) {
-            return Err(SubnetError::Prefix(text.to_owned()));
-        }
-        let network = Ipv4Addr::from_bits(base.to_bits() & mask(prefix));
-        if network != base {
-            return Err(SubnetError::HostBits {
-                text: text.to_owned(),
-                base: network,
-                prefix,
-            });
-        }
-        if base.octets()[0] == 0 || base.is_loopback() || base.octets()[0] >= 224 {
-            return Err(SubnetError::Unusable(text.to_owned()));
-        }
-        Ok(Subnet { base, prefix })
-    }
-}
-
-impl fmt::Display for Subnet {
+impl fmt::Display for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.base, self.prefix)
     }
@@ -175,66 +120,24 @@ impl fmt::Display for Mac {
 mod tests {
     use super::*;
 
-    #[test]
-    fn subnets_are_canonical() {
-        for (text, wanted) in [
-            ("172.29.0.0/16", Ok("172.29.0.0/16")),
-            ("10.0.0.0/8", Ok("10.0.0.0/8")),
-            ("192.168.7.248/29", Ok("192.168.7.248/29")),
-            (
-                "172.29.0.0",
-                Err("\"172.29.0.0\" is not a subnet such as 172.29.0.0/16"),
-            ),
-            (
-                "fd00::/8",
-                Err("\"fd00::/8\" is not a subnet such as 172.29.0.0/16"),
-            ),
-            (
-                "172.29.0.0/x",
-                Err("\"172.29.0.0/x\" is not a subnet such as 172.29.0.0/16"),
-            ),
-            (
-                "172.29.0.0/30",
-                Err("subnet \"172.29.0.0/30\" needs a prefix from /8 to /29"),
-            ),
-            (
-                "0.0.0.0/0",
-                Err("subnet \"0.0.0.0/0\" needs a prefix from /8 to /29"),
-            ),
-            (
-                "172.29.0.1/16",
-                Err(
-                    "subnet \"172.29.0.1/16\" has bits set beyond its prefix: 172.29.0.0/16 is meant?",
-                ),
-            ),
-            (
-                "127.0.0.0/8",
-                Err("subnet \"127.0.0.0/8\" is not a range of unicast addresses"),
-            ),
-            (
-                "224.0.0.0/8",
-                Err("subnet \"224.0.0.0/8\" is not a range of unicast addresses"),
-            ),
-        ] {
-            let parsed = text
-                .parse::<Subnet>()
-                .map(|s| s.to_string())
-                .map_err(|e| e.to_string());
-            assert_eq!(
-                parsed,
-                wanted.map(str::to_owned).map_err(str::to_owned),
-                "{text}"
-            );
+    fn pool(base: &str, prefix: u8) -> Pool {
+        Pool {
+            base: base.parse().unwrap(),
+            prefix,
         }
     }
 
     #[test]
-    fn hosts_leave_out_network_gateway_and_broadcast() {
-        let subnet: Subnet = "10.1.2.8/29".parse().unwrap();
-        let hosts: Vec<String> = subnet.hosts().map(|a| a.to_string()).collect();
-        assert_eq!(subnet.gateway().to_string(), "10.1.2.9");
+    fn addresses_leave_out_network_gateway_and_broadcast() {
+        let pool = pool("10.1.2.8", 29);
+        assert_eq!(pool.gateway().to_string(), "10.1.2.9");
+        let mut taken = Vec::new();
+        while let Some(address) = pool.free(|a| taken.contains(&a)) {
+            taken.push(address);
+        }
+        let taken: Vec<String> = taken.iter().map(Ipv4Addr::to_string).collect();
         assert_eq!(
-            hosts,
+            taken,
             [
                 "10.1.2.10",
                 "10.1.2.11",
@@ -247,7 +150,6 @@ mod tests {
 
     #[test]
     fn overlap_is_symmetric_in_size() {
-        let subnet: Subnet = "172.29.0.0/16".parse().unwrap();
         for (address, prefix, wanted) in [
             ("172.29.4.0", 24, true),
             ("172.16.0.0", 12, true),
@@ -255,11 +157,8 @@ mod tests {
             ("10.0.0.5", 32, false),
             ("0.0.0.0", 0, true),
         ] {
-            assert_eq!(
-                subnet.overlaps(address.parse().unwrap(), prefix),
-                wanted,
-                "{address}/{prefix}"
-            );
+            let overlaps = pool("172.29.0.0", 16).overlaps(address.parse().unwrap(), prefix);
+            assert_eq!(overlaps, wanted, "{address}/{prefix}");
         }
     }
 

@@ -1,29 +1,58 @@
-//! The default network: a bridge of our own with NAT and published ports.
+//! The default network: a bridge of our own, one veth pair a container, NAT and published ports.
+//!
+//! [`Network::attach`] gives a container its address and its eth0, [`Network::publish`] says to which containers the
+//! published ports lead, [`Network::detach`] takes everything back. What exists is written down before it is made
+//! ([`lease`]), so that after a kill at any point [`Network::settle`] finishes or undoes it. The firewall table is always
+//! made anew from the leases and replaced in one transaction ([`rules`]), so it cannot drift from them. With the last
+//! container everything goes: bridge, table, forwarding if it was off before.
+//!
+//! Published ports answer on every address of the host, 127.0.0.1 included, and to containers that go through the
+//! host's address. Nothing listens on them: the kernel translates. Ports that are not published cannot be reached from
+//! outside, even by a neighbour who knows the container's address.
+//!
+//! Beside other firewalls:
+//!
+//! - Docker's rules and ours meet nowhere, iptables-nft or legacy: each side's NAT takes only its own ports, and a port
+//!   that Docker publishes is in use by its proxy, which is noticed. Kernels before 4.18 have one NAT user only, so
+//!   bridge mode is refused there while iptables has NAT rules.
+//! - A packet has to be accepted by every table. Where another one drops what it does not know (Docker's `FORWARD`
+//!   policy, a host firewall with `policy drop` on forward), no accept of ours helps; [`Network::obstacles`] names such
+//!   chains of nf_tables, those of legacy iptables cannot be seen cheaply. The remedy is a rule there, such as
+//!   `iptables -I DOCKER-USER -i dray0 -j ACCEPT` and the same with `-o`.
+//! - With `net.bridge.bridge-nf-call-iptables=1` the same holds for packets between containers.
+//! - Who flushes all rules takes ours along; the next change or settling brings them back.
+//! - Enabling forwarding makes a host with several interfaces route between them unless its own firewall objects.
 
 pub mod address;
+mod bind;
+mod bridge;
+mod lease;
 pub mod names;
 pub mod ports;
+mod rules;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use crate::api::PortBinding;
+use crate::config::{self, Settings};
 use crate::host::Host;
+use crate::sys::conntrack::{self, Flow};
+use crate::sys::links::Links;
+use crate::sys::netlink::NetlinkError;
+use crate::sys::nft::Firewall;
 
-pub use address::{Mac, Subnet};
-pub use ports::{BoundPort, Protocol, PublishedPort};
+use address::Pool;
+use lease::{Built, Lease, Leases};
 
-/// Name and addresses of the bridge network.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NetworkSettings {
-    /// Name of the bridge interface.
-    pub bridge: String,
-    /// Its addresses; the first is the bridge's own.
-    pub subnet: Subnet,
-}
+pub use address::Mac;
+pub use names::NamesError;
+pub use ports::{BoundPort, PortError, Protocol, PublishedPort};
 
 /// A container that joins the network.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +67,8 @@ pub struct Join<'a> {
     pub ports: &'a [PublishedPort],
     /// Whether the ports lead to this container at once; `false` for one that waits for its switch.
     pub publish: bool,
+    /// Containers that it replaces, whose ports are therefore no obstacle.
+    pub replacing: &'a [&'a str],
     /// Hardware address asked for; by default it follows from the address.
     pub mac: Option<Mac>,
 }
@@ -81,62 +112,418 @@ impl Attachment {
 /// Why something about the network failed.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
-    /// This build cannot do it yet.
-    #[error("bridge network {0:?} is not built yet")]
-    NotBuilt(String),
     /// Ports cannot be published.
     #[error(transparent)]
-    Port(#[from] ports::PortError),
+    Port(#[from] PortError),
+    /// A container's name files cannot be made.
+    #[error(transparent)]
+    Names(#[from] NamesError),
+    /// The kernel refused a change.
+    #[error(transparent)]
+    Kernel(#[from] NetlinkError),
+    /// The kernel cannot translate addresses.
+    #[error(
+        "network mode bridge needs nf_tables with NAT, which this kernel lacks (CONFIG_NFT_NAT, NFT_MASQ, NFT_CT, NFT_FIB_IPV4); use --network host, or none: {0}"
+    )]
+    NoNat(NetlinkError),
+    /// The kernel lets only one subsystem translate addresses, and it is iptables.
+    #[error(
+        "network mode bridge needs NAT, which iptables has for itself on this kernel; remove its nat rules, or use --network host: {0}"
+    )]
+    NatBusy(NetlinkError),
+    /// The settings ask for IPv6.
+    #[error("IPv6 addresses on bridge {0} are not supported; set ip6 = no in [network]")]
+    Ip6(String),
+    /// An interface that is not ours has the bridge's name.
+    #[error("interface {bridge} exists and belongs to {owner}; choose another bridge in [network]")]
+    Foreign {
+        /// The interface's name.
+        bridge: String,
+        /// The note on it.
+        owner: String,
+    },
+    /// The host is in the subnet already.
+    #[error(
+        "subnet {pool} of the container network overlaps {address}/{prefix} of interface {link}; choose another subnet in [network]"
+    )]
+    Overlap {
+        /// The container network.
+        pool: Pool,
+        /// The host's address.
+        address: Ipv4Addr,
+        /// Its prefix.
+        prefix: u8,
+        /// The interface that has it.
+        link: String,
+    },
+    /// All addresses are leased.
+    #[error("no address of subnet {0} is free; choose a larger one in [network]")]
+    Full(Pool),
+    /// An id that could name a file elsewhere.
+    #[error("invalid container id {0:?}")]
+    Id(String),
+    /// A container without a lease.
+    #[error("container {0:.12} is not attached to the bridge network")]
+    NotAttached(String),
+    /// The process to attach is gone or cannot be looked at.
+    #[error("failed to open the network namespace of process {pid}: {source}")]
+    Process {
+        /// The process.
+        pid: i32,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The process to attach has no namespace of its own.
+    #[error("process {0} is in the host's network namespace, which gets no container interface")]
+    HostNamespace(i32),
+    /// An interface was removed by somebody else while it was set up.
+    #[error("interface {0} vanished while it was set up")]
+    Vanished(String),
+    /// A parameter cannot be read or set.
+    #[error("failed to set {name}: {source}")]
+    Parameter {
+        /// The parameter as `sysctl` names it.
+        name: String,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// A state file cannot be read or written.
+    #[error("failed to access network state {}: {source}", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A state file makes no sense.
+    #[error("failed to understand network state {}: {source}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A state file of a newer program.
+    #[error("network state {} has version {version}, newer than this program knows", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
 }
 
 /// The bridge network of one run folder.
 #[derive(Debug)]
 pub struct Network {
     dir: PathBuf,
-    settings: NetworkSettings,
+    settings: config::NetworkSettings,
+    /// The note on our bridge; names the run folder, so that two of them on one host do not share a bridge by mistake.
+    owner: String,
+    firewall: Mutex<Option<Firewall>>,
 }
 
 impl Network {
     /// The network of this host; touches nothing.
-    pub fn open(host: &Host, settings: &NetworkSettings) -> Result<Network, NetworkError> {
+    pub fn open(host: &Host, settings: &Settings) -> Result<Network, NetworkError> {
         Ok(Network {
             dir: host.run.join("network"),
-            settings: settings.clone(),
+            settings: settings.network.clone(),
+            owner: format!("dray {}", host.run.display()),
+            firewall: Mutex::new(None),
         })
     }
 
     /// The bridge's address, which is also what `host-gateway` stands for.
-    pub fn gateway(&self) -> Ipv4Addr {
-        self.settings.subnet.gateway()
+    pub fn gateway(&self) -> Result<Ipv4Addr, NetworkError> {
+        let built: Option<Built> = lease::load(&self.dir.join("network.json"))?;
+        let pool = built.map_or_else(|| self.settings.subnet.into(), |built| built.pool);
+        Ok(pool.gateway())
+    }
+
+    /// What a container has, if it is attached.
+    pub fn find(&self, id: &str) -> Result<Option<Attachment>, NetworkError> {
+        let leases = Leases::open(&self.dir)?;
+        Ok(leases.and_then(|leases| Some(leases.find(id)?.attachment.clone())))
     }
 
     /// Whether these ports could be published now if the containers `ignoring` gave theirs up.
-    pub fn check(&self, _ports: &[PublishedPort], _ignoring: &[&str]) -> Result<(), NetworkError> {
-        self.not_built()
+    pub fn check(&self, ports: &[PublishedPort], ignoring: &[&str]) -> Result<(), NetworkError> {
+        let leases = Leases::open(&self.dir)?;
+        let claims = leases.as_ref().map(|leases| leases.claims(ignoring));
+        bind::bind(ports, &claims.unwrap_or_default())?;
+        Ok(())
+    }
+
+    /// Chains of other firewall tables that drop the packets of containers unless somebody adds a rule there, for a
+    /// warning.
+    pub fn obstacles(&self) -> Result<Vec<String>, NetworkError> {
+        self.with_firewall(|firewall| Ok(firewall.dropping_forward_chains()?))
     }
 
     /// Gives the container an address, an eth0 and its host ports. Again for the same id (a restart): the same address
-    /// and ports in the new namespace.
-    pub fn attach(&self, _join: &Join) -> Result<Attachment, NetworkError> {
-        self.not_built()
+    /// and, for the same wishes, the same ports in the new namespace. After an error it has nothing.
+    pub fn attach(&self, join: &Join) -> Result<Attachment, NetworkError> {
+        check_id(join.id)?;
+        if self.settings.ip6.is_some() {
+            return Err(NetworkError::Ip6(self.settings.bridge.clone()));
+        }
+        let mut leases = Leases::create(&self.dir)?;
+        let built = match &leases.built {
+            Some(built) => built.clone(),
+            None => {
+                let pool = self.settings.subnet.into();
+                Built::new(&self.settings.bridge, pool, bridge::forwarding_is_off()?)
+            }
+        };
+        let lease = choose(&leases, &built, join)?;
+        let attachment = lease.attachment.clone();
+        let attached = self.establish(&mut leases, built, lease);
+        if let Err(error) = attached {
+            // The first error is the one to report; what is left now goes with the next settling.
+            let _ = self
+                .withdraw(&mut leases, join.id)
+                .and_then(|()| self.clear(&mut leases));
+            return Err(error);
+        }
+        Ok(attachment)
     }
 
-    /// Leads the ports of the containers `on` to them and those of `off` nowhere, in one transaction.
-    pub fn publish(&self, _on: &[&str], _off: &[&str]) -> Result<(), NetworkError> {
-        self.not_built()
+    /// Leads the ports of the containers `on` to them and those of `off` nowhere, in one transaction. Containers of `off`
+    /// that are gone already are no obstacle. After an error nothing has changed.
+    pub fn publish(&self, on: &[&str], off: &[&str]) -> Result<(), NetworkError> {
+        let missing = |id: &&str| NetworkError::NotAttached((*id).to_owned());
+        let Some(mut leases) = Leases::open(&self.dir)? else {
+            return on.first().map_or(Ok(()), |id| Err(missing(id)));
+        };
+        let Some(built) = leases.built.clone() else {
+            return on.first().map_or(Ok(()), |id| Err(missing(id)));
+        };
+        if let Some(id) = on.iter().find(|id| leases.find(id).is_none()) {
+            return Err(missing(id));
+        }
+        check_takeover(&leases, on, off)?;
+        let mut wanted = leases.all.clone();
+        for lease in &mut wanted {
+            let id = lease.id.as_str();
+            lease.published = on.contains(&id) || lease.published && !off.contains(&id);
+        }
+        let before = leases.all.clone();
+        self.with_firewall(|firewall| rules::update(firewall, &built, &before, &wanted))?;
+        if let Err(error) = record(&mut leases, &mut wanted, &before) {
+            // The first error is the one to report; settling brings rules and files together if this fails too.
+            let _ = self.with_firewall(|firewall| rules::replace(firewall, &built, &leases.all));
+            return Err(error);
+        }
+        forget_moved_udp(&wanted, &before)
     }
 
-    /// Takes back everything that the container got; nothing to take back is success.
-    pub fn detach(&self, _id: &str) -> Result<(), NetworkError> {
-        self.not_built()
+    /// Takes back everything that the container got, and everything of the network with the last one; nothing to take back
+    /// is success.
+    pub fn detach(&self, id: &str) -> Result<(), NetworkError> {
+        let Some(mut leases) = Leases::open(&self.dir)? else {
+            return Ok(());
+        };
+        self.withdraw(&mut leases, id)?;
+        self.clear(&mut leases)
     }
 
-    /// Makes the kernel's state follow the leases of the containers `live`, and removes the others.
-    pub fn settle(&self, _live: &[&str]) -> Result<(), NetworkError> {
-        self.not_built()
+    /// The quick half of [`Network::detach`], for a container whose processes have ended: its ports lead nowhere, its
+    /// address is free. The kernel removes its interface by itself; [`Network::tidy`] does the rest, which takes the
+    /// kernel tens of milliseconds that nobody needs to wait for.
+    pub fn release(&self, id: &str) -> Result<(), NetworkError> {
+        match Leases::open(&self.dir)? {
+            Some(mut leases) => self.withdraw(&mut leases, id),
+            None => Ok(()),
+        }
     }
 
-    fn not_built<T>(&self) -> Result<T, NetworkError> {
-        Err(NetworkError::NotBuilt(self.dir.display().to_string()))
+    /// Removes what released containers left: interfaces, and bridge, table and forwarding if nobody is attached.
+    pub fn tidy(&self) -> Result<(), NetworkError> {
+        match Leases::open(&self.dir)? {
+            Some(mut leases) => self.clear(&mut leases),
+            None => Ok(()),
+        }
     }
+
+    /// Makes the kernel's state follow the leases of the containers `live`, and removes everything of the others.
+    pub fn settle(&self, live: &[&str]) -> Result<(), NetworkError> {
+        let Some(mut leases) = Leases::open(&self.dir)? else {
+            return Ok(());
+        };
+        leases.sweep()?;
+        let ids: Vec<String> = leases.all.iter().map(|lease| lease.id.clone()).collect();
+        for id in ids.iter().filter(|id| !live.contains(&id.as_str())) {
+            self.withdraw(&mut leases, id)?;
+        }
+        self.clear(&mut leases)?;
+        let Some(built) = &leases.built else {
+            return Ok(());
+        };
+        self.with_firewall(|firewall| rules::replace(firewall, built, &leases.all))?;
+        bridge::ensure(&mut Links::open()?, built, &self.owner).map(drop)
+    }
+
+    /// Written down first, then the rules (they guard the bridge before there is one), then bridge and interface.
+    fn establish(
+        &self,
+        leases: &mut Leases,
+        built: Built,
+        lease: Lease,
+    ) -> Result<(), NetworkError> {
+        if leases.built.is_none() {
+            leases.save_built(built.clone())?;
+        }
+        let before = leases.all.clone();
+        leases.save(lease.clone())?;
+        self.with_firewall(|firewall| rules::update(firewall, &built, &before, &leases.all))?;
+        let mut links = Links::open()?;
+        let bridge = bridge::ensure(&mut links, &built, &self.owner)?;
+        bridge::connect(&mut links, &bridge, &leases.all, &lease)?;
+        forget_moved_udp(&leases.all, &before)
+    }
+
+    /// Takes back a container's ports and its lease.
+    fn withdraw(&self, leases: &mut Leases, id: &str) -> Result<(), NetworkError> {
+        if leases.find(id).is_none() {
+            return Ok(());
+        }
+        let before = leases.all.clone();
+        let rest: Vec<Lease> = before.iter().filter(|l| l.id != id).cloned().collect();
+        if let Some(built) = &leases.built {
+            self.with_firewall(|firewall| rules::update(firewall, built, &before, &rest))?;
+        }
+        forget_moved_udp(&rest, &before)?;
+        leases.remove(id)
+    }
+
+    /// Removes interfaces without a lease, and everything if there is no lease at all.
+    fn clear(&self, leases: &mut Leases) -> Result<(), NetworkError> {
+        let Some(built) = leases.built.clone() else {
+            return Ok(());
+        };
+        let mut links = Links::open()?;
+        if let Some(bridge) = bridge::own(&mut links, &built.bridge, &self.owner)? {
+            bridge::remove_strays(&mut links, &bridge, &leases.all)?;
+        }
+        if !leases.all.is_empty() {
+            return Ok(());
+        }
+        self.with_firewall(|firewall| {
+            bridge::tear_down(&mut links, firewall, &built, &self.owner)
+        })?;
+        leases.remove_built()
+    }
+
+    /// One connection for the life of this value, see [`Firewall`].
+    fn with_firewall<T>(
+        &self,
+        work: impl FnOnce(&mut Firewall) -> Result<T, NetworkError>,
+    ) -> Result<T, NetworkError> {
+        // A panic elsewhere leaves the connection as usable as it was.
+        let mut slot = self.firewall.lock().unwrap_or_else(PoisonError::into_inner);
+        let firewall = match slot.take() {
+            Some(firewall) => firewall,
+            None => Firewall::open().map_err(rules::explain)?,
+        };
+        work(slot.insert(firewall))
+    }
+}
+
+/// Writes down which containers have their ports now; the files of those that gave theirs up first: killed in between,
+/// no port is recorded as leading to two containers.
+fn record(leases: &mut Leases, now: &mut [Lease], before: &[Lease]) -> Result<(), NetworkError> {
+    now.sort_by_key(|lease| lease.published);
+    for lease in now.iter().filter(|lease| !before.contains(lease)) {
+        leases.save(lease.clone())?;
+    }
+    Ok(())
+}
+
+/// Ids become file names.
+fn check_id(id: &str) -> Result<(), NetworkError> {
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    if id.is_empty() || id.starts_with('.') || !id.bytes().all(is_good) {
+        return Err(NetworkError::Id(id.to_owned()));
+    }
+    Ok(())
+}
+
+/// What the container is to get: the address it had, or a free one; host ports for its wishes.
+fn choose(leases: &Leases, built: &Built, join: &Join) -> Result<Lease, NetworkError> {
+    let earlier = leases.find(join.id);
+    let claims = leases.claims(&[&[join.id], join.replacing].concat());
+    let ports = match earlier {
+        Some(lease) if lease.wanted == join.ports => {
+            let ports = &lease.attachment.ports;
+            for port in ports.iter().filter(|_| join.publish) {
+                bind::check_claims(port, &[], &claims)?;
+            }
+            ports.clone()
+        }
+        _ => bind::bind(join.ports, &claims)?,
+    };
+    let taken = |address| leases.all.iter().any(|l| l.attachment.ip == address);
+    let ip = earlier
+        .map(|lease| lease.attachment.ip)
+        .or_else(|| built.pool.free(taken))
+        .ok_or(NetworkError::Full(built.pool))?;
+    let attachment = Attachment {
+        network: "bridge".to_owned(),
+        ip,
+        prefix: built.pool.prefix,
+        gateway: built.pool.gateway(),
+        mac: join.mac.unwrap_or_else(|| ip.into()),
+        bridge: built.bridge.clone(),
+        ports,
+    };
+    Ok(Lease::new(join, attachment))
+}
+
+/// Whether the ports of `on` are free once `off` has given up its own. Host programs are asked only about ports that
+/// did not lead to a container before: taking one over is no news to them.
+fn check_takeover(leases: &Leases, on: &[&str], off: &[&str]) -> Result<(), NetworkError> {
+    let staying = leases.claims(&[on, off].concat());
+    let mut own: Vec<BoundPort> = Vec::new();
+    for lease in on.iter().filter_map(|id| leases.find(id)) {
+        for port in &lease.attachment.ports {
+            bind::check_claims(port, &own, &staying)?;
+            let all = leases.claims(&[]);
+            if bind::check_claims(port, &[], &all).is_ok() {
+                bind::check_host(port)?;
+            }
+        }
+        own.extend(&lease.attachment.ports);
+    }
+    Ok(())
+}
+
+/// Makes the kernel forget UDP exchanges through ports that lead elsewhere now: there is no connection that would end,
+/// so a client that goes on sending would go on reaching the old container, or nobody.
+fn forget_moved_udp(now: &[Lease], before: &[Lease]) -> Result<(), NetworkError> {
+    let udp = |leases: &[Lease]| -> Vec<(BoundPort, Ipv4Addr)> {
+        let published = leases.iter().filter(|lease| lease.published);
+        published
+            .flat_map(|lease| {
+                let ports = lease.attachment.ports.iter();
+                ports.map(|port| (*port, lease.attachment.ip))
+            })
+            .filter(|(port, _)| port.protocol == Protocol::Udp)
+            .collect()
+    };
+    let (now, before) = (udp(now), udp(before));
+    let changed = now.iter().filter(|entry| !before.contains(entry));
+    let changed = changed.chain(before.iter().filter(|entry| !now.contains(entry)));
+    let moved: Vec<u16> = changed.map(|(port, _)| port.host_port).collect();
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let local = Links::open()?.addresses()?;
+    let through_moved = |flow: &Flow| {
+        flow.protocol == Protocol::Udp.transport().number()
+            && moved.contains(&flow.port)
+            && local.iter().any(|own| own.address == flow.destination)
+    };
+    conntrack::forget(through_moved)?;
+    Ok(())
 }

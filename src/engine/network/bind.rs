@@ -1,0 +1,117 @@
+//! Which host port each published port gets, and who is in the way.
+
+use std::io;
+
+use super::ports::{BoundPort, PortError, PublishedPort};
+use crate::sys::{netns, port};
+
+/// The kernel's default range for ports that nobody chose, should it not say its own.
+const EPHEMERAL: (u16, u16) = (32768, 60999);
+
+/// A port that another container has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claim<'a> {
+    /// The container's id.
+    pub(super) holder: &'a str,
+    /// The port.
+    pub(super) port: BoundPort,
+    /// Whether it leads to that container now; otherwise the container waits for it.
+    pub(super) published: bool,
+}
+
+/// Chooses a host port for each wish: none that another container or a program of this host has.
+pub(super) fn bind(
+    wishes: &[PublishedPort],
+    claims: &[Claim],
+) -> Result<Vec<BoundPort>, PortError> {
+    let mut bound = Vec::new();
+    for wish in wishes {
+        bound.push(bind_one(wish, &bound, claims)?);
+    }
+    Ok(bound)
+}
+
+fn bind_one(
+    wish: &PublishedPort,
+    own: &[BoundPort],
+    claims: &[Claim],
+) -> Result<BoundPort, PortError> {
+    let (first, last) = wish.host_ports.unwrap_or_else(ephemeral);
+    if first == last {
+        let port = wish.at(first);
+        check_claims(&port, own, claims)?;
+        return check_host(&port).map(|()| port);
+    }
+    for port in (first..=last).map(|host_port| wish.at(host_port)) {
+        // Nobody insists on a port of the ephemeral range, so one that somebody waits for is left to him.
+        let awaited = wish.host_ports.is_none() && claims.iter().any(|c| c.port.collides(&port));
+        if awaited || check_claims(&port, own, claims).is_err() {
+            continue;
+        }
+        match try_host(&port) {
+            Ok(()) => return Ok(port),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(refusal(port, error)),
+        }
+    }
+    Err(PortError::NoneFree {
+        first,
+        last,
+        protocol: wish.protocol,
+    })
+}
+
+/// Whether the port leads to another container now, or twice to this one.
+pub(super) fn check_claims(
+    port: &BoundPort,
+    own: &[BoundPort],
+    claims: &[Claim],
+) -> Result<(), PortError> {
+    let taken = |holder| {
+        Err(PortError::Taken {
+            port: *port,
+            holder,
+        })
+    };
+    if own.iter().any(|other| other.collides(port)) {
+        return taken("another published port of the same container".to_owned());
+    }
+    match claims
+        .iter()
+        .find(|claim| claim.published && claim.port.collides(port))
+    {
+        Some(claim) => taken(format!("container {:.12}", claim.holder)),
+        None => Ok(()),
+    }
+}
+
+/// Whether a program of this host has the port.
+pub(super) fn check_host(port: &BoundPort) -> Result<(), PortError> {
+    try_host(port).map_err(|error| refusal(*port, error))
+}
+
+fn try_host(port: &BoundPort) -> io::Result<()> {
+    port::try_bind(port.protocol.transport(), port.host_ip, port.host_port)
+}
+
+fn refusal(port: BoundPort, source: io::Error) -> PortError {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => PortError::Taken {
+            port,
+            holder: port::holder(port.protocol.transport(), port.host_port)
+                .unwrap_or_else(|| "a program on this host".to_owned()),
+        },
+        io::ErrorKind::AddrNotAvailable => PortError::ForeignAddress { port },
+        _ => PortError::Probe { port, source },
+    }
+}
+
+fn ephemeral() -> (u16, u16) {
+    netns::parameter("ipv4/ip_local_port_range")
+        .ok()
+        .and_then(|text| {
+            let mut numbers = text.split_ascii_whitespace().map(str::parse);
+            Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+        })
+        .unwrap_or(EPHEMERAL)
+}

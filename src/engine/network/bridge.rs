@@ -1,0 +1,210 @@
+//! The bridge and its veth pairs in the kernel, and the parameters of the host that they need.
+
+use super::address::{Mac, Pool};
+use super::lease::{Built, Lease};
+use super::{NetworkError, rules};
+use crate::sys::links::{Link, Links, VethPair};
+use crate::sys::netns::{self, Netns};
+use crate::sys::nft::Firewall;
+
+/// The container's end of its veth pair.
+const INTERFACE: &str = "eth0";
+const FORWARDING: &str = "ipv4/ip_forward";
+/// The names of host ends start so; followed by the container's address in hex.
+const LINK_PREFIX: &str = "veth";
+
+/// Whether forwarding is off on this host, so that it has to be enabled, and disabled in the end.
+pub(super) fn forwarding_is_off() -> Result<bool, NetworkError> {
+    netns::parameter(FORWARDING)
+        .map(|value| value == "0")
+        .map_err(|source| parameter_error(FORWARDING, source))
+}
+
+/// Brings up the bridge with its address and parameters; creates what of it is missing.
+pub(super) fn ensure(links: &mut Links, built: &Built, owner: &str) -> Result<Link, NetworkError> {
+    let link = match claimed(links, &built.bridge, owner)? {
+        Some(link) => link,
+        None => {
+            check_overlap(links, &built.pool)?;
+            let mac = Mac::from(built.pool.gateway());
+            links.create_bridge(&built.bridge, mac.0, owner)?;
+            find(links, &built.bridge)?
+        }
+    };
+    set(FORWARDING, "1")?;
+    // Answers to host programs that connected through 127.0.0.1; the guard chain is in force already.
+    set(&format!("ipv4/conf/{}/route_localnet", link.name), "1")?;
+    disable_ipv6(&link.name)?;
+    links.set_up(&link, built.pool.gateway(), built.pool.prefix)?;
+    Ok(link)
+}
+
+/// Containers have no IPv6 address, so the bridge needs none; with one, any container could make itself the host's IPv6
+/// router by an advertisement.
+fn disable_ipv6(bridge: &str) -> Result<(), NetworkError> {
+    let name = format!("ipv6/conf/{bridge}/disable_ipv6");
+    match netns::set_parameter(&name, "1") {
+        // A kernel without IPv6.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(|source| parameter_error(&name, source)),
+    }
+}
+
+/// The bridge, if there is one; an interface that is not ours under its name is an error.
+fn claimed(links: &mut Links, name: &str, owner: &str) -> Result<Option<Link>, NetworkError> {
+    match links.find(name)? {
+        Some(link) if !is_own(&link, owner) => Err(NetworkError::Foreign {
+            bridge: name.to_owned(),
+            owner: if link.alias.is_empty() {
+                "somebody else".to_owned()
+            } else {
+                link.alias
+            },
+        }),
+        found => Ok(found),
+    }
+}
+
+/// The bridge, if there is one and it is ours.
+pub(super) fn own(
+    links: &mut Links,
+    name: &str,
+    owner: &str,
+) -> Result<Option<Link>, NetworkError> {
+    Ok(links.find(name)?.filter(|link| is_own(link, owner)))
+}
+
+fn is_own(link: &Link, owner: &str) -> bool {
+    link.kind == "bridge" && link.alias == owner
+}
+
+fn check_overlap(links: &mut Links, pool: &Pool) -> Result<(), NetworkError> {
+    let taken = links
+        .addresses()?
+        .into_iter()
+        .find(|taken| pool.overlaps(taken.address, taken.prefix));
+    let Some(taken) = taken else {
+        return Ok(());
+    };
+    let link = links.list()?.into_iter().find(|l| l.index == taken.link);
+    Err(NetworkError::Overlap {
+        pool: *pool,
+        address: taken.address,
+        prefix: taken.prefix,
+        link: link.map_or_else(|| taken.link.to_string(), |link| link.name),
+    })
+}
+
+/// Gives the container its eth0: a veth pair between the bridge and its namespace, address, default route.
+pub(super) fn connect(
+    links: &mut Links,
+    bridge: &Link,
+    leases: &[Lease],
+    lease: &Lease,
+) -> Result<(), NetworkError> {
+    let pid = lease.pid;
+    let process = |source| NetworkError::Process { pid, source };
+    let namespace = Netns::of_process(pid).map_err(process)?;
+    let host = Netns::current().map_err(process)?;
+    if namespace.is(&host).map_err(process)? {
+        return Err(NetworkError::HostNamespace(pid));
+    }
+    let attachment = &lease.attachment;
+    let pair = VethPair {
+        name: &lease.link,
+        bridge: bridge.index,
+        peer_name: INTERFACE,
+        peer_mac: attachment.mac.0,
+        peer_namespace: &namespace,
+    };
+    match links.create_veth(&pair) {
+        // An earlier attempt in the same namespace was killed.
+        Err(error) if error.is_existing() => {
+            links.remove(&lease.link)?;
+            remove_strays(links, bridge, leases)?;
+            links.create_veth(&pair)?;
+        }
+        other => other?,
+    }
+    let mut inside = Links::open_in(&namespace)?;
+    let interface = find(&mut inside, INTERFACE)?;
+    inside.furnish(
+        &interface,
+        attachment.ip,
+        attachment.prefix,
+        attachment.gateway,
+    )?;
+    Ok(())
+}
+
+fn find(links: &mut Links, name: &str) -> Result<Link, NetworkError> {
+    links
+        .find(name)?
+        .ok_or_else(|| NetworkError::Vanished(name.to_owned()))
+}
+
+/// Removes the ports of the bridge that are host ends of our veth pairs but belong to none of these leases.
+pub(super) fn remove_strays(
+    links: &mut Links,
+    bridge: &Link,
+    leases: &[Lease],
+) -> Result<(), NetworkError> {
+    let is_stray = |link: &&Link| {
+        link.master == bridge.index
+            && link.kind == "veth"
+            && link.name.starts_with(LINK_PREFIX)
+            && !leases.iter().any(|lease| lease.link == link.name)
+    };
+    for stray in links.list()?.iter().filter(is_stray) {
+        links.remove(&stray.name)?;
+    }
+    Ok(())
+}
+
+/// Takes everything back: table, bridge, forwarding. Goes on after a failure; the first one is the error.
+pub(super) fn tear_down(
+    links: &mut Links,
+    firewall: &mut Firewall,
+    built: &Built,
+    owner: &str,
+) -> Result<(), NetworkError> {
+    let forwarding = restore_forwarding(links, built);
+    // The bridge before the table: without the guard no packet may come from it.
+    let bridge = match own(links, &built.bridge, owner) {
+        Ok(Some(link)) => links.remove(&link.name).map(drop).map_err(Into::into),
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    bridge.and(rules::remove(firewall)).and(forwarding)
+}
+
+/// Disables forwarding if we enabled it, unless another bridge has come to rely on it meanwhile: Docker enables
+/// forwarding only once, when it starts, and would be cut off.
+fn restore_forwarding(links: &mut Links, built: &Built) -> Result<(), NetworkError> {
+    if !built.forwarding_enabled {
+        return Ok(());
+    }
+    let needed = links
+        .list()?
+        .iter()
+        .any(|link| link.kind == "bridge" && link.name != built.bridge);
+    if needed { Ok(()) } else { set(FORWARDING, "0") }
+}
+
+/// Writes only what differs: some parameters make the kernel work for each write.
+fn set(name: &str, value: &str) -> Result<(), NetworkError> {
+    let change = || {
+        if netns::parameter(name)? == value {
+            return Ok(());
+        }
+        netns::set_parameter(name, value)
+    };
+    change().map_err(|source| parameter_error(name, source))
+}
+
+fn parameter_error(name: &str, source: std::io::Error) -> NetworkError {
+    NetworkError::Parameter {
+        name: name.replace('/', "."),
+        source,
+    }
+}
