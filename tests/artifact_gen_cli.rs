@@ -1,0 +1,654 @@
+//! The generator's command line: exact output, exit codes, requests made, and what is left on disk.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test files need no durable writer; a test fails by panicking"
+)]
+
+mod common;
+
+use std::fs;
+use std::process::{Command, Output};
+
+use common::Scratch;
+use common::image::{Built, Entry, Flavour, Image, Layer, index};
+use common::registry::{Access, Fault, On, Registry};
+use serde_json::{Value, json};
+
+/// A workstation: a registry with two images, a folder to work in, no configuration.
+struct Workstation {
+    registry: Registry,
+    web: Built,
+    scratch: Scratch,
+}
+
+impl Workstation {
+    fn new() -> Workstation {
+        let web = built("web");
+        let registry = Registry::start();
+        registry.push("shop/web", "1", &web);
+        registry.push("shop/db", "9", &built("db"));
+        Workstation {
+            registry,
+            web,
+            scratch: Scratch::new("generator"),
+        }
+    }
+
+    /// Runs the generator on words in which `R/` stands for the registry.
+    fn run(&self, words: &[&str]) -> Output {
+        self.command(words).output().unwrap()
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_docker-artifact-gen"));
+        let host = self.registry.host() + "/";
+        command.args(words.iter().map(|word| word.replace("R/", &host)));
+        command.current_dir(self.scratch.path());
+        command.env_clear();
+        command.env("DRAY_CONFIG", self.scratch.join("dray.ini"));
+        command.env("DOCKER_CONFIG", self.scratch.path());
+        command
+    }
+
+    fn pinned(&self, repository: &str, image: &Built) -> String {
+        format!("{}@{}", self.registry.name(repository), image.digest)
+    }
+
+    fn files(&self) -> Vec<String> {
+        let names = fs::read_dir(self.scratch.path()).unwrap();
+        let mut names: Vec<String> = names
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+fn built(content: &str) -> Built {
+    Image::oci([Layer::of(&[Entry::file("content", content)])]).build()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// Standard output of a success that said nothing on standard error.
+fn succeed(output: Output) -> String {
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+    text(&output.stdout).to_owned()
+}
+
+/// Exit code and standard error of a failure that printed nothing else.
+fn fail(output: Output) -> (i32, String) {
+    assert_eq!(text(&output.stdout), "");
+    (
+        output.status.code().unwrap(),
+        text(&output.stderr).to_owned(),
+    )
+}
+
+/// What mender-artifact says about a file, its progress bar left out.
+fn read_by_mender(workstation: &Workstation, file: &str) -> String {
+    let path = workstation.scratch.join(file);
+    let validated = Command::new("mender-artifact")
+        .arg("validate")
+        .arg(&path)
+        .output()
+        .unwrap();
+    assert!(validated.status.success(), "{}", text(&validated.stderr));
+    let read = Command::new("mender-artifact")
+        .arg("read")
+        .arg(&path)
+        .output()
+        .unwrap();
+    text(&read.stdout).to_owned()
+}
+
+#[test]
+fn a_tag_becomes_a_digest_with_one_request() {
+    let workstation = Workstation::new();
+    let printed = succeed(workstation.run(&["-n", "rel-1", "-t", "qemu", "R/shop/web:1"]));
+    assert_eq!(
+        printed,
+        format!(
+            "Artifact docker-artifact.mender generated successfully:\n\
+             Mender artifact:\n  Name: rel-1\n  Format: mender\n  Version: 3\n  Signature: no signature\n  \
+             Compatible devices: '[qemu]'\n  Provides group: \n  Depends on one of artifact(s): []\n  \
+             Depends on one of group(s): []\n  State scripts:\n\nUpdates:\n    0:\n    Type:   docker\n    \
+             Provides:\n\trootfs-image.docker.version: rel-1\n    Depends: Nothing\n    \
+             Clears Provides: [\"rootfs-image.docker.*\"]\n    Metadata:\n\t{{\n\t  \"containers\": [\n\t    \"{}\"\n\t  ],\n\t  \
+             \"run_args\": \"\"\n\t}}\n    Files: None\n",
+            workstation.pinned("shop/web", &workstation.web)
+        )
+    );
+    let requests = workstation.registry.requests();
+    let asked: Vec<_> = requests
+        .iter()
+        .map(|r| (r.method.as_str(), r.path.as_str()))
+        .collect();
+    assert_eq!(asked, [("HEAD", "/v2/shop/web/manifests/1")]);
+    assert_eq!(workstation.files(), ["docker-artifact.mender"]);
+}
+
+#[test]
+fn the_printed_text_is_what_mender_artifact_reads() {
+    let workstation = Workstation::new();
+    let run_args = r#"-p 8080:80 -e "A=b & <c>" --restart unless-stopped --label 'x=it"s'"#;
+    for words in [
+        &["-n", "a", "-t", "qemu", "-o", "a", "R/shop/web:1"][..],
+        &[
+            "-n",
+            "a",
+            "-t",
+            "q",
+            "-o",
+            "a",
+            "--run-args",
+            run_args,
+            "R/shop/web:1",
+        ],
+        &[
+            "-o",
+            "a",
+            "R/shop/web:1",
+            "-t",
+            "x",
+            "-n",
+            "a",
+            "R/shop/db:9",
+            "--device-type=y",
+        ],
+        &[
+            "-n",
+            "a",
+            "-t",
+            "q",
+            "-o",
+            "a",
+            "R/shop/web:1",
+            "--software-name",
+            "shop",
+            "--software-version",
+            "3",
+            "--software-filesystem",
+            "data",
+        ],
+        &[
+            "-n",
+            "a",
+            "-t",
+            "q",
+            "-o",
+            "a",
+            "R/shop/web:1",
+            "--",
+            "-g",
+            "beta",
+            "-d",
+            "k:v",
+            "-p",
+            "b:c",
+            "-N",
+            "m",
+            "-N",
+            "o",
+            "-G",
+            "g",
+            "--clears-provides",
+            "z*",
+        ],
+        &[
+            "-n",
+            "a",
+            "-t",
+            "q",
+            "-o",
+            "a",
+            "R/shop/web:1",
+            "--",
+            "--no-default-software-version",
+            "-n",
+            "b",
+        ],
+        &[
+            "-n",
+            "a",
+            "-t",
+            "q",
+            "-o",
+            "a",
+            "R/shop/web:1",
+            "--",
+            "--no-default-clears-provides",
+            "--compression",
+            "none",
+        ],
+    ] {
+        let printed = succeed(workstation.run(words));
+        let (first, rest) = printed.split_once('\n').unwrap();
+        assert_eq!(first, "Artifact a generated successfully:");
+        assert_eq!(
+            rest.trim_end(),
+            read_by_mender(&workstation, "a").trim_end(),
+            "{words:?}"
+        );
+    }
+}
+
+#[test]
+fn the_json_summary_says_what_was_pinned() {
+    let workstation = Workstation::new();
+    let printed = succeed(workstation.run(&[
+        "-n",
+        "rel-1",
+        "-t",
+        "q",
+        "-t",
+        "r",
+        "--format",
+        "json",
+        "--run-args",
+        "-p 80:80",
+        "R/shop/web:1",
+    ]));
+    let artifact = fs::read(workstation.scratch.join("docker-artifact.mender")).unwrap();
+    let expected = json!({
+        "artifact": "docker-artifact.mender",
+        "size": artifact.len(),
+        "sha256": dray::oci::Digest::of(&artifact).hex(),
+        "artifact_name": "rel-1",
+        "device_types": ["q", "r"],
+        "provides": {"rootfs-image.docker.version": "rel-1"},
+        "clears_provides": ["rootfs-image.docker.*"],
+        "depends": {},
+        "images": [{
+            "requested": workstation.registry.name("shop/web:1"),
+            "pinned": workstation.pinned("shop/web", &workstation.web),
+            "media_type": "application/vnd.oci.image.manifest.v1+json",
+            "size": workstation.web.document().len(),
+        }],
+        "run_args": "-p 80:80",
+    });
+    assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), expected);
+    assert_eq!(printed.lines().count(), 1);
+}
+
+#[test]
+fn the_same_request_gives_the_same_bytes() {
+    let workstation = Workstation::new();
+    let made = |file: &str, epoch: Option<&str>| {
+        let mut command = workstation.command(&[
+            "-n",
+            "a",
+            "-t",
+            "q",
+            "-o",
+            file,
+            "R/shop/web:1",
+            "R/shop/db:9",
+        ]);
+        epoch.iter().for_each(|epoch| {
+            command.env("SOURCE_DATE_EPOCH", epoch);
+        });
+        succeed(command.output().unwrap());
+        fs::read(workstation.scratch.join(file)).unwrap()
+    };
+    let first = made("one", None);
+    assert_eq!(made("two", None), first);
+    assert_eq!(made("three", Some("0")), first);
+    let dated = made("four", Some("1700000000"));
+    assert_ne!(dated, first);
+    assert_eq!(made("five", Some("1700000000")), dated);
+}
+
+#[test]
+fn an_index_is_pinned_as_a_whole_and_asked_for_once() {
+    let workstation = Workstation::new();
+    let many = index(Flavour::Oci, &[&workstation.web, &built("other")]);
+    workstation.registry.push("shop/many", "latest", &many);
+    let printed = succeed(workstation.run(&[
+        "-n",
+        "a",
+        "-t",
+        "q",
+        "--format",
+        "json",
+        "R/shop/many",
+        "R/shop/many",
+    ]));
+    let summary: Value = serde_json::from_str(&printed).unwrap();
+    let pinned = workstation.pinned("shop/many", &many);
+    assert_eq!(summary["images"][0]["pinned"], json!(pinned));
+    assert_eq!(summary["images"][1]["pinned"], json!(pinned));
+    assert_eq!(
+        summary["images"][0]["requested"],
+        json!(workstation.registry.name("shop/many:latest"))
+    );
+    assert_eq!(workstation.registry.requests().len(), 1);
+}
+
+#[test]
+fn a_digest_that_is_given_must_exist() {
+    let workstation = Workstation::new();
+    let present = format!("R/shop/web:old@{}", workstation.web.digest);
+    let printed = succeed(workstation.run(&["-n", "a", "-t", "q", "--format", "json", &present]));
+    let summary: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(
+        summary["images"][0]["pinned"],
+        json!(workstation.pinned("shop/web", &workstation.web))
+    );
+    let absent = format!("R/shop/web@{}", dray::oci::Digest::of(b"absent"));
+    let (code, line) = fail(workstation.run(&["-n", "a", "-t", "q", "-o", "x", &absent]));
+    assert_eq!(code, 2, "{line}");
+    assert_eq!(workstation.files(), ["docker-artifact.mender"]);
+}
+
+/// One row per way to ask wrongly: words, the first line on standard error. None reaches a registry or writes a file.
+#[test]
+fn usage_errors_have_upstreams_words_and_exit_code() {
+    let workstation = Workstation::new();
+    let long = "x".repeat(70_000);
+    let digits = "0".repeat(64);
+    for (words, line) in [
+        (&[][..], "Artifact name not specified. Aborting."),
+        (
+            &["-t", "q", "R/a"],
+            "Artifact name not specified. Aborting.",
+        ),
+        (&["-n", "a", "R/a"], "Device type not specified. Aborting."),
+        (
+            &["-n", "a", "-t", "q"],
+            "At least one Docker image must be specified. Aborting.",
+        ),
+        (
+            &["-n", "a", "-t", "q", "--platform", "x", "R/a"],
+            "Error: unsupported option --platform",
+        ),
+        (
+            &["-x", "-n", "a", "-t", "q", "R/a"],
+            "Error: unsupported option -x",
+        ),
+        (
+            &["-t", "q", "R/a", "-n"],
+            "Error: a value is required for '--artifact-name <NAME>' but none was supplied",
+        ),
+        (
+            &["-n", "", "-t", "q", "R/a"],
+            "Error: a value is required for '--artifact-name <NAME>' but none was supplied",
+        ),
+        (
+            &["-n", "a", "-t", "q", "R/a", "--format", "xml"],
+            "Error: invalid value 'xml' for '--format <FORMAT>' [possible values: text, json]",
+        ),
+        (
+            &["-n", "rel 1", "-t", "q", "R/a"],
+            "Error: artifact name \"rel 1\" contains white space, which Mender does not take there",
+        ),
+        (
+            &["-n", "a", "-t", "q é", "R/a"],
+            "Error: device type \"q é\" contains white space, which Mender does not take there",
+        ),
+        (&["-n", "a", "-t", "q", "R/A"], "UPPER"),
+        (&["-n", "a", "-t", "q", &digits], "ID"),
+        (
+            &["-n", "a", "-t", "q", ""],
+            "Error: image reference is empty",
+        ),
+        (
+            &["-n", "a", "-t", "q", "R/a", "--", "-T", "podman"],
+            "Error: -T after '--': docker-artifact-gen sets it itself",
+        ),
+        (
+            &["-n", "a", "-t", "q", "R/a", "--", "--script", "x"],
+            "Error: --script after '--': it comes in a later release",
+        ),
+        (
+            &["-n", "a", "-t", "q", "R/a", "--run-args", &long],
+            "Error: --run-args: 70000 bytes; at most 65536 are allowed",
+        ),
+        (
+            &[
+                "-n",
+                "a",
+                "-t",
+                "q",
+                "R/a",
+                "R/b",
+                "--run-args",
+                "--name web",
+            ],
+            "Error: --run-args: --name web would name all 2 containers the same",
+        ),
+        (
+            &[
+                "-n",
+                "a",
+                "-t",
+                "q",
+                "R/a",
+                "R/b",
+                "--run-args",
+                "-p 8080:80",
+            ],
+            "Error: --run-args: all 2 containers would publish port 80/tcp on the same port of the host",
+        ),
+    ] {
+        let (code, printed) = fail(workstation.run(words));
+        assert_eq!(code, 1, "{words:?}: {printed}");
+        let first = printed.lines().next().unwrap();
+        match line {
+            "UPPER" => assert!(first.ends_with("it must be lower case"), "{first}"),
+            "ID" => assert!(first.contains("looks like an image id"), "{first}"),
+            line => assert_eq!(first, line, "{words:?}"),
+        }
+        let advice = printed.lines().last().unwrap();
+        assert!(
+            printed.lines().count() == 1 || advice == "Try 'docker-artifact-gen --help' for more.",
+            "{printed}"
+        );
+    }
+    assert_eq!(workstation.registry.requests().len(), 0);
+    assert_eq!(workstation.files(), [""; 0]);
+}
+
+#[test]
+fn run_args_are_refused_by_the_option_they_name() {
+    let workstation = Workstation::new();
+    for (run_args, named) in [
+        ("--frobnicate", "--frobnicate"),
+        ("-p 8080:80 --restrat always", "--restrat"),
+        ("-p notaport:80", "notaport"),
+        ("-e 'A=b", "quote"),
+        ("--memory lots", "lots"),
+        ("-e A=b nginx", "nginx"),
+        ("$(touch pwned)", "$(touch"),
+        ("\"; touch pwned; \"", "; touch pwned; "),
+    ] {
+        let words = ["-n", "a", "-t", "q", "--run-args", run_args, "R/shop/web:1"];
+        let (code, line) = fail(workstation.run(&words));
+        assert_eq!(code, 1, "{line}");
+        assert!(
+            line.starts_with("Error: --run-args: ") && line.contains(named),
+            "{line}"
+        );
+        assert_eq!(line.lines().count(), 1, "{line}");
+    }
+    assert_eq!(workstation.registry.requests().len(), 0);
+    assert_eq!(workstation.files(), [""; 0]);
+}
+
+#[test]
+fn registries_that_fail_leave_no_file_and_the_old_one_alone() {
+    let workstation = Workstation::new();
+    fs::write(workstation.scratch.join("docker-artifact.mender"), "old").unwrap();
+    let words = ["-n", "a", "-t", "q", "R/shop/web:1", "R/shop/db:9"];
+    for fault in [Fault::Status(404), Fault::Status(403), Fault::Html] {
+        workstation
+            .registry
+            .fault(On::Path("/shop/db/".to_owned()), fault.clone(), 1000);
+        let (code, line) = fail(workstation.run(&words));
+        workstation.registry.heal();
+        assert_eq!(code, 2, "{fault:?}: {line}");
+        assert!(
+            line.starts_with("Error: ") && line.contains("shop/db"),
+            "{fault:?}: {line}"
+        );
+        assert_eq!(line.lines().count(), 1, "{line}");
+        assert_eq!(
+            fs::read(workstation.scratch.join("docker-artifact.mender")).unwrap(),
+            b"old"
+        );
+        assert_eq!(workstation.files(), ["docker-artifact.mender"]);
+    }
+    let nobody = format!("{}/shop/web:1", Registry::down());
+    let (code, line) = fail(workstation.run(&["-n", "a", "-t", "q", &nobody]));
+    assert_eq!(code, 2, "{line}");
+    // The same words with a registry that is well again.
+    succeed(workstation.run(&words));
+    assert!(
+        fs::read(workstation.scratch.join("docker-artifact.mender"))
+            .unwrap()
+            .len()
+            > 4000
+    );
+}
+
+#[test]
+fn a_password_comes_from_dockers_configuration_and_goes_nowhere_else() {
+    let workstation = Workstation::new();
+    workstation
+        .registry
+        .access(Access::Basic("ci".to_owned(), "s3cret-word".to_owned()));
+    let words = ["-n", "a", "-t", "q", "R/shop/web:1"];
+    let (code, line) = fail(workstation.run(&words));
+    assert_eq!(code, 2, "{line}");
+    // base64 of "ci:s3cret-word"
+    let auths = json!({"auths": {workstation.registry.host(): {"auth": "Y2k6czNjcmV0LXdvcmQ="}}});
+    fs::write(workstation.scratch.join("config.json"), auths.to_string()).unwrap();
+    let printed = succeed(workstation.run(&words));
+    let artifact = fs::read(workstation.scratch.join("docker-artifact.mender")).unwrap();
+    for secret in ["s3cret-word", "Y2k6czNjcmV0LXdvcmQ="] {
+        assert!(!printed.contains(secret));
+        assert!(
+            !artifact
+                .windows(secret.len())
+                .any(|window| window == secret.as_bytes())
+        );
+    }
+}
+
+#[test]
+fn the_output_file_is_replaced_in_one_step_or_not_at_all() {
+    let workstation = Workstation::new();
+    let at = |path: &str| workstation.run(&["-n", "a", "-t", "q", "-o", path, "R/shop/web:1"]);
+    // A link stays a link; what it points at is replaced.
+    fs::create_dir(workstation.scratch.join("out")).unwrap();
+    fs::write(workstation.scratch.join("out/real"), "old").unwrap();
+    std::os::unix::fs::symlink("out/real", workstation.scratch.join("link")).unwrap();
+    succeed(at("link"));
+    assert!(
+        fs::symlink_metadata(workstation.scratch.join("link"))
+            .unwrap()
+            .is_symlink()
+    );
+    assert!(
+        fs::metadata(workstation.scratch.join("out/real"))
+            .unwrap()
+            .len()
+            > 4000
+    );
+    let requests = workstation.registry.requests().len();
+    for (path, problem) in [
+        (
+            "out",
+            "cannot write artifact out: it exists and is not a regular file",
+        ),
+        (
+            "/dev/null",
+            "cannot write artifact /dev/null: it exists and is not a regular file",
+        ),
+        (
+            "absent/a.mender",
+            "cannot write artifact absent/a.mender: No such file or directory (os error 2)",
+        ),
+        (
+            "link/a.mender",
+            "cannot write artifact link/a.mender: Not a directory (os error 20)",
+        ),
+    ] {
+        assert_eq!(fail(at(path)), (3, format!("Error: {problem}\n")));
+    }
+    assert_eq!(
+        workstation.registry.requests().len(),
+        requests,
+        "the registry was asked for nothing"
+    );
+    assert_eq!(workstation.files(), ["link", "out"]);
+}
+
+#[test]
+fn the_environment_is_checked() {
+    let workstation = Workstation::new();
+    let words = ["-n", "a", "-t", "q", "R/shop/web:1"];
+    for (name, value, line) in [
+        (
+            "SOURCE_DATE_EPOCH",
+            "yesterday",
+            "Error: SOURCE_DATE_EPOCH is \"yesterday\": expected seconds since 1970, at most 8589934591\n",
+        ),
+        (
+            "SOURCE_DATE_EPOCH",
+            "-1",
+            "Error: SOURCE_DATE_EPOCH is \"-1\": expected seconds since 1970, at most 8589934591\n",
+        ),
+        (
+            "SOURCE_DATE_EPOCH",
+            "8589934592",
+            "Error: SOURCE_DATE_EPOCH is \"8589934592\": expected seconds since 1970, at most 8589934591\n",
+        ),
+        (
+            "DOCKER_CONTENT_TRUST",
+            "1",
+            "Error: DOCKER_CONTENT_TRUST is set, but Docker Content Trust is not supported (its servers are being shut down); \
+             check signatures with cosign or notation first, then unset it\n",
+        ),
+    ] {
+        let output = workstation
+            .command(&words)
+            .env(name, value)
+            .output()
+            .unwrap();
+        assert_eq!(fail(output), (1, line.to_owned()));
+    }
+    succeed(
+        workstation
+            .command(&words)
+            .env("DOCKER_CONTENT_TRUST", "0")
+            .output()
+            .unwrap(),
+    );
+}
+
+#[test]
+fn help_and_version_succeed_on_standard_output() {
+    let workstation = Workstation::new();
+    let help = succeed(workstation.run(&["--help"]));
+    assert_eq!(succeed(workstation.run(&["-h"])), help);
+    for upstream in [
+        "[options] IMAGE [IMAGES...] [-- [options-for-mender-artifact] ]",
+        "Target device type identification (can be given more than once)",
+        "Value for the software version, defaults to the name of the artifact",
+        "If specified, is used instead of rootfs-image",
+        "Path to output file. Default: docker-artifact.mender",
+        "SOURCE_DATE_EPOCH",
+        "Exit codes:",
+    ] {
+        assert!(help.contains(upstream), "{upstream}");
+    }
+    let version = format!("docker-artifact-gen {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(succeed(workstation.run(&["-V"])), version);
+    assert_eq!(succeed(workstation.run(&["--version", "-n"])), version);
+}
