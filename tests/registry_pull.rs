@@ -519,3 +519,182 @@ fn tokens_and_passwords() {
         0
     );
 }
+
+/// Blobs usually come from elsewhere; what is meant for the registry must not go there.
+#[test]
+fn redirects_take_no_credentials_along() {
+    let registry = Registry::start();
+    let elsewhere = Registry::start();
+    let image = small_image();
+    registry.push("x", "1", &image);
+    elsewhere.push("x", "1", &image);
+    let layer = layer_of(&image);
+    let device = Device::new();
+    let host = registry.host();
+    device.docker_config(&format!(
+        r#"{{"auths": {{"{host}": {{"auth": "dXNlcjpzZWNyZXQ="}}}}}}"#
+    ));
+    let reference: Reference = registry.name("x:1").parse().unwrap();
+    let user = || ("user".to_owned(), "secret".to_owned());
+    for access in [
+        Access::Bearer(Some(user())),
+        Access::Basic("user".to_owned(), "secret".to_owned()),
+    ] {
+        registry.access(access);
+        registry.reset_counts();
+        elsewhere.reset_counts();
+        let client = device.client();
+        client.resolve(&reference).unwrap();
+        registry.fault(On::Blobs, Fault::Redirect(elsewhere.url()), 1);
+        read_blob(&client, &reference, &layer).unwrap().unwrap();
+        let there = elsewhere.requests();
+        assert_eq!(there.len(), 1);
+        assert_eq!(there[0].header("authorization"), None);
+        assert_eq!(there[0].header("cookie"), None);
+        // The same port under another name is another origin too.
+        let port = host.rsplit_once(':').unwrap().1;
+        registry.fault(
+            On::Blobs,
+            Fault::Redirect(format!("http://localhost:{port}")),
+            1,
+        );
+        let refused = read_blob(&client, &reference, &layer)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            refused.ends_with("that asks for credentials, which are for the registry only"),
+            "{refused}"
+        );
+        let last = registry.requests().pop().unwrap();
+        assert_eq!(
+            last.header("host"),
+            Some(format!("localhost:{port}").as_str())
+        );
+        assert_eq!(last.header("authorization"), None);
+    }
+}
+
+#[test]
+fn a_token_that_ends_early_is_renewed() {
+    let registry = Registry::start();
+    registry.access(Access::Bearer(None));
+    let image = small_image();
+    registry.push("x", "1", &image);
+    let device = Device::new();
+    let client = device.client();
+    pull(&client, &registry.name("x:1")).unwrap();
+    assert_eq!(
+        registry.count("GET", "/token"),
+        1,
+        "one token serves a whole image"
+    );
+    let token = registry
+        .requests()
+        .into_iter()
+        .find(|r| r.path.starts_with("/token"))
+        .unwrap();
+    assert_eq!(token.path, "/token?service=test&scope=repository:x:pull");
+    registry.expire_tokens();
+    pull(&client, &registry.name("x:1")).unwrap();
+    assert_eq!(registry.count("GET", "/token"), 2);
+    // Several threads that find it expired fetch one together.
+    registry.expire_tokens();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| pull(&client, &registry.name("x:1")).unwrap());
+        }
+    });
+    assert_eq!(registry.count("GET", "/token"), 3);
+}
+
+#[test]
+fn passwords_go_to_no_foreign_token_server() {
+    let registry = Registry::start();
+    let thief = Registry::start();
+    registry.push("x", "1", &small_image());
+    let device = Device::new();
+    let host = registry.host();
+    device.docker_config(&format!(
+        r#"{{"auths": {{"{host}": {{"auth": "dXNlcjpzZWNyZXQ="}}}}}}"#
+    ));
+    let reference: Reference = registry.name("x:1").parse().unwrap();
+    let port = thief.host().rsplit_once(':').unwrap().1.to_owned();
+    for realm in [
+        "http://169.254.169.254/latest".to_owned(),
+        format!("http://localhost:{port}/token"),
+    ] {
+        registry.fault(
+            On::Manifests,
+            Fault::Challenge(format!("Bearer realm=\"{realm}\"")),
+            1,
+        );
+        let error = device.client().resolve(&reference).unwrap_err().to_string();
+        let expected =
+            format!("it sends clients to the token server {realm:?}, which is not trusted");
+        assert!(error.contains(&expected), "{error}");
+    }
+    assert_eq!(thief.requests().len(), 0);
+    // Neither is a redirect of the token server followed.
+    registry.access(Access::Bearer(None));
+    registry.fault(On::Token, Fault::Redirect(thief.url()), usize::MAX);
+    let error = device.client().resolve(&reference).unwrap_err().to_string();
+    assert!(
+        error.contains("gave no token: it answered with status 307"),
+        "{error}"
+    );
+    assert_eq!(thief.requests().len(), 0);
+}
+
+#[test]
+fn bad_token_servers() {
+    let registry = Registry::start();
+    registry.access(Access::Bearer(None));
+    registry.push("x", "1", &small_image());
+    let device = Device::new();
+    let reference: Reference = registry.name("x:1").parse().unwrap();
+    for (fault, cause) in [
+        (Fault::Status(500), "it answered with status 500"),
+        (Fault::Html, "its answer is not a token"),
+        (Fault::Endless, "more than the 262144 bytes allowed"),
+        (Fault::Short, "Peer disconnected"),
+    ] {
+        registry.fault(On::Token, fault.clone(), usize::MAX);
+        let error = device.client().resolve(&reference).unwrap_err().to_string();
+        let expected = format!("its token server {} gave no token: ", registry.url());
+        assert!(
+            error.contains(&expected) && error.ends_with(cause),
+            "{fault:?}: {error}"
+        );
+        registry.heal();
+    }
+}
+
+/// Plain http is for this machine, and for registries that the settings name.
+#[test]
+fn plain_http_needs_a_reason() {
+    let registry = Registry::start();
+    registry.push("x", "1", &small_image());
+    let port = registry.host().rsplit_once(':').unwrap().1.to_owned();
+    let mut device = Device::new();
+    // Resolves to this machine, but is no name of it.
+    let foreign = format!("{}:{port}", foreign_name());
+    let reference: Reference = format!("{foreign}/x:1").parse().unwrap();
+    let error = device.client().resolve(&reference).unwrap_err().to_string();
+    assert!(
+        error.contains("ca-certificates.crt"),
+        "https without authorities: {error}"
+    );
+    assert_eq!(registry.requests().len(), 0);
+    device
+        .settings
+        .registries
+        .entry(foreign.clone())
+        .or_default()
+        .insecure = true;
+    pull(&device.client(), &reference.to_string()).unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// A name for 127.0.0.1 that does not say so: the numeric form that only the resolver understands.
+fn foreign_name() -> &'static str {
+    "2130706433"
+}

@@ -185,6 +185,12 @@ impl Fetcher {
                 registry: &question.reference.host,
                 headers,
             })?;
+            if response.status == 401 && url.origin != *origin {
+                // Answered like the registry's own challenge, it would have our credentials used at a stranger's word.
+                let target = url.to_string();
+                let reason = "that asks for credentials, which are for the registry only";
+                return Err(Problem::Redirect { target, reason }.into());
+            }
             if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
                 return Ok(response);
             }

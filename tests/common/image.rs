@@ -444,6 +444,7 @@ impl Built {
     }
 
     /// Writes an OCI image layout that `oci:DIR:TAG` of skopeo, umoci and podman can read; `dir` need not exist.
+    /// skopeo finds only OCI's types in there, not Docker's.
     pub fn write_layout(&self, dir: &Path, tag: &str) {
         let blobs = dir.join("blobs/sha256");
         std::fs::create_dir_all(&blobs).unwrap();

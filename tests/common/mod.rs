@@ -1,5 +1,6 @@
 //! What the integration tests share. A test file says `mod common;` and uses what it needs.
 //!
+//! - [`docker_registry`]: Debian's docker-registry, with passwords and https on demand
 //! - [`image`]: images built in memory from a list of files
 //! - [`registry`]: a registry in this process that serves them, counts, and misbehaves on demand
 //! - [`Scratch`]: a temporary folder that goes with its owner
@@ -11,6 +12,7 @@
     reason = "each test program uses a part of this; test files need no durable writer; a broken set-up should panic"
 )]
 
+pub mod docker_registry;
 pub mod image;
 pub mod registry;
 

@@ -1,0 +1,298 @@
+//! The registry client beside other people's programs: Debian's docker-registry, skopeo, openssl.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test files need no durable writer; a broken set-up should panic"
+)]
+
+mod common;
+
+use std::io::Read;
+use std::process::Command;
+
+use common::Scratch;
+use common::docker_registry::{DockerRegistry, Options, make_certificates};
+use common::image::{Built, Entry, Flavour, Image, Layer, Packing, index};
+use common::registry::{Access, Registry};
+use dray::config::Settings;
+use dray::host::Host;
+use dray::oci::stream::Verified;
+use dray::oci::{Document, ImageConfig, MAX_CONFIG, Reference};
+use dray::registry::{Client, RegistryError};
+
+fn layer() -> Layer {
+    Layer::of(&[
+        Entry::dir("etc"),
+        Entry::file("etc/motd", "hello").xattr("user.a", "b"),
+    ])
+}
+
+/// Pulls an image that is no index; its configuration is what was built.
+fn pull(host: &Host, name: &str, image: &Built) -> Result<(), RegistryError> {
+    let client = Client::new(host, &Settings::default());
+    let reference: Reference = name.parse().unwrap();
+    let root = client.resolve(&reference)?;
+    assert_eq!(root.digest, image.digest);
+    let (bytes, content_type) = client.manifest(&reference, &root.digest)?;
+    let Document::Manifest(manifest) = Document::parse(&bytes, content_type.as_deref()).unwrap()
+    else {
+        panic!("{name} is an index");
+    };
+    for blob in &manifest.layers {
+        Verified::of(client.blob(&reference, blob)?, blob)
+            .finish()
+            .unwrap();
+    }
+    let mut config = Vec::new();
+    let blob = Verified::of(client.blob(&reference, &manifest.config)?, &manifest.config);
+    blob.take(MAX_CONFIG).read_to_end(&mut config).unwrap();
+    assert_eq!(
+        ImageConfig::parse(&config).unwrap().rootfs_diff_ids,
+        image.diff_ids
+    );
+    Ok(())
+}
+
+/// The images and the registry that other tests stand on are what other tools take them for.
+#[test]
+fn skopeo_pulls_what_the_test_registry_serves() {
+    let registry = Registry::start();
+    registry.access(Access::Bearer(None));
+    let images = [
+        ("gzip", Image::oci([layer()]).build()),
+        ("zstd", Image::oci([layer().packed(Packing::Zstd)]).build()),
+        (
+            "docker",
+            Image::docker([layer(), layer().packed(Packing::Plain)]).build(),
+        ),
+    ];
+    let foreign = Image::oci([]).platform("linux/s390x").build();
+    let both = index(Flavour::Oci, &[&foreign, &images[0].1]);
+    let scratch = Scratch::new("skopeo");
+    for (tag, image) in images
+        .iter()
+        .map(|(tag, image)| (*tag, image))
+        .chain([("index", &both)])
+    {
+        registry.push("shop/web", tag, image);
+        let copy = scratch.join(tag);
+        let status = Command::new("skopeo")
+            .args([
+                "copy",
+                "--quiet",
+                "--preserve-digests",
+                "--src-tls-verify=false",
+            ])
+            .arg(format!(
+                "docker://{}",
+                registry.name(&format!("shop/web:{tag}"))
+            ))
+            .arg(format!("dir:{}", copy.display()))
+            .status()
+            .unwrap();
+        assert!(status.success(), "{tag}");
+        assert!(copy.join("manifest.json").exists());
+    }
+    assert_eq!(registry.count("GET", "/token"), 4);
+}
+
+#[test]
+fn pulls_from_docker_registry() {
+    let registry = DockerRegistry::start(Options::default());
+    let scratch = Scratch::new("peer");
+    let host = Host::at(scratch.path());
+    for (name, image) in [
+        (
+            "shop/web:oci",
+            Image::oci([layer(), layer().packed(Packing::Zstd)]).build(),
+        ),
+        ("shop/web:docker", Image::docker([layer()]).build()),
+    ] {
+        registry.push(&image, name, &[]);
+        pull(&host, &registry.name(name), &image).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    let client = Client::new(&host, &Settings::default());
+    let (one, two) = (
+        Image::oci([layer()]).build(),
+        Image::oci([]).platform("linux/arm/v6").build(),
+    );
+    let both = index(Flavour::Oci, &[&one, &two]);
+    registry.push(&both, "shop/web:index", &[]);
+    let reference: Reference = registry.name("shop/web:index").parse().unwrap();
+    assert_eq!(client.resolve(&reference).unwrap().digest, both.digest);
+    let missing: Reference = registry.name("shop/web:gone").parse().unwrap();
+    assert_eq!(
+        client.resolve(&missing).unwrap_err().to_string(),
+        format!(
+            "failed to fetch manifest of {missing} from registry {}: not found (404)",
+            registry.host()
+        )
+    );
+}
+
+#[test]
+fn basic_passwords_of_docker_registry() {
+    let registry = DockerRegistry::start(Options {
+        password: true,
+        ..Options::default()
+    });
+    let image = Image::oci([layer()]).build();
+    registry.push(&image, "x:1", &["--dest-creds", "user:secret"]);
+    let scratch = Scratch::new("peer");
+    let host = Host::at(scratch.path());
+    std::fs::create_dir_all(host.docker_config.parent().unwrap()).unwrap();
+    let config = host.docker_config.display();
+    // "user:secret" and "user:wrong" in base64.
+    for (auth, expected) in [
+        (Some("dXNlcjpzZWNyZXQ="), Ok(())),
+        (
+            Some("dXNlcjp3cm9uZw=="),
+            Err(format!("it refuses the credentials in {config} (401)")),
+        ),
+        (
+            None,
+            Err(format!(
+                "it asks for credentials, and {config} has none for it (401)"
+            )),
+        ),
+    ] {
+        let entry = auth.map(|auth| format!(r#""{}": {{"auth": "{auth}"}}"#, registry.host()));
+        let text = format!(r#"{{"auths": {{{}}}}}"#, entry.unwrap_or_default());
+        std::fs::write(&host.docker_config, text).unwrap();
+        let found =
+            pull(&host, &registry.name("x:1"), &image).map_err(|error| error.problem.to_string());
+        assert_eq!(found, expected, "{auth:?}");
+    }
+}
+
+#[test]
+fn https_with_an_authority_of_its_own() {
+    let scratch = Scratch::new("tls");
+    let tls = scratch.join("tls");
+    make_certificates(&tls, "IP:127.0.0.1,DNS:localhost");
+    let wrong = scratch.join("wrong");
+    make_certificates(&wrong, "DNS:elsewhere.example");
+    let registry = DockerRegistry::start(Options {
+        tls: Some(&tls),
+        ..Options::default()
+    });
+    let misnamed = DockerRegistry::start(Options {
+        tls: Some(&wrong),
+        ..Options::default()
+    });
+    let image = Image::oci([layer()]).build();
+    registry.push(&image, "x:1", &[]);
+    misnamed.push(&image, "x:1", &[]);
+    let host = Host::at(&scratch.join("device"));
+    let copy = |from: &str, to: &str| {
+        let target = host.certs.join(to);
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::copy(scratch.join(from), target).unwrap();
+    };
+    let refusal = |registry: &DockerRegistry| {
+        let error = pull(&host, &registry.name("x:1"), &image).unwrap_err();
+        error.problem.to_string()
+    };
+    let here = registry.host();
+    // A folder for it makes a registry on this machine an https one; without an authority nothing is trusted.
+    std::fs::create_dir_all(host.certs.join(here)).unwrap();
+    let bundle = host.ca_bundles[0].clone();
+    assert_eq!(
+        refusal(&registry),
+        format!(
+            "failed to read certificates from {}: neither it nor any other bundle of certificate authorities exists; \
+             install ca-certificates or set SSL_CERT_FILE",
+            bundle.display()
+        )
+    );
+    // The system trusts somebody else.
+    std::fs::create_dir_all(bundle.parent().unwrap()).unwrap();
+    std::fs::copy(wrong.join("ca.crt"), &bundle).unwrap();
+    assert_eq!(
+        refusal(&registry),
+        format!(
+            "invalid peer certificate: UnknownIssuer (if it has an authority of its own, its certificate belongs into \
+             certs.d/{here}/ca.crt)"
+        )
+    );
+    // Its own authority in certs.d.
+    copy("tls/ca.crt", &format!("{here}/ca.crt"));
+    pull(&host, &registry.name("x:1"), &image).unwrap_or_else(|error| panic!("{error}"));
+    // By name as well as by address.
+    let port = here.rsplit_once(':').unwrap().1;
+    copy("tls/ca.crt", &format!("localhost:{port}/ca.crt"));
+    pull(&host, &format!("localhost:{port}/x:1"), &image).unwrap_or_else(|error| panic!("{error}"));
+    // A certificate for another name, from an authority that is trusted.
+    std::fs::create_dir_all(host.certs.join(misnamed.host())).unwrap();
+    let misfit = refusal(&misnamed);
+    assert!(
+        misfit.contains("not valid for name \"127.0.0.1\""),
+        "{misfit}"
+    );
+    // An authority that is no certificate.
+    copy("tls/ca.key", &format!("{here}/other.crt"));
+    let path = host.certs.join(here).join("other.crt");
+    assert_eq!(
+        refusal(&registry),
+        format!(
+            "failed to read certificates from {}: it contains no PEM certificate",
+            path.display()
+        )
+    );
+}
+
+#[test]
+fn https_with_a_certificate_of_the_client() {
+    let scratch = Scratch::new("mutual");
+    let tls = scratch.join("tls");
+    make_certificates(&tls, "IP:127.0.0.1");
+    let registry = DockerRegistry::start(Options {
+        tls: Some(&tls),
+        client_certificates: true,
+        ..Options::default()
+    });
+    let image = Image::oci([layer()]).build();
+    let host = Host::at(&scratch.join("device"));
+    let folder = host.certs.join(registry.host());
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::copy(tls.join("ca.crt"), folder.join("ca.crt")).unwrap();
+    let name = registry.name("x:1");
+    let refused = pull(&host, &name, &image).unwrap_err().to_string();
+    assert!(refused.contains("certificate"), "{refused}");
+    std::fs::copy(tls.join("client.crt"), folder.join("client.cert")).unwrap();
+    let refused = pull(&host, &name, &image).unwrap_err().problem.to_string();
+    assert!(refused.ends_with("client.key is missing"), "{refused}");
+    std::fs::copy(tls.join("client.key"), folder.join("client.key")).unwrap();
+    registry.push(
+        &image,
+        "x:1",
+        &["--dest-cert-dir", &folder.display().to_string()],
+    );
+    pull(&host, &name, &image).unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// A server that speaks no TLS where TLS is expected.
+#[test]
+fn https_to_a_plain_registry() {
+    let registry = DockerRegistry::start(Options::default());
+    let scratch = Scratch::new("plain");
+    let host = Host::at(scratch.path());
+    let folder = host.certs.join(registry.host());
+    make_certificates(&scratch.join("tls"), "IP:127.0.0.1");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::copy(scratch.join("tls/ca.crt"), folder.join("ca.crt")).unwrap();
+    let image = Image::oci([]).build();
+    let refused = pull(&host, &registry.name("x:1"), &image)
+        .unwrap_err()
+        .problem
+        .to_string();
+    assert_eq!(
+        refused,
+        format!(
+            "received corrupt message of type InvalidContentType (if it speaks plain http, set insecure = yes for \
+             [registry \"{}\"] in the settings)",
+            registry.host()
+        )
+    );
+}
