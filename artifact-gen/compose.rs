@@ -27,8 +27,8 @@ pub struct Resolved {
     pub size: u64,
 }
 
-/// Refuses before any registry is asked what no device would take.
-pub fn check(request: &Request) -> Result<(), Refusal> {
+/// Refuses before any registry is asked what no device would take; returns what docker would warn about.
+pub fn check(request: &Request) -> Result<Vec<String>, Refusal> {
     let images = request.images.len();
     if images > MAX_SERVICES {
         return Err(Refusal::usage(format!(
@@ -39,7 +39,7 @@ pub fn check(request: &Request) -> Result<(), Refusal> {
         .map_err(|problem| Refusal::usage(format!("--run-args: {problem}")))
 }
 
-fn check_run_args(line: &str, images: usize) -> Result<(), String> {
+fn check_run_args(line: &str, images: usize) -> Result<Vec<String>, String> {
     if line.len() > MAX_RUN_ARGS {
         return Err(format!(
             "{} bytes; at most {MAX_RUN_ARGS} are allowed",
@@ -48,32 +48,25 @@ fn check_run_args(line: &str, images: usize) -> Result<(), String> {
     }
     let words = runargs::split(line).map_err(|refused| refused.to_string())?;
     let args = RunArgs::check(&words).map_err(|refused| refused.to_string())?;
-    if images < 2 {
-        return Ok(());
-    }
-    // They go to every container alike, so what only one container can have fails on every device.
-    if let Some(name) = args.name {
-        return Err(format!(
-            "--name {name} would name all {images} containers the same"
-        ));
-    }
-    let taken = |bindings: &Vec<_>| {
-        bindings
-            .iter()
-            .any(|b: &dray::api::PortBinding| !b.host_port.is_empty())
-    };
-    match args
-        .body
-        .host_config
-        .port_bindings
-        .iter()
-        .find(|(_, bindings)| taken(bindings))
-    {
-        Some((port, _)) => Err(format!(
-            "all {images} containers would publish port {port} on the same port of the host"
+    match held_once(&args).filter(|_| images > 1) {
+        Some(what) => Err(format!(
+            "all {images} containers would {what}, which only one can have"
         )),
-        None => Ok(()),
+        None => Ok(args.warnings),
     }
+}
+
+/// What only one container of a device can have. All get the same run args, so with two images every device would fail.
+fn held_once(args: &RunArgs) -> Option<String> {
+    if let Some(name) = &args.name {
+        return Some(format!("get the name {name:?}"));
+    }
+    let ports = args.body.host_config.port_bindings.values().flatten();
+    // From a range each container gets a port of its own.
+    let mut fixed = ports.filter(|port| port.host_port.parse::<u16>().is_ok());
+    fixed
+        .next()
+        .map(|port| format!("publish the host's port {}", port.host_port))
 }
 
 /// Asks each image's registry once, several at a time; an image given twice is still one question.

@@ -36,7 +36,9 @@ fn main() -> ExitCode {
 
 /// Checks everything that needs no network, asks the registries, writes the file; returns what to print.
 fn generate(request: &Request, host: &Host) -> Result<String, Refusal> {
-    compose::check(request)?;
+    for warning in compose::check(request)? {
+        eprintln!("Warning: --run-args: {warning}");
+    }
     let target = output::Target::check(&request.output)?;
     let settings = Settings::load(host).map_err(Refusal::usage)?;
     let images = compose::resolve(&request.images, &Client::new(host, &settings))?;

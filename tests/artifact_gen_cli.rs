@@ -420,7 +420,7 @@ fn usage_errors_have_upstreams_words_and_exit_code() {
                 "--run-args",
                 "--name web",
             ],
-            "Error: --run-args: --name web would name all 2 containers the same",
+            "Error: --run-args: all 2 containers would get the name \"web\", which only one can have",
         ),
         (
             &[
@@ -433,7 +433,7 @@ fn usage_errors_have_upstreams_words_and_exit_code() {
                 "--run-args",
                 "-p 8080:80",
             ],
-            "Error: --run-args: all 2 containers would publish port 80/tcp on the same port of the host",
+            "Error: --run-args: all 2 containers would publish the host's port 8080, which only one can have",
         ),
     ] {
         let (code, printed) = fail(workstation.run(words));
@@ -478,6 +478,27 @@ fn run_args_are_refused_by_the_option_they_name() {
     }
     assert_eq!(workstation.registry.requests().len(), 0);
     assert_eq!(workstation.files(), [""; 0]);
+}
+
+#[test]
+fn what_docker_would_warn_about_is_said_and_taken() {
+    let workstation = Workstation::new();
+    let output = workstation.run(&[
+        "-n",
+        "a",
+        "-t",
+        "q",
+        "--run-args",
+        "--network host -p 80:80",
+        "R/shop/web:1",
+    ]);
+    let warning =
+        "Warning: --run-args: Published ports are discarded when using host network mode\n";
+    assert_eq!(
+        (text(&output.stderr), output.status.code()),
+        (warning, Some(0))
+    );
+    assert_eq!(workstation.files(), ["docker-artifact.mender"]);
 }
 
 #[test]
