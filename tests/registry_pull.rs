@@ -694,6 +694,46 @@ fn plain_http_needs_a_reason() {
     pull(&device.client(), &reference.to_string()).unwrap_or_else(|error| panic!("{error}"));
 }
 
+#[test]
+fn goes_through_the_proxy_of_the_environment() {
+    let registry = Registry::start();
+    let image = small_image();
+    registry.push("x", "1", &image);
+    let mut device = Device::new();
+    device
+        .settings
+        .registries
+        .entry("hub.example:5000".to_owned())
+        .or_default()
+        .insecure = true;
+    device
+        .host
+        .env
+        .insert("HTTP_PROXY".into(), registry.url().into());
+    pull(&device.client(), "hub.example:5000/x:1").unwrap_or_else(|error| panic!("{error}"));
+    let first = &registry.requests()[..2];
+    assert_eq!(
+        (first[0].method.as_str(), first[0].path.as_str()),
+        ("CONNECT", "hub.example:5000")
+    );
+    assert_eq!(
+        (first[1].method.as_str(), first[1].path.as_str()),
+        ("HEAD", "/v2/x/manifests/1")
+    );
+    device
+        .host
+        .env
+        .insert("HTTP_PROXY".into(), "socks9://nowhere".into());
+    let error = device
+        .client()
+        .resolve(&"hub.example:5000/x:1".parse().unwrap())
+        .unwrap_err();
+    assert_eq!(
+        error.problem.to_string(),
+        "the proxy in the environment is not a valid http URL"
+    );
+}
+
 /// A name for 127.0.0.1 that does not say so: the numeric form that only the resolver understands.
 fn foreign_name() -> &'static str {
     "2130706433"
