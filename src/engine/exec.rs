@@ -233,7 +233,7 @@ impl Engine {
             container.pid().unwrap_or_default()
         ));
         let file = |path: &str| {
-            rootfs::read(&root, path, MAX_ACCOUNT_FILE).map_err(|source| EngineError::Read {
+            rootfs::read(&root, path, MAX_ACCOUNT_FILE + 1).map_err(|source| EngineError::Read {
                 path: PathBuf::from(path),
                 source,
             })

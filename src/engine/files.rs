@@ -106,7 +106,7 @@ fn runtime_config(
 ) -> Result<serde_json::Value, EngineError> {
     let host_config = &record.body.host_config;
     let account_file = |path| {
-        rootfs::read(root, path, MAX_ACCOUNT_FILE).map_err(|source| EngineError::Read {
+        rootfs::read(root, path, MAX_ACCOUNT_FILE + 1).map_err(|source| EngineError::Read {
             path: PathBuf::from(path),
             source,
         })
@@ -140,7 +140,6 @@ fn runtime_config(
         account: &account,
         namespaces: &namespaces,
         devices: &devices(record)?,
-        init: None,
         kernel: &kernel(engine)?,
     };
     Ok(spec::build(&input)?)
@@ -162,7 +161,7 @@ fn resolved(mount: &super::MountPoint) -> ResolvedMount {
         readonly: !mount.rw,
         propagation: mount.propagation.clone(),
         recursive: mount.recursive,
-        writable_below: false,
+        writable_below: mount.writable_below,
     }
 }
 

@@ -92,6 +92,9 @@ pub struct MountPoint {
     /// With the mounts below the source.
     #[serde(skip_serializing_if = "Clone::clone")]
     pub recursive: bool,
+    /// Of a read-only mount, the mounts below the source stay writable.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub writable_below: bool,
     /// The volume was made for this container alone and goes with it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub anonymous: bool,
@@ -108,6 +111,7 @@ impl Default for MountPoint {
             rw: true,
             propagation: text(),
             recursive: true,
+            writable_below: false,
             anonymous: false,
         }
     }

@@ -84,6 +84,7 @@ fn from_mount(host: &Host, container: &str, mount: &Mount) -> Result<MountPoint,
         let options = mount.bind_options.clone().unwrap_or_default();
         point.propagation = options.propagation;
         point.recursive = !options.non_recursive;
+        point.writable_below = options.read_only_non_recursive;
         if options.create_mountpoint {
             make_folder(container, &mount.source, &mount.target)?;
         }

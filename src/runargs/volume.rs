@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::draft::Draft;
 use crate::api::Empty;
 
-/// Propagation modes; dray mounts all volumes privately.
+/// Propagation modes.
 pub(super) const PROPAGATIONS: [&str; 6] = [
     "private", "rprivate", "shared", "rshared", "slave", "rslave",
 ];
@@ -30,7 +30,7 @@ pub struct Bind {
     pub readonly: bool,
     /// A new named volume does not take over what the image has at the target.
     pub nocopy: bool,
-    /// `private` or `rprivate` where it was said, otherwise empty.
+    /// `private`, `rprivate`, `slave` or `rslave` where it was said, otherwise empty.
     pub propagation: String,
 }
 
@@ -101,10 +101,10 @@ impl Bind {
 /// The modes that dray honours.
 pub(super) fn propagation(mode: &str) -> Result<String, String> {
     match mode {
-        "private" | "rprivate" => Ok(mode.to_owned()),
+        "private" | "rprivate" | "slave" | "rslave" => Ok(mode.to_owned()),
         mode if PROPAGATIONS.contains(&mode) => Err(format!(
-            "bind propagation {mode:?} is not supported by dray: mounts made later on the host do not reach containers; \
-             leave it out"
+            "bind propagation {mode:?} is not supported by dray: a container's mounts do not reach the host; use \"rslave\", \
+             which still shows the container what the host mounts later"
         )),
         _ => Err(format!("invalid propagation mode: {mode}")),
     }

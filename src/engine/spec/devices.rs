@@ -15,10 +15,14 @@ const DEFAULT_RULES: [(bool, u32, u32); 7] = [
     (false, 10, 229), // fuse
 ];
 
-/// `linux.devices`; the runtime adds null, zero, full, random, urandom and tty itself.
+/// `linux.devices`, each path once: of a privileged container's, one that is named again is there already.
+///
+/// The runtime adds null, zero, full, random, urandom and tty itself where they are missing.
 pub(super) fn nodes(devices: &[Device]) -> Result<Vec<Value>, SpecError> {
+    let mut seen = std::collections::BTreeSet::new();
     devices
         .iter()
+        .filter(|device| seen.insert(&device.path))
         .map(|device| {
             let path = path_text(&device.path)?;
             if !path.starts_with("/dev/") {

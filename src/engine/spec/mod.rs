@@ -53,10 +53,8 @@ pub struct SpecInput<'a> {
     pub account: &'a Account,
     /// Namespaces of its own, or whose it joins.
     pub namespaces: &'a Namespaces,
-    /// Host devices: those of `--device`, or all of them for a privileged container.
+    /// Host devices: those of `--device`, and before them all of the host's for a privileged container.
     pub devices: &'a [Device],
-    /// The small init on the host, if `--init` asks for it.
-    pub init: Option<&'a Path>,
     /// What the kernel can do.
     pub kernel: &'a Kernel,
 }
@@ -81,7 +79,7 @@ pub struct ResolvedMount {
     pub target: PathBuf,
     /// Mounted read-only.
     pub readonly: bool,
-    /// `private`, `rprivate`, `shared`, `rshared`, `slave`, `rslave`; empty means `rprivate`, as in Docker.
+    /// `private`, `rprivate`, `slave`, `rslave`; empty means `rprivate`, as in Docker.
     pub propagation: String,
     /// With the mounts below the source.
     pub recursive: bool,
@@ -212,8 +210,7 @@ fn linux(
         "maskedPaths": mounts::masked_paths(input),
         "readonlyPaths": mounts::readonly_paths(input),
         "sysctl": sysctls(input),
-        // Docker's default for each bind; what is mounted on the host later does not appear inside.
-        "rootfsPropagation": "private",
+        "rootfsPropagation": mounts::propagation(input),
     });
     let filter = seccomp::filter(
         &security.seccomp,

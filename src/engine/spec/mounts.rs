@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::process::{INIT_IN_CONTAINER, init};
 use super::{CgroupVersion, Namespace, ResolvedMount, SpecError, SpecInput, path_text};
 use crate::api::{Mount, TmpfsOptions};
 use crate::runargs::{security::Security, tmpfs};
@@ -188,16 +187,6 @@ fn engine_files(input: &SpecInput<'_>) -> Result<Vec<Entry>, SpecError> {
             list.push(Entry::new(target, "bind", path_text(source)?, &["rbind"]));
         }
     }
-    if let Some(source) = input.init
-        && init(input)
-    {
-        list.push(Entry::new(
-            INIT_IN_CONTAINER,
-            "bind",
-            path_text(source)?,
-            &["bind", "ro"],
-        ));
-    }
     Ok(list)
 }
 
@@ -279,6 +268,20 @@ fn long_tmpfs_options(mount: &Mount) -> String {
         options.push(format!("size={size_bytes}"));
     }
     options.join(",")
+}
+
+/// `linux.rootfsPropagation`, which decides for all binds: the runtime ignores the mode that a mount asks for.
+///
+/// Private is Docker's default. Where one mount wants to see what the host mounts later, all of them do.
+pub(super) fn propagation(input: &SpecInput<'_>) -> &'static str {
+    match input
+        .mounts
+        .iter()
+        .any(|mount| mount.propagation.ends_with("slave"))
+    {
+        true => "slave",
+        false => "private",
+    }
 }
 
 /// `linux.maskedPaths`.

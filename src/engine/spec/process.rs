@@ -2,15 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Account, Namespace, SpecError, SpecInput, capabilities};
+use super::{Account, SpecError, SpecInput, capabilities};
 use crate::api::{Config, Ulimit};
 use crate::runargs::ulimit;
 
 /// Docker's search path, for images that set none.
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// Where the small init is bound; Docker's place, so that a container's process list looks the same.
-pub(super) const INIT_IN_CONTAINER: &str = "/sbin/docker-init";
 
 /// Everything below `process` except what `security` adds.
 pub(super) fn process(input: &SpecInput<'_>, capabilities: &[String]) -> Result<Value, SpecError> {
@@ -44,19 +41,11 @@ fn args(input: &SpecInput<'_>) -> Result<Vec<String>, SpecError> {
         .filter(|words| !matches!(words, [one] if one.is_empty()))
         .unwrap_or_default();
     let command = config.cmd.as_deref().unwrap_or_default();
-    let mut words: Vec<String> = entrypoint.iter().chain(command).cloned().collect();
+    let words: Vec<String> = entrypoint.iter().chain(command).cloned().collect();
     if words.first().is_none_or(String::is_empty) {
         return Err(SpecError::NoCommand);
     }
-    if init(input) {
-        words.splice(0..0, [INIT_IN_CONTAINER.to_owned(), "--".to_owned()]);
-    }
     Ok(words)
-}
-
-/// An init makes sense only where the container has process 1 for itself; Docker leaves it out elsewhere too.
-pub(super) fn init(input: &SpecInput<'_>) -> bool {
-    input.init.is_some() && input.namespaces.pid == Namespace::New
 }
 
 fn working_directory(config: &Config) -> Result<&str, SpecError> {

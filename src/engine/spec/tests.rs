@@ -23,7 +23,6 @@ struct Case {
     namespaces: Namespaces,
     mounts: Vec<ResolvedMount>,
     devices: Vec<Device>,
-    init: bool,
 }
 
 impl Case {
@@ -58,7 +57,6 @@ impl Case {
             },
             namespaces: &self.namespaces,
             devices: &self.devices,
-            init: self.init.then(|| Path::new("/usr/bin/dray")),
             kernel: &kernel(CgroupVersion::V2),
         })
     }
@@ -188,16 +186,13 @@ fn shared_namespaces_are_left_out_with_what_belongs_to_them() {
         ipc_mode: host("host"),
         uts_mode: host("host"),
         cgroupns_mode: host("host"),
-        init: Some(true),
         ..Default::default()
     });
-    let spec = Case { init: true, ..spec }.built();
+    let spec = spec.built();
     assert_eq!(spec["linux"]["namespaces"], json!([{ "type": "mount" }]));
     assert_eq!(spec["linux"]["sysctl"], json!({}));
     assert_eq!(spec.get("hostname"), None);
     assert_eq!(options(&spec, "/dev/shm"), ["rbind"]);
-    // Process 1 is the host's, so there is no place for an init.
-    assert_eq!(spec["process"]["args"], json!(["/bin/app"]));
 
     let joined = Namespaces {
         network: Namespace::Join("/proc/7/ns/net".into()),
@@ -236,7 +231,6 @@ fn the_options_of_a_process_arrive() {
         annotations: [("a".to_owned(), "b".to_owned())].into(),
         ..Default::default()
     });
-    case.init = true;
     case.body.config.tty = true;
     case.body.config.working_dir = "/srv".to_owned();
     case.body.config.domainname = "example.org".to_owned();
@@ -248,15 +242,11 @@ fn the_options_of_a_process_arrive() {
     assert_eq!(process["terminal"], true);
     assert_eq!(process["cwd"], "/srv");
     assert_eq!(process["oomScoreAdj"], -500);
-    assert_eq!(
-        process["args"],
-        json!(["/sbin/docker-init", "--", "/entry", "a"])
-    );
+    assert_eq!(process["args"], json!(["/entry", "a"]));
     assert_eq!(
         process["rlimits"],
         json!([{ "type": "RLIMIT_NOFILE", "soft": 1024, "hard": u64::MAX }])
     );
-    assert_eq!(options(&spec, "/sbin/docker-init"), ["bind", "ro"]);
     assert_eq!(spec["linux"].get("seccomp"), None);
     assert_eq!(spec["domainname"], "example.org");
     assert_eq!(spec["annotations"], json!({ "a": "b" }));
@@ -335,6 +325,17 @@ fn mounts_cover_defaults_and_come_in_order_of_depth() {
             "size=4096"
         ]
     );
+    assert_eq!(spec["linux"]["rootfsPropagation"], "private");
+    let slave = ResolvedMount {
+        propagation: "rslave".to_owned(),
+        ..bind("/media", "/media")
+    };
+    let slave = Case {
+        mounts: vec![slave],
+        ..Case::default()
+    }
+    .built();
+    assert_eq!(slave["linux"]["rootfsPropagation"], "slave");
     // A read-only root takes the engine's files along, and not what has to be written.
     assert_eq!(options(&spec, "/etc/resolv.conf"), ["rbind", "ro"]);
     assert!(!options(&spec, "/dev").contains(&"ro"));
@@ -392,6 +393,12 @@ fn devices_get_a_node_and_a_rule() {
             json!({ "allow": true, "type": "c", "major": 81, "access": "r" }),
         ]
     );
+    let twice = Case {
+        devices: vec![device.clone(), device.clone()],
+        ..Case::default()
+    }
+    .built();
+    assert_eq!(twice["linux"]["devices"].as_array().unwrap().len(), 1);
     let outside = Device {
         path: "/srv/tty".into(),
         ..device
