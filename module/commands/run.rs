@@ -79,7 +79,8 @@ pub fn create(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> 
 
 /// Makes the container that `args` describe, bringing its image if need be.
 fn make(context: &Context<'_>, engine: &Engine, args: &RunArgs) -> anyhow::Result<String> {
-    for warning in &args.warnings {
+    let discarded = engine.discarded(&args.body)?;
+    for warning in args.warnings.iter().chain(&discarded) {
         eprintln!("dray: warning: {warning}");
     }
     if let Some(path) = &args.cidfile

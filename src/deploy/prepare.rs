@@ -34,6 +34,11 @@ pub(super) fn prepare(site: &mut Site<'_>, inbox: Inbox) -> Result<(), DeployErr
         .iter()
         .flat_map(|w| &w.notes)
         .for_each(|note| site.say(note));
+    for wanted in &wanted {
+        for line in site.engine.discarded(&wanted.body)? {
+            site.say(&format!("run_args of {}: {line}", wanted.label));
+        }
+    }
     check_device(site, &wanted)?;
     site.journal.refill()?;
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 
 use super::record::{self, Record};
 use super::{
-    Engine, EngineError, Folders, Owner, logs, names, network, rootfs, spec, time, volumes,
+    Engine, EngineError, Folders, Owner, files, logs, names, network, rootfs, spec, time, volumes,
 };
 use crate::api::{CreateBody, LogConfig};
 use crate::config::LogDriver;
@@ -75,6 +75,11 @@ impl Engine {
         })?;
         drop(names_lock);
         Ok(id)
+    }
+
+    /// What of a container's configuration this device's kernel cannot do and the engine leaves out, one line each.
+    pub fn discarded(&self, body: &CreateBody) -> Result<Vec<String>, EngineError> {
+        Ok(spec::discarded(&body.host_config, &files::kernel()?))
     }
 
     fn write_new(&self, record: &Record, image: &Image) -> Result<(), EngineError> {

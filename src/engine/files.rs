@@ -68,7 +68,7 @@ pub fn write_all(
     write(&folders.run.join("resolv.conf"), &resolv_conf)?;
     let bundle = folders.run.join("bundle");
     fs::create_dirs(&bundle).map_err(|source| EngineError::write(&bundle, source))?;
-    let config = runtime_config(engine, record, folders, root, &hostname)?;
+    let config = runtime_config(record, folders, root, &hostname)?;
     write(&bundle.join("config.json"), &config.to_string())
 }
 
@@ -98,7 +98,6 @@ pub fn write_hosts(
 }
 
 fn runtime_config(
-    engine: &Engine,
     record: &Record,
     folders: &Folders,
     root: &Path,
@@ -140,7 +139,7 @@ fn runtime_config(
         account: &account,
         namespaces: &namespaces,
         devices: &devices(record)?,
-        kernel: &kernel(engine)?,
+        kernel: &kernel()?,
     };
     Ok(spec::build(&input)?)
 }
@@ -249,7 +248,8 @@ fn device(path: &Path, inside: &Path, permissions: &str) -> io::Result<Option<De
     }))
 }
 
-fn kernel(_engine: &Engine) -> Result<Kernel, EngineError> {
+/// What the running kernel can do.
+pub(super) fn kernel() -> Result<Kernel, EngineError> {
     let system = crate::sys::process::system()
         .map_err(EngineError::system("ask the kernel for its name"))?;
     let mut numbers = system
