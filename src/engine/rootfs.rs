@@ -69,6 +69,12 @@ pub fn mount(engine: &Engine, record: &Record, folders: &Folders) -> Result<Path
     Ok(root)
 }
 
+/// Takes a container's root down again, in the mount namespace of the calling process.
+pub fn unmount(folders: &Folders) -> Result<(), EngineError> {
+    let root = folders.run.join("rootfs");
+    mount::unmount(&root).map_err(EngineError::system(format!("unmount {}", root.display())))
+}
+
 /// The content of a file of the container, at most `limit` bytes; no file is empty. No symlink leads out of `root`.
 pub fn read(root: &Path, path: &str, limit: u64) -> io::Result<Vec<u8>> {
     use std::io::Read as _;

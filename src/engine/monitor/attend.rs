@@ -11,7 +11,7 @@ use super::{bundle_of, probe};
 use crate::engine::files::NetworkMode;
 use crate::engine::logs::{Stream, Writer};
 use crate::engine::record::{Folders, Record, State, Status};
-use crate::engine::{Engine, EngineError, attach, restart, runtime, time};
+use crate::engine::{Engine, EngineError, attach, restart, rootfs, runtime, time};
 use crate::sys::cgroup;
 use crate::sys::process::{self, Pidfd, PollFd};
 
@@ -181,6 +181,9 @@ impl<'a> Attendant<'a> {
     /// Until the container's first process has ended; its exit code.
     fn serve(&mut self) -> io::Result<i32> {
         let mut buffer = vec![0; PIECE];
+        let hello = state_packet(&self.state);
+        let wishes = self.clients.admit(&hello);
+        wishes.into_iter().for_each(|wish| self.grant(wish));
         loop {
             // A client that does not take its output holds the container's output back, as a terminal would.
             let flowing = !self.clients.is_congested();
@@ -292,27 +295,26 @@ impl<'a> Attendant<'a> {
 
     fn hear_clients(&mut self, set: &[PollFd]) {
         let hello = state_packet(&self.state);
-        for wish in self.clients.hear(set, &hello) {
-            match wish {
-                Wish::Input(piece) => {
-                    let gone = self
-                        .input
-                        .as_mut()
-                        .is_some_and(|input| input.write_all(&piece).is_err());
-                    if gone {
-                        self.input = None;
-                    }
+        let wishes = self.clients.hear(set, &hello);
+        wishes.into_iter().for_each(|wish| self.grant(wish));
+    }
+
+    fn grant(&mut self, wish: Wish) {
+        match wish {
+            Wish::Input(piece) => {
+                let gone = |input: &mut File| input.write_all(&piece).is_err();
+                if self.input.as_mut().is_some_and(gone) {
+                    self.input = None;
                 }
-                Wish::EndOfInput => self.end_input(),
-                Wish::ClientLeft if self.record.body.config.stdin_once => self.end_input(),
-                Wish::ClientLeft | Wish::Nudge => {}
-                Wish::Resize(rows, columns) => {
-                    if let Some(terminal) =
-                        self.output.as_ref().filter(|_| self.record.body.config.tty)
-                    {
-                        // The terminal may be closing.
-                        let _ = crate::sys::terminal::set_size(terminal.as_fd(), rows, columns);
-                    }
+            }
+            Wish::EndOfInput => self.end_input(),
+            Wish::ClientLeft if self.record.body.config.stdin_once => self.end_input(),
+            Wish::ClientLeft | Wish::Nudge => {}
+            Wish::Resize(rows, columns) => {
+                if let Some(terminal) = self.output.as_ref().filter(|_| self.record.body.config.tty)
+                {
+                    // The terminal may be closing.
+                    let _ = crate::sys::terminal::set_size(terminal.as_fd(), rows, columns);
                 }
             }
         }
@@ -350,6 +352,7 @@ impl<'a> Attendant<'a> {
 
     fn take_down(&mut self) -> Result<(), EngineError> {
         let id = &self.record.id;
+        rootfs::unmount(&self.folders)?;
         let bundle = bundle_of(self.engine, id);
         // Children of the container's first process may have outlived it where it had no process namespace of its own.
         cgroup::remove(id).map_err(EngineError::system(format!(
@@ -369,7 +372,6 @@ impl<'a> Attendant<'a> {
     /// Ended for good.
     fn stay(mut self) -> Result<(), EngineError> {
         self.state.status = Status::Exited;
-        let id = self.record.id.clone();
         if self.record.body.host_config.auto_remove {
             self.engine.remove_stopped(&self.record, true)?;
         } else {
@@ -383,7 +385,6 @@ impl<'a> Attendant<'a> {
         // Takes the kernel tens of milliseconds, for which nobody waits any more. Bridge or not: what an earlier monitor
         // was killed before tidying goes too.
         self.engine.network().tidy()?;
-        cgroup::leave_monitor(&id);
         Ok(())
     }
 

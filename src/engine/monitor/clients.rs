@@ -85,9 +85,20 @@ impl Clients {
                 wishes.push(Wish::ClientLeft);
             }
         }
-        if set[0].is_ready()
-            && let Ok(Some(socket)) = socket::accept(self.listener.as_fd())
-        {
+        if set[0].is_ready() {
+            wishes.extend(self.admit(hello));
+        }
+        wishes
+    }
+
+    /// Takes in everybody who waits. Those who connected before the word to go must not miss anything, however short the
+    /// container's life.
+    pub fn admit(&mut self, hello: &[u8]) -> Vec<Wish> {
+        let mut wishes = Vec::new();
+        while self.clients.len() < MOST {
+            let Ok(Some(socket)) = socket::accept(self.listener.as_fd()) else {
+                break;
+            };
             let mut client = Client {
                 socket,
                 output: false,

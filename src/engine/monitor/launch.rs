@@ -86,7 +86,7 @@ struct Streams {
 pub(super) fn run(engine: &Engine, id: &str, attempt: Attempt) -> Result<(), EngineError> {
     match bring_up(engine, id, &attempt) {
         Ok(None) => {
-            take_down(engine, id, true);
+            take_down(engine, id);
             Ok(())
         }
         Ok(Some(created)) => {
@@ -334,7 +334,7 @@ fn fail(
         other => other.to_string(),
     };
     let code = runtime::exit_code(&reason);
-    take_down(engine, id, false);
+    take_down(engine, id);
     let folders = engine.folders(id);
     let now = time::rfc3339(engine.host().now());
     let outcome = Outcome {
@@ -347,7 +347,6 @@ fn fail(
     // The reason goes to the command first: if the disk is what failed, it must still be heard.
     attempt.report(&Report::Failed { reason, code });
     folders.write_outcome(&outcome)?;
-    cgroup::leave_monitor(id);
     match attempt.control {
         Some(_) => Ok(()),
         // A restart by policy: nobody waits for our report.
@@ -355,19 +354,17 @@ fn fail(
     }
 }
 
-/// Takes down whatever of the container is up. With `forget` it counts as never started.
-fn take_down(engine: &Engine, id: &str, forget: bool) {
+/// Takes down whatever of the container is up.
+fn take_down(engine: &Engine, id: &str) {
     let bundle = bundle_of(engine, id);
     // Each step on its own: what one cannot remove must not keep the others from being removed. What stays is found by
     // the next settling through the state file.
+    let root = rootfs::unmount(&engine.folders(id));
     let runtime = runtime::delete(&bundle.borrow());
     let network = engine.network().detach(id);
     let groups = cgroup::remove(id);
-    if runtime.is_ok() && network.is_ok() && groups.is_ok() {
+    if root.is_ok() && runtime.is_ok() && network.is_ok() && groups.is_ok() {
         let _ = std::fs::remove_file(engine.folders(id).run.join("state.json"));
     }
     let _ = std::fs::remove_file(engine.folders(id).run.join(attach::SOCKET));
-    if forget {
-        cgroup::leave_monitor(id);
-    }
 }

@@ -26,7 +26,7 @@ use super::runtime::Bundle;
 use super::{Engine, EngineError};
 use crate::config::Settings;
 use crate::host::Host;
-use crate::sys::process;
+use crate::sys::{cgroup, process};
 
 /// The hidden word of the command line that leads here.
 pub const WORD: &str = "monitor";
@@ -114,15 +114,17 @@ pub(super) fn bundle_of(engine: &Engine, id: &str) -> BundlePaths {
 /// Entry of the process, with the words after [`WORD`]. Returns only when the monitor's work is done.
 pub fn run(host: &Host, settings: &Settings, words: &[String]) -> Result<(), EngineError> {
     let engine = Engine::open_as_is(host, settings)?;
-    match words {
+    let result = match words {
         [id] => {
             let control = process::inherited(CONTROL)
                 .map_err(EngineError::system("find the control socket"))?;
             launch::run(&engine, id, launch::Attempt::first(control))
         }
         [id, rest @ ..] => attend::run(&engine, id, rest),
-        [] => Err(EngineError::NotFound(String::new())),
-    }
+        [] => return Err(EngineError::NotFound(String::new())),
+    };
+    cgroup::leave_monitor(&words[0]);
+    result
 }
 
 #[cfg(test)]
