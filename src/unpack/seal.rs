@@ -2,6 +2,7 @@
 //! tree that was not written to the end, without reading any file.
 
 use std::collections::HashSet;
+use std::fmt::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use serde::{Deserialize, Serialize};
@@ -33,7 +34,7 @@ pub struct Seal {
 }
 
 /// A path in a layer; printed with everything but plain characters as `%XX`, because names need not be text.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TreePath(pub Vec<u8>);
 
 impl Seal {
@@ -169,19 +170,27 @@ fn kind(file_type: FileType) -> u64 {
     }
 }
 
+impl fmt::Display for TreePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|&byte| {
+            if byte.is_ascii_graphic() && byte != b'%' {
+                f.write_char(char::from(byte))
+            } else {
+                write!(f, "%{byte:02x}")
+            }
+        })
+    }
+}
+
+impl fmt::Debug for TreePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl Serialize for TreePath {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use std::fmt::Write as _;
-        let mut text = String::with_capacity(self.0.len());
-        for &byte in &self.0 {
-            if byte.is_ascii_graphic() && byte != b'%' {
-                text.push(char::from(byte));
-            } else {
-                // Writing to a string cannot fail.
-                let _ = write!(text, "%{byte:02x}");
-            }
-        }
-        serializer.serialize_str(&text)
+        serializer.collect_str(self)
     }
 }
 

@@ -256,6 +256,8 @@ impl<'a> Tree<'a> {
         };
         beneath::make_dir(above, name).map_err(wrap("make folder"))?;
         let made = beneath::open_child(above, name).map_err(wrap("open folder"))?;
+        self.check_depth(made.as_fd())
+            .map_err(wrap("make folder"))?;
         self.imply(made.as_fd(), path)?;
         if opaque {
             self.make_opaque(made.as_fd(), path)?;
