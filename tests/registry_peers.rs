@@ -12,7 +12,7 @@ use std::io::Read;
 use std::process::Command;
 
 use common::Scratch;
-use common::docker_registry::{DockerRegistry, Options, make_certificates};
+use common::docker_registry::{DockerRegistry, Options, make_certificates, make_self_signed};
 use common::image::{Built, Entry, Flavour, Image, Layer, Packing, index};
 use common::registry::{Access, Registry};
 use dray::config::Settings;
@@ -270,6 +270,56 @@ fn https_with_a_certificate_of_the_client() {
         &["--dest-cert-dir", &folder.display().to_string()],
     );
     pull(&host, &name, &image).unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// As Docker's manual makes it; the certificate in certs.d stands for itself, and for nobody else.
+#[test]
+fn https_with_a_self_signed_certificate() {
+    let scratch = Scratch::new("self-signed");
+    let (one, two, misnamed) = (
+        scratch.join("one"),
+        scratch.join("two"),
+        scratch.join("misnamed"),
+    );
+    make_self_signed(&one, "IP:127.0.0.1");
+    make_self_signed(&two, "IP:127.0.0.1");
+    make_self_signed(&misnamed, "DNS:elsewhere.example");
+    let image = Image::oci([layer()]).build();
+    let host = Host::at(&scratch.join("device"));
+    for (number, (served, trusted, refusal)) in [
+        (&one, &one, None),
+        (
+            &one,
+            &two,
+            Some("invalid peer certificate: Other(OtherError(CaUsedAsEndEntity)) (it is self-signed; if"),
+        ),
+        (
+            &misnamed,
+            &misnamed,
+            Some("invalid peer certificate: certificate not valid for name \"127.0.0.1\""),
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let registry = DockerRegistry::start(Options {
+            tls: Some(served),
+            ..Options::default()
+        });
+        registry.push(&image, "x:1", &[]);
+        let folder = host.certs.join(registry.host());
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::copy(trusted.join("server.crt"), folder.join("ca.crt")).unwrap();
+        let found =
+            pull(&host, &registry.name("x:1"), &image).map_err(|error| error.problem.to_string());
+        match refusal {
+            None => assert_eq!(found, Ok(()), "{number}"),
+            Some(refusal) => {
+                let found = found.unwrap_err();
+                assert!(found.starts_with(refusal), "{number}: {found}");
+            }
+        }
+    }
 }
 
 /// A server that speaks no TLS where TLS is expected.

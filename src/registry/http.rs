@@ -4,16 +4,24 @@
 //! registry and origin keeps connections and holds the certificates that count there.
 
 use std::collections::HashMap;
-use std::io::{self, Read};
+use std::fmt;
+use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{
+    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout,
+    TcpConnector, Transport, TransportAdapter,
+};
 use ureq::{Agent, Proxy, http};
 
-use super::certs::{self, ClientPair};
+use super::certs;
 use super::error::Problem;
 use super::patience::{Patience, cause};
 use super::proxy;
+use super::tls;
 use super::url::{Origin, Url};
 use crate::host::Host;
 
@@ -67,7 +75,7 @@ impl Response {
 pub(super) struct Http {
     host: Arc<Host>,
     patience: Patience,
-    system_roots: OnceLock<Arc<Vec<Certificate<'static>>>>,
+    system_roots: OnceLock<RootCertStore>,
     agents: Mutex<HashMap<(String, Origin), Agent>>,
 }
 
@@ -158,7 +166,12 @@ impl Http {
             })?),
             None => None,
         };
-        let mut config = Agent::config_builder()
+        let tls = if origin.https {
+            Some(self.tls(registry, origin)?)
+        } else {
+            None
+        };
+        let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -169,79 +182,134 @@ impl Http {
             .timeout_connect(Some(self.patience.connect))
             .timeout_recv_response(Some(self.patience.stall))
             .timeout_per_read(Some(self.patience.stall))
-            .timeout_per_write(Some(self.patience.stall));
-        if origin.https {
-            config = config.tls_config(self.tls(registry, origin)?);
-        }
-        Ok(config.build().new_agent())
+            .timeout_per_write(Some(self.patience.stall))
+            .build();
+        let connector =
+            ().chain(ConnectProxyConnector::default())
+                .chain(TcpConnector::default())
+                .chain(TlsConnector(tls));
+        Ok(Agent::with_parts(
+            config,
+            connector,
+            DefaultResolver::default(),
+        ))
     }
 
-    fn tls(&self, registry: &str, origin: &Origin) -> Result<TlsConfig, Problem> {
-        let mut added = certs::authorities(&self.host, registry)?;
+    fn tls(&self, registry: &str, origin: &Origin) -> Result<Arc<ClientConfig>, Problem> {
+        let mut own = certs::authorities(&self.host, registry)?;
         let mut client = None;
-        if origin.authority() == registry || Origin::new(true, registry).as_ref() == Some(origin) {
+        if Origin::new(true, registry).as_ref() == Some(origin) {
             client = certs::client(&self.host, registry)?;
         } else {
-            added.extend(certs::authorities(&self.host, &origin.authority())?);
+            own.extend(certs::authorities(&self.host, &origin.authority())?);
         }
-        let mut roots = self.system_roots(added.is_empty())?;
-        if !added.is_empty() {
-            let mut all = roots.to_vec();
-            for (path, pem) in &added {
-                let more = certificates(pem);
-                if more.is_empty() {
-                    return Err(certs::unusable(path, "it contains no PEM certificate"));
-                }
-                all.extend(more);
-            }
-            roots = Arc::new(all);
-        }
-        let client = client.map(|pair| client_cert(&pair)).transpose()?;
-        Ok(TlsConfig::builder()
-            .root_certs(RootCerts::Specific(roots))
-            .client_cert(client)
-            .build())
+        let empty = RootCertStore::empty();
+        let system = match self.system_roots() {
+            Ok(roots) => roots,
+            // Without any, only registries with certificates of their own can be reached.
+            Err(_) if !own.is_empty() => &empty,
+            Err(problem) => return Err(problem),
+        };
+        tls::configure(system, own, client)
     }
 
-    /// The system's authorities, read once. Without any, only registries with their own certificates can be reached.
-    fn system_roots(&self, needed: bool) -> Result<Arc<Vec<Certificate<'static>>>, Problem> {
+    /// The system's authorities, read once.
+    fn system_roots(&self) -> Result<&RootCertStore, Problem> {
         if let Some(roots) = self.system_roots.get() {
-            return Ok(Arc::clone(roots));
+            return Ok(roots);
         }
-        match certs::system_bundle(&self.host) {
-            Ok(pem) => {
-                let roots = self
-                    .system_roots
-                    .get_or_init(|| Arc::new(certificates(&pem)));
-                Ok(Arc::clone(roots))
-            }
-            Err(problem) if needed => Err(problem),
-            Err(_) => Ok(Arc::new(Vec::new())),
-        }
+        let pem = certs::system_bundle(&self.host)?;
+        Ok(self.system_roots.get_or_init(|| tls::roots(&pem)))
     }
 }
 
-/// All certificates in a PEM text; what else is in it does not matter.
-fn certificates(pem: &[u8]) -> Vec<Certificate<'static>> {
-    parse_pem(pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect()
+/// Wraps connections to https origins in TLS.
+///
+/// The HTTP crate has a connector of its own, but that takes no verifier, and panics on a client's certificate that
+/// does not fit its key.
+#[derive(Debug)]
+struct TlsConnector(Option<Arc<ClientConfig>>);
+
+impl<In: Transport> Connector<In> for TlsConnector {
+    type Out = Either<In, TlsTransport>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        let Some(transport) = chained else {
+            return Ok(None);
+        };
+        if !details.needs_tls() || transport.is_tls() {
+            return Ok(Some(Either::A(transport)));
+        }
+        let Some(config) = &self.0 else {
+            return Err(ureq::Error::TlsRequired);
+        };
+        let invalid = |error: &dyn std::error::Error| {
+            io::Error::new(io::ErrorKind::InvalidData, error.to_string())
+        };
+        let host = details
+            .uri
+            .host()
+            .unwrap_or_default()
+            .trim_matches(['[', ']']);
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| invalid(&error))?;
+        let mut connection =
+            ClientConnection::new(Arc::clone(config), name).map_err(|error| invalid(&error))?;
+        let mut socket =
+            TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
+        socket.set_timeout(details.timeout);
+        connection.complete_io(&mut socket)?;
+        Ok(Some(Either::B(TlsTransport {
+            buffers: LazyBuffers::new(
+                details.config.input_buffer_size(),
+                details.config.output_buffer_size(),
+            ),
+            stream: StreamOwned::new(connection, socket),
+        })))
+    }
 }
 
-fn client_cert(pair: &ClientPair) -> Result<ClientCert, Problem> {
-    let chain = certificates(&pair.certificate);
-    if chain.is_empty() {
-        return Err(certs::unusable(
-            &pair.path,
-            "it contains no PEM certificate",
-        ));
+/// A connection inside TLS.
+struct TlsTransport {
+    buffers: LazyBuffers,
+    stream: StreamOwned<ClientConnection, TransportAdapter>,
+}
+
+impl Transport for TlsTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
     }
-    let key = PrivateKey::from_pem(&pair.key)
-        .map_err(|_| certs::unusable(&pair.key_path, "it contains no PEM private key"))?;
-    Ok(ClientCert::new_with_certs(&chain, key))
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        self.stream.sock.set_timeout(timeout);
+        self.stream.write_all(&self.buffers.output()[..amount])?;
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.stream.sock.set_timeout(timeout);
+        let read = self.stream.read(self.buffers.input_append_buf())?;
+        self.buffers.input_appended(read);
+        Ok(read > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.stream.sock.get_mut().is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for TlsTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The crate wants it; what it holds is keys and other people's bytes.
+        f.write_str("TlsTransport")
+    }
 }
 
 fn failure(error: &ureq::Error, origin: &Origin) -> Failure {
@@ -273,9 +341,7 @@ fn failure(error: &ureq::Error, origin: &Origin) -> Failure {
 /// What the handshake said, if the handshake is what failed.
 fn tls_cause(error: &ureq::Error) -> Option<String> {
     match error {
-        ureq::Error::Rustls(inner) => Some(inner.to_string()),
-        ureq::Error::Tls(text) => Some((*text).to_owned()),
-        // rustls reports handshake errors as invalid data; a socket has no such error of its own.
+        // TLS errors are invalid data; a socket has no such error of its own.
         ureq::Error::Io(inner) if inner.kind() == io::ErrorKind::InvalidData => {
             Some(inner.to_string())
         }
@@ -293,7 +359,9 @@ fn hint(cause: &str, origin: &Origin) -> String {
             "if it speaks plain http, set insecure = yes for [registry \"{authority}\"] in the settings"
         )
     } else if cause.contains("CaUsedAsEndEntity") {
-        "its server certificate is marked as an authority's; issue one that is not, signed by the authority".to_owned()
+        format!(
+            "it is self-signed; if it is the right one, it belongs into certs.d/{authority}/ca.crt"
+        )
     } else {
         format!(
             "if it has an authority of its own, its certificate belongs into certs.d/{authority}/ca.crt"

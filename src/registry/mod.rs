@@ -14,6 +14,7 @@ mod fetch;
 mod http;
 mod patience;
 mod proxy;
+mod tls;
 mod url;
 
 use std::fmt;

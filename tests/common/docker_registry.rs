@@ -183,3 +183,32 @@ pub fn make_certificates(dir: &Path, subject: &str) {
         ));
     }
 }
+
+/// Makes a certificate as Docker's manual does for private registries: self-signed, marked as an authority's;
+/// `server.crt` and `server.key`.
+pub fn make_self_signed(dir: &Path, subject: &str) {
+    std::fs::create_dir_all(dir).unwrap();
+    let output = Command::new("openssl")
+        .current_dir(dir)
+        .args([
+            "req",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-sha256",
+            "-keyout",
+            "server.key",
+            "-x509",
+            "-days",
+            "2",
+        ])
+        .args(["-subj", "/CN=self", "-out", "server.crt", "-addext"])
+        .arg(format!("subjectAltName={subject}"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

@@ -1,0 +1,161 @@
+//! What a TLS connection to a registry trusts: authorities, and certificates that stand for themselves.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_name;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
+
+use super::certs::{ClientPair, unusable};
+use super::error::Problem;
+
+/// All certificates in a PEM text; what else is in it does not matter, and neither does an authority among the
+/// system's that cannot be read.
+pub(super) fn certificates(pem: &[u8]) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_slice_iter(pem)
+        .filter_map(Result::ok)
+        .collect()
+}
+
+/// The authorities of the system's bundle.
+pub(super) fn roots(pem: &[u8]) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates(pem));
+    roots
+}
+
+/// The configuration for one registry: the system's authorities, its own certificates with the files they are from,
+/// and what we show of ourselves.
+pub(super) fn configure(
+    system: &RootCertStore,
+    own: Vec<(PathBuf, Vec<u8>)>,
+    client: Option<ClientPair>,
+) -> Result<Arc<ClientConfig>, Problem> {
+    let provider = Arc::new(ring::default_provider());
+    let mut roots = system.clone();
+    let mut pinned = Vec::new();
+    for (path, pem) in own {
+        let certificates = certificates(&pem);
+        if certificates.is_empty() {
+            return Err(unusable(&path, "it contains no PEM certificate"));
+        }
+        for certificate in certificates {
+            roots
+                .add(certificate.clone())
+                .map_err(|error| unusable(&path, &error.to_string()))?;
+            pinned.push(certificate);
+        }
+    }
+    let broken = |error: &dyn std::error::Error| {
+        Problem::Unreachable(format!("TLS cannot be set up: {error}"))
+    };
+    let authorities =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .map_err(|error| broken(&error))?;
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| broken(&error))?
+        // The name is the crate's; what it warns of is in `Verifier`.
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Verifier {
+            authorities,
+            pinned,
+        }));
+    let config = match client {
+        Some(pair) => {
+            let (chain, key) = client_certificate(&pair)?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| unusable(&pair.key_path, &error.to_string()))?
+        }
+        None => builder.with_no_client_auth(),
+    };
+    Ok(Arc::new(config))
+}
+
+type Chain = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn client_certificate(pair: &ClientPair) -> Result<Chain, Problem> {
+    let chain = certificates(&pair.certificate);
+    if chain.is_empty() {
+        return Err(unusable(&pair.path, "it contains no PEM certificate"));
+    }
+    let key = PrivateKeyDer::from_pem_slice(&pair.key)
+        .map_err(|_| unusable(&pair.key_path, "it contains no PEM private key"))?;
+    Ok((chain, key))
+}
+
+/// Trusts what the authorities vouch for, and a self-signed certificate that lies in the registry's own folder.
+///
+/// Docker's manual makes private registries' certificates with `openssl req -x509`, which marks them as an
+/// authority's; a strict verifier refuses such a one as a server's. Here it stands for itself if it is, byte for byte,
+/// the one somebody put there.
+#[derive(Debug)]
+struct Verifier {
+    authorities: Arc<WebPkiServerVerifier>,
+    pinned: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verdict =
+            self.authorities
+                .verify_server_cert(certificate, intermediates, name, ocsp, now);
+        match verdict {
+            // This refusal comes after the check of the dates, so only the name is left to check.
+            Err(refusal) if is_authority(&refusal) && self.pinned.contains(certificate) => {
+                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.authorities
+            .verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.authorities
+            .verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
+}
+
+/// Whether a certificate was refused only for being marked as an authority's. The reason has no type of its own.
+fn is_authority(refusal: &Error) -> bool {
+    matches!(
+        refusal,
+        Error::InvalidCertificate(CertificateError::Other(reason)) if reason.to_string() == "CaUsedAsEndEntity"
+    )
+}
