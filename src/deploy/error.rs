@@ -78,6 +78,12 @@ pub enum DeployError {
         /// What more is known, after a colon.
         why: String,
     },
+    /// It ended and its policy was faster than our look.
+    #[error("container {name} exited and was started again by its restart policy")]
+    Restarted {
+        /// Its name.
+        name: String,
+    },
     /// Its health check says so.
     #[error("container {name} is unhealthy: {reason}")]
     Unhealthy {

@@ -102,6 +102,10 @@ pub struct Record {
     pub trial: Option<Generation>,
     /// In [`State::Downloading`] and [`State::Prepared`]: what may be switched to next.
     pub candidate: Option<Generation>,
+    /// In [`State::Downloading`] and [`State::Prepared`]: the way back to the committed generation failed before, and has to
+    /// be tried again when this candidate is dropped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsettled: bool,
     /// How the last verb ended.
     pub last: Option<Outcome>,
 }
@@ -123,6 +127,7 @@ impl Default for Record {
             previous: None,
             trial: None,
             candidate: None,
+            unsettled: false,
             last: None,
         }
     }
@@ -257,10 +262,7 @@ impl Journal {
     pub fn update(&mut self, change: impl FnOnce(&mut Record)) -> Result<(), JournalError> {
         let mut record = self.record.clone();
         change(&mut record);
-        sys::fs::create_dirs(&self.dir).map_err(|source| JournalError::Folder {
-            path: self.dir.clone(),
-            source,
-        })?;
+        self.create_folder()?;
         let path = self.dir.join(JOURNAL);
         let fail = |source| JournalError::Write {
             path: path.clone(),
@@ -294,6 +296,13 @@ impl Journal {
         sys::fs::remove_file(&path).map_err(|source| JournalError::Write { path, source })
     }
 
+    fn create_folder(&self) -> Result<(), JournalError> {
+        sys::fs::create_dirs(&self.dir).map_err(|source| JournalError::Folder {
+            path: self.dir.clone(),
+            source,
+        })
+    }
+
     /// Makes sure that the reserve is there.
     pub fn refill(&self) -> Result<(), JournalError> {
         let path = self.dir.join(RESERVE);
@@ -303,6 +312,7 @@ impl Journal {
         {
             return Ok(());
         }
+        self.create_folder()?;
         sys::fs::replace(&path, 0o600, &incompressible())
             .map_err(|source| JournalError::Write { path, source })
     }

@@ -78,7 +78,11 @@ fn perform(context: &Context<'_>, verb: Verb, tree: &Path) -> Result<(), DeployE
     let done = act(&mut site, verb, action, inbox);
     let failure = done.as_ref().err().map(ToString::to_string);
     // The verbs that end a deployment come after the one that failed: its reason is the one to keep.
-    if action != Action::Nothing && (failure.is_some() || !verb.always_succeeds()) {
+    let forward = matches!(
+        verb,
+        Download | DownloadWithFileSizes | ArtifactInstall | ArtifactCommit
+    );
+    if forward || failure.is_some() {
         let noted = site.journal.note(verb, failure);
         // Where the note is lost as well, the verb's own failure is the one to report.
         if done.is_ok() {

@@ -21,9 +21,11 @@ use crate::runargs::Pull;
 
 /// Settles what is left of the deployment before, then makes the candidate.
 pub(super) fn prepare(site: &mut Site<'_>, inbox: Inbox) -> Result<(), DeployError> {
-    if let Err(error) = settle(site, Previous::Drop) {
+    match settle(site, Previous::Drop) {
+        Ok(()) => {}
+        Err(error @ (DeployError::Journal(_) | DeployError::Hold(_))) => return Err(error),
         // A device whose committed containers no longer start can only be helped by an update: go on.
-        site.say(&format!("failed to settle the deployment before: {error}"));
+        Err(error) => site.say(&format!("failed to settle the deployment before: {error}")),
     }
     let payload = inbox.payload?;
     for key in &payload.unknown_keys {
@@ -52,6 +54,8 @@ pub(super) fn prepare(site: &mut Site<'_>, inbox: Inbox) -> Result<(), DeployErr
     };
     site.journal.update(|record| {
         record.next += 1;
+        // What could not be settled can only be a way back that failed: everything else is the journal's alone.
+        record.unsettled = record.state == State::RollingBack;
         record.state = State::Downloading;
         record.candidate = Some(candidate);
     })?;

@@ -23,8 +23,9 @@ pub(super) enum Previous {
 /// `ArtifactRollback`: a candidate that never ran goes; if anything else ran, back to the committed generation.
 pub(super) fn roll_back(site: &mut Site<'_>) -> Result<(), DeployError> {
     let record = site.journal.record();
-    let nothing_ran =
-        matches!(record.state, State::Downloading | State::Prepared) && record.trial.is_none();
+    let nothing_ran = matches!(record.state, State::Downloading | State::Prepared)
+        && record.trial.is_none()
+        && !record.unsettled;
     if nothing_ran {
         discard_candidate(site)
     } else {
@@ -48,35 +49,42 @@ pub(super) fn clean_up(site: &mut Site<'_>) -> Result<(), DeployError> {
         Err(error) => site.say(&format!("failed to collect unused layers: {error}")),
     }
     settled?;
-    site.journal.refill()?;
+    if site.journal.exists() {
+        site.journal.refill()?;
+    }
     Ok(())
 }
 
 /// Brings the scope to [`State::Idle`], or to [`State::Trial`] or [`State::Committed`] where a client may still decide:
 /// an unfinished install or rollback is rolled back, a candidate that never ran is dropped.
 pub(super) fn settle(site: &mut Site<'_>, previous: Previous) -> Result<(), DeployError> {
+    if matches!(
+        site.journal.record().state,
+        State::Downloading | State::Prepared
+    ) {
+        discard_candidate(site)?;
+    }
     match site.journal.record().state {
         State::Switching | State::RollingBack => go_back(site)?,
-        State::Downloading | State::Prepared => discard_candidate(site)?,
         State::Committed if previous == Previous::Drop => {
             site.journal.update(|record| {
                 record.previous = None;
                 record.state = State::Idle;
             })?;
         }
-        State::Idle | State::Trial | State::Committed => {}
+        State::Idle | State::Downloading | State::Prepared | State::Trial | State::Committed => {}
     }
     purge(site)
 }
 
-/// Drops the candidate; what runs goes on running.
+/// Drops the candidate; what runs goes on running. Leaves [`State::RollingBack`] if the way back failed before.
 pub(super) fn discard_candidate(site: &mut Site<'_>) -> Result<(), DeployError> {
     site.journal.update(|record| {
         record.candidate = None;
-        record.state = if record.trial.is_some() {
-            State::Trial
-        } else {
-            State::Idle
+        record.state = match &record.trial {
+            _ if record.unsettled => State::RollingBack,
+            Some(_) => State::Trial,
+            None => State::Idle,
         };
     })?;
     purge(site)
@@ -93,6 +101,7 @@ fn go_back(site: &mut Site<'_>) -> Result<(), DeployError> {
         record.state = State::RollingBack;
         record.trial = None;
         record.candidate = None;
+        record.unsettled = false;
     })?;
     let target = site.journal.record().committed.clone();
     match &target {
@@ -206,12 +215,9 @@ fn start_again(site: &Site<'_>) -> Result<Vec<Step>, DeployError> {
     };
     let containers = site.containers()?;
     let down = |service: &&Service| {
-        containers.iter().any(|c| {
-            c.id() == service.container
-                && !c.status.is_attended()
-                && c.intent.running
-                && c.record.body.host_config.restart_policy.name != "no"
-        })
+        containers
+            .iter()
+            .any(|c| c.id() == service.container && !c.status.is_attended() && c.starts_at_boot())
     };
     let ids: Vec<String> = running
         .services

@@ -6,7 +6,7 @@
 //! the `dray` object have a terminal only if they ask for one: pipes cost less memory and keep the streams apart.
 //!
 //! Options that contradict a deployment are refused by name, because each would fail only later, or for ever wait:
-//! `--detach=false`, `--attach`, `--cidfile`. `--rm` is what a deployment does anyway: containers that no generation needs
+//! `--detach=false`, `--attach` (and by the parser `--cidfile`). `--rm` is what a deployment does anyway: containers that no generation needs
 //! any more go in `Cleanup`, and until then a rollback needs them; so it is accepted and said.
 
 use std::collections::BTreeMap;
@@ -131,7 +131,7 @@ fn one(service: &Service, host: &Host) -> Result<Wanted, RequestError> {
         })?),
     };
     let mut notes = args.warnings.clone();
-    let mut body = args.body;
+    let mut body = args.body.clone();
     body.config.image = service.image.to_string();
     if !service.command.is_empty() {
         body.config.cmd = Some(service.command.clone());
@@ -141,7 +141,7 @@ fn one(service: &Service, host: &Host) -> Result<Wanted, RequestError> {
             "run_args of {label}: --rm is not needed: Cleanup removes a container once no rollback can need it"
         ));
     }
-    if body.host_config.restart_policy.name.is_empty() {
+    if !args.given("restart") {
         body.host_config.restart_policy.name = DEFAULT_RESTART.to_owned();
     }
     Ok(Wanted {
@@ -178,12 +178,6 @@ fn refuse_contradictions(label: &str, args: &RunArgs) -> Result<(), RequestError
         || args.body.config.attach_stderr
     {
         return refuse("--attach", "nobody could attach to the container");
-    }
-    if args.cidfile.is_some() {
-        return refuse(
-            "--cidfile",
-            "the file of the container before would be in the way; use --name",
-        );
     }
     Ok(())
 }
@@ -227,3 +221,6 @@ fn check_ports(all: &[Wanted]) -> Result<(), RequestError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

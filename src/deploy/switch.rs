@@ -26,6 +26,7 @@ pub(super) fn switch(site: &mut Site<'_>, inbox: &Inbox) -> Result<(), DeployErr
     site.journal.update(|record| {
         record.state = State::Switching;
         record.candidate = None;
+        record.unsettled = false;
         record.trial = Some(candidate.clone());
     })?;
 

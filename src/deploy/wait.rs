@@ -25,6 +25,8 @@ enum Verdict {
     Wait(Duration),
     /// It ended.
     Exited,
+    /// It ended, and runs again.
+    Restarted,
     /// Its health check failed.
     Unhealthy,
     /// Its health check has not succeeded in time.
@@ -46,8 +48,11 @@ struct Look<'a> {
 }
 
 fn verdict(look: Look<'_>, limits: Health) -> Verdict {
-    if look.status != Status::Running || look.restarts > 0 {
+    if look.status != Status::Running {
         return Verdict::Exited;
+    }
+    if look.restarts > 0 {
+        return Verdict::Restarted;
     }
     let timeout = Duration::from_secs(limits.timeout_s);
     let stable = Duration::from_secs(limits.stable_s);
@@ -98,9 +103,18 @@ pub(super) fn until_good(
         let Some(left) = look_at_all(site, generation, &known, begun)? else {
             return Ok(());
         };
-        // A container whose monitor was killed still looks as it did before; the broken connection tells.
-        if let Some(Event::Exited { id, .. }) = watch.next(Some(left.min(ABORT_LATENCY)))? {
-            let container = site.engine.find(&id)?;
+        let event = watch.next(Some(left.min(ABORT_LATENCY)))?;
+        if let Some(Event::Exited {
+            id,
+            code,
+            oom_killed,
+        }) = event
+        {
+            let mut container = site.engine.find(&id)?;
+            // Its policy may have started it again by now, and a container whose monitor was killed looks as it did before:
+            // the event is what counts.
+            container.outcome.exit_code = code;
+            container.outcome.oom_killed = oom_killed;
             return Err(explain(
                 site,
                 &container,
@@ -167,6 +181,7 @@ fn explain(
             name,
             seconds: limits.timeout_s,
         },
+        Verdict::Restarted => DeployError::Restarted { name },
         Verdict::Good | Verdict::Wait(_) | Verdict::Exited => DeployError::Exited {
             name,
             status: container.outcome.exit_code,
@@ -240,8 +255,8 @@ mod tests {
             // An exit is a failure, also when the policy has started it again.
             (Exited, 0, None, 0, 1, Verdict::Exited),
             (Restarting, 0, None, 0, 1, Verdict::Exited),
-            (Running, 1, None, 60, 1, Verdict::Exited),
-            (Running, 1, Some("healthy"), 60, 1, Verdict::Exited),
+            (Running, 1, None, 60, 1, Verdict::Restarted),
+            (Running, 1, Some("healthy"), 60, 1, Verdict::Restarted),
             (Created, 0, None, 0, 0, Verdict::Exited),
             (Prepared, 0, None, 0, 0, Verdict::Exited),
             // With health check: only its word counts.

@@ -253,7 +253,7 @@ impl Prepared<'_> {
 
     /// Ends the containers `old` and says go as soon as their processes are gone, before their monitors have tidied up:
     /// the switch of a deployment.
-    pub fn start_after(self, old: &[&str]) -> Result<(), EngineError> {
+    pub fn start_after(mut self, old: &[&str]) -> Result<(), EngineError> {
         for waiting in &self.waiting {
             self.engine
                 .folders(&waiting.id)
@@ -269,24 +269,25 @@ impl Prepared<'_> {
             .iter()
             .map(|w| w.expect(Report::Started))
             .collect();
-        old.iter().try_for_each(|id| self.engine.wait_monitor(id))?;
-        started.map(drop)
+        // From here on they live their own lives: one that ended at once may be restarting for ever.
+        let ids: Vec<String> = self.waiting.drain(..).map(|waiting| waiting.id).collect();
+        let tidied = old.iter().try_for_each(|id| self.engine.wait_monitor(id));
+        if let Err(error) = started {
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            // The first failure is the one to report; whoever asked sees what still runs.
+            let _ = self.engine.stop_all(&ids, None);
+            return Err(error);
+        }
+        tidied
     }
 }
 
 impl Drop for Prepared<'_> {
     fn drop(&mut self) {
         for mut waiting in self.waiting.drain(..) {
-            // The closed socket is the word to give up, unless the word to go came before.
+            // The closed socket is the word to give up. Its work ends by itself; what is left of it here is a zombie.
             drop(waiting.control);
-            let attended = self
-                .engine
-                .load(&waiting.id)
-                .is_ok_and(|c| c.status == Status::Running);
-            if !attended {
-                // Its work ends by itself; what is left of it here is a zombie.
-                let _ = waiting.monitor.wait();
-            }
+            let _ = waiting.monitor.wait();
         }
     }
 }

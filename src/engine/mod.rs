@@ -96,6 +96,14 @@ impl Container {
             .map(|init| init.pid)
     }
 
+    /// Whether it is started after a boot: its restart policy's word, and whether anybody stopped it.
+    pub fn starts_at_boot(&self) -> bool {
+        restart::at_boot(
+            &self.record.body.host_config.restart_policy,
+            self.intent.running,
+        )
+    }
+
     /// State of its health check; `None` without one or when it does not run.
     pub fn health(&self) -> Option<&Health> {
         self.now.as_ref().and_then(|now| now.health.as_ref())

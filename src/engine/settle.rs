@@ -146,10 +146,9 @@ impl Engine {
     pub fn start_at_boot(&self) -> Result<Vec<Started>, EngineError> {
         let mut started = Vec::new();
         for container in self.list()?.into_iter().rev() {
-            let policy = &container.record.body.host_config.restart_policy;
             if container.record.owner.is_none()
                 && !container.status.is_attended()
-                && restart::at_boot(policy, container.intent.running)
+                && container.starts_at_boot()
             {
                 let result = self.start(container.id());
                 started.push(Started {

@@ -1,7 +1,9 @@
 //! What the integration tests share. A test file says `mod common;` and uses what it needs.
 //!
 //! - [`docker_registry`]: Debian's docker-registry, with passwords and https on demand
+//! - [`device`]: a device in a temporary folder and a network namespace of its own, with the module installed
 //! - [`image`]: images built in memory from a list of files
+//! - [`mender`]: Debian's own client on a device, and a server for its daemon
 //! - [`registry`]: a registry in this process that serves them, counts, and misbehaves on demand
 //! - [`Scratch`]: a temporary folder that goes with its owner
 
@@ -13,7 +15,11 @@
 )]
 
 pub mod docker_registry;
+#[cfg(feature = "device")]
+pub mod device;
 pub mod image;
+#[cfg(feature = "device")]
+pub mod mender;
 pub mod registry;
 
 use std::path::{Path, PathBuf};

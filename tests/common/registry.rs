@@ -186,6 +186,11 @@ impl Registry {
             .insert((repository.to_owned(), tag.to_owned()), image.digest);
     }
 
+    /// What a tag stands for now.
+    pub fn digest(&self, repository: &str, tag: &str) -> Digest {
+        self.state().tags[&(repository.to_owned(), tag.to_owned())]
+    }
+
     /// Forgets a blob, as a broken garbage collection would.
     pub fn lose(&self, blob: &Digest) {
         self.state().blobs.remove(blob).unwrap();

@@ -30,6 +30,7 @@ fn sample() -> Record {
         previous: None,
         trial: Some(generation(2)),
         candidate: Some(generation(3)),
+        unsettled: false,
         last: Some(Outcome {
             verb: "ArtifactInstall".to_owned(),
             failure: Some("container web exited with status 3".to_owned()),
@@ -97,7 +98,7 @@ fn a_scope_without_journal_is_idle_and_what_is_written_is_read_back() {
 
 #[test]
 fn the_reserve_is_filled_once_and_can_be_spent() {
-    let dir = folder("reserve");
+    let dir = folder("reserve").join("deployments/shop");
     let journal = Journal::load(&dir).unwrap();
     journal.refill().unwrap();
     let reserve = dir.join("reserve");
@@ -112,7 +113,7 @@ fn the_reserve_is_filled_once_and_can_be_spent() {
     journal.spend_reserve().unwrap();
     journal.spend_reserve().unwrap();
     assert!(!reserve.exists());
-    sys::fs::remove_tree(&dir).unwrap();
+    sys::fs::remove_tree(dir.parent().unwrap().parent().unwrap()).unwrap();
 }
 
 #[test]

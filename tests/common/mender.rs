@@ -1,0 +1,304 @@
+//! Debian's own Mender client 3.4 on a [`Device`], and a server for its daemon.
+//!
+//! The client's paths are compiled in, so `/usr/share/mender` and `/etc/mender` are covered in a mount namespace that
+//! belongs to the device's thread; the host keeps its own.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use dray::artifact::header::{Header, Software};
+use dray::artifact::payload::Payload;
+use dray::artifact::writer::{self, Options};
+use nix::sched::{CloneFlags, unshare};
+use serde_json::{Value, json};
+
+use super::device::{Call, Called, Device, run};
+
+/// The client, configured for one device.
+#[derive(Debug)]
+pub struct Client<'a> {
+    device: &'a Device,
+    data: PathBuf,
+    config: PathBuf,
+}
+
+impl<'a> Client<'a> {
+    /// Installs the module where the client looks for it. Call from the device's thread.
+    pub fn new(device: &'a Device, config: &Value) -> Client<'a> {
+        unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace: run as root");
+        run("mount", &["--make-rprivate", "/"]);
+        let folder = |name: &str| {
+            let dir = device.join(name);
+            std::fs::create_dir_all(&dir).unwrap();
+            dir
+        };
+        let (share, etc, data) = (folder("share"), folder("etc-mender"), folder("data"));
+        let modules = folder("share/modules/v3");
+        // As it is installed: a real file, since newer clients refuse a link that leaves the folder.
+        std::fs::copy(env!("CARGO_BIN_EXE_dray"), modules.join("docker")).unwrap();
+        let identity = folder("share/identity").join("mender-device-identity");
+        std::fs::write(&identity, "#!/bin/sh\necho mac=02:00:00:00:00:01\n").unwrap();
+        run("chmod", &["0755", identity.to_str().unwrap()]);
+        std::fs::write(data.join("device_type"), "device_type=qemu\n").unwrap();
+        std::fs::write(etc.join("artifact_info"), "artifact_name=factory\n").unwrap();
+        std::fs::write(etc.join("mender.conf"), config.to_string()).unwrap();
+        run(
+            "mount",
+            &["--bind", share.to_str().unwrap(), "/usr/share/mender"],
+        );
+        run("mount", &["--bind", etc.to_str().unwrap(), "/etc/mender"]);
+        Client {
+            device,
+            data,
+            config: etc.join("mender.conf"),
+        }
+    }
+
+    /// Writes an artifact; its name is `name`.
+    pub fn artifact(&self, name: &str, meta_data: &Value) -> PathBuf {
+        let mut header = Header {
+            artifact_name: name.to_owned(),
+            device_types: vec!["qemu".to_owned()],
+            ..Header::default()
+        };
+        header.provide_software(&Software::default(), true);
+        let payload = Payload::parse(meta_data.to_string().as_bytes()).unwrap();
+        let path = self.device.join(&format!("{name}.mender"));
+        let file = std::fs::File::create(&path).unwrap();
+        writer::write(file, &header, &payload, Options::default()).unwrap();
+        path
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("mender");
+        command
+            .arg("--no-syslog")
+            .arg("--config")
+            .arg(&self.config)
+            .arg("--data")
+            .arg(&self.data)
+            .args(words)
+            .env("DRAY_CONFIG", &self.device.host.config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the client to its end.
+    pub fn run(&self, words: &[&str]) -> Called {
+        let output = self.command(words).output().unwrap();
+        Called {
+            status: output.status,
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Starts the client.
+    pub fn start(&self, words: &[&str]) -> Call {
+        Call::of(self.command(words))
+    }
+
+    /// Installs an artifact and returns the client's exit code and output.
+    pub fn install(&self, artifact: &std::path::Path) -> (i32, String) {
+        let called = self.run(&["install", artifact.to_str().unwrap()]);
+        (
+            called.status.code().unwrap(),
+            called.stdout + &called.stderr,
+        )
+    }
+
+    /// The name of the installed artifact.
+    pub fn installed(&self) -> String {
+        self.run(&["show-artifact"]).stdout.trim().to_owned()
+    }
+}
+
+/// As much of a Mender server as its daemon needs for one deployment after the other.
+#[derive(Debug)]
+pub struct Server {
+    address: String,
+    shared: Arc<(Mutex<Deployments>, Condvar)>,
+}
+
+#[derive(Debug, Default)]
+struct Deployments {
+    waiting: VecDeque<(String, Vec<u8>)>,
+    current: Option<(String, Vec<u8>)>,
+    statuses: Vec<String>,
+    log: String,
+}
+
+impl Server {
+    /// Listens on a free port of the device's network namespace. Its threads end with the test program.
+    pub fn start() -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let shared = Arc::new((Mutex::default(), Condvar::new()));
+        let serve = (Arc::clone(&shared), address.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (shared, address) = serve.clone();
+                std::thread::spawn(move || serve_connection(stream, &shared, &address));
+            }
+        });
+        Server { address, shared }
+    }
+
+    /// A client's configuration for this server, with short intervals.
+    pub fn config(&self) -> Value {
+        json!({
+            "ServerURL": format!("http://{}", self.address), "UpdatePollIntervalSeconds": 1,
+            "InventoryPollIntervalSeconds": 1000, "RetryPollIntervalSeconds": 1, "DBus": {"Enabled": false},
+        })
+    }
+
+    /// Offers an artifact to the device.
+    pub fn deploy(&self, name: &str, artifact: &std::path::Path) {
+        let bytes = std::fs::read(artifact).unwrap();
+        self.shared
+            .0
+            .lock()
+            .unwrap()
+            .waiting
+            .push_back((name.to_owned(), bytes));
+    }
+
+    /// Waits until the device has reported one of the final statuses; returns all it reported, and the log it sent.
+    pub fn outcome(&self) -> (Vec<String>, String) {
+        let (deployments, changed) = &*self.shared;
+        let done =
+            |d: &mut Deployments| !d.statuses.iter().any(|s| s == "success" || s == "failure");
+        let (mut state, timeout) = changed
+            .wait_timeout_while(deployments.lock().unwrap(), Duration::from_secs(60), done)
+            .unwrap();
+        assert!(
+            !timeout.timed_out(),
+            "no final status: {:?}",
+            state.statuses
+        );
+        let statuses = std::mem::take(&mut state.statuses);
+        if statuses.iter().any(|s| s == "failure") {
+            // The log comes after the status.
+            let (mut state, timeout) = changed
+                .wait_timeout_while(state, Duration::from_secs(60), |d| d.log.is_empty())
+                .unwrap();
+            assert!(!timeout.timed_out(), "no log");
+            return (statuses, std::mem::take(&mut state.log));
+        }
+        (statuses, String::new())
+    }
+}
+
+fn serve_connection(stream: TcpStream, shared: &(Mutex<Deployments>, Condvar), address: &str) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut stream = stream;
+    while let Some((method, path, body)) = read_request(&mut reader) {
+        let (status, answer) = answer(&method, &path, &body, shared, address);
+        let head = format!(
+            "HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n",
+            answer.len()
+        );
+        if stream
+            .write_all(head.as_bytes())
+            .and_then(|()| stream.write_all(&answer))
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+fn answer(
+    method: &str,
+    path: &str,
+    body: &str,
+    shared: &(Mutex<Deployments>, Condvar),
+    address: &str,
+) -> (u16, Vec<u8>) {
+    let mut state = shared.0.lock().unwrap();
+    let result = match path {
+        "/api/devices/v1/authentication/auth_requests" => (200, b"token".to_vec()),
+        "/artifact" => (200, state.current.as_ref().unwrap().1.clone()),
+        "/api/devices/v2/deployments/device/deployments/next" => {
+            if state.current.is_none() {
+                state.current = state.waiting.pop_front();
+            }
+            match &state.current {
+                None => (204, Vec::new()),
+                Some((name, _)) => {
+                    let source = json!({"uri": format!("http://{address}/artifact"), "expire": "2100-01-01T00:00:00Z"});
+                    let artifact = json!({"artifact_name": name, "source": source, "device_types_compatible": ["qemu"]});
+                    (
+                        200,
+                        json!({"id": "d1", "artifact": artifact})
+                            .to_string()
+                            .into_bytes(),
+                    )
+                }
+            }
+        }
+        path if path.ends_with("/status") => {
+            let status: Value = serde_json::from_str(body).unwrap();
+            let status = status["status"].as_str().unwrap().to_owned();
+            if status == "success" || status == "failure" {
+                state.current = None;
+            }
+            state.statuses.push(status);
+            (204, Vec::new())
+        }
+        path if path.ends_with("/log") => {
+            state.log = body.to_owned();
+            (204, Vec::new())
+        }
+        _ if method == "PUT" || method == "PATCH" => (200, Vec::new()),
+        _ => (404, Vec::new()),
+    };
+    shared.1.notify_all();
+    result
+}
+
+/// Method, path and body; `None` at the end of the connection.
+fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(String, String, String)> {
+    let mut line = String::new();
+    reader
+        .read_line(&mut line)
+        .ok()
+        .filter(|count| *count > 0)?;
+    let mut words = line.split_whitespace().map(str::to_owned);
+    let (method, path) = (words.next()?, words.next()?);
+    let (mut length, mut chunked) = (0, false);
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).ok()?;
+        let header = header.trim().to_lowercase();
+        if header.is_empty() {
+            break;
+        }
+        if let Some(value) = header.strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+        chunked |= header == "transfer-encoding: chunked";
+    }
+    let mut body = Vec::new();
+    while chunked {
+        // Debian's client sends its bodies in chunks.
+        let mut size = String::new();
+        reader.read_line(&mut size).ok()?;
+        let size = usize::from_str_radix(size.trim(), 16).ok()?;
+        let mut chunk = vec![0; size + 2];
+        reader.read_exact(&mut chunk).ok()?;
+        body.extend_from_slice(&chunk[..size]);
+        chunked = size > 0;
+    }
+    let start = body.len();
+    body.resize(start + length, 0);
+    reader.read_exact(&mut body[start..]).ok()?;
+    Some((method, path, String::from_utf8_lossy(&body).into_owned()))
+}
