@@ -18,6 +18,16 @@ pub struct RegistryError {
     pub problem: Box<Problem>,
 }
 
+impl RegistryError {
+    /// Whether a transfer began and broke off, so that the same question may be answered in full the next time.
+    pub fn broke_off(&self) -> bool {
+        matches!(
+            *self.problem,
+            Problem::Interrupted(_) | Problem::TooSlow { .. }
+        )
+    }
+}
+
 /// The ways in which a registry fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {

@@ -141,7 +141,7 @@ impl Http {
         Ok(Response {
             status: head.status.as_u16(),
             headers: head.headers,
-            body: Box::new(body.into_reader()),
+            body: Box::new(Incoming(body.into_reader())),
         })
     }
 
@@ -312,9 +312,33 @@ impl fmt::Debug for TlsTransport {
     }
 }
 
+/// A body whose errors are in our words.
+struct Incoming(ureq::BodyReader<'static>);
+
+impl Read for Incoming {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(|error| {
+            let inner = error
+                .get_ref()
+                .and_then(|inner| inner.downcast_ref::<ureq::Error>());
+            match (inner, error.kind()) {
+                (Some(ureq::Error::Timeout(_)), _) => {
+                    io::Error::new(io::ErrorKind::TimedOut, "nothing came for too long")
+                }
+                (_, io::ErrorKind::UnexpectedEof) => io::Error::new(error.kind(), CLOSED),
+                _ => error,
+            }
+        })
+    }
+}
+
+/// Instead of the crate's "Peer disconnected".
+const CLOSED: &str = "the other side closed the connection";
+
 fn failure(error: &ureq::Error, origin: &Origin) -> Failure {
     let text = match error {
         ureq::Error::Timeout(_) => "no answer in time".to_owned(),
+        ureq::Error::Io(inner) if inner.kind() == io::ErrorKind::UnexpectedEof => CLOSED.to_owned(),
         ureq::Error::HostNotFound => format!("host {} is not known", origin.host),
         other => cause(other),
     };

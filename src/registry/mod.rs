@@ -119,7 +119,8 @@ impl Client {
 
     /// The bytes of a blob as they arrive. Not checked: the caller wraps them in [`crate::oci::stream::Verified`].
     ///
-    /// An error while reading names registry and blob, and is final: start again with another call.
+    /// An error while reading is a [`RegistryError`] inside the [`std::io::Error`], and final: start again with
+    /// another call where [`RegistryError::broke_off`] says that this may help.
     pub fn blob(
         &self,
         reference: &Reference,
@@ -142,7 +143,24 @@ impl Client {
         Ok(Box::new(self.body(&question, response)))
     }
 
+    /// Reads a document to its end, again if the transfer breaks off: it is small, and everything waits for it.
     fn read_manifest(
+        &self,
+        question: &Question,
+    ) -> Result<(Vec<u8>, Option<String>), RegistryError> {
+        let mut attempt = 0;
+        loop {
+            match self.read_manifest_once(question) {
+                Err(error) if error.broke_off() && attempt < self.0.patience.retries => {
+                    std::thread::sleep(self.0.patience.pause(attempt));
+                    attempt += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn read_manifest_once(
         &self,
         question: &Question,
     ) -> Result<(Vec<u8>, Option<String>), RegistryError> {
