@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use dray::engine::Remove;
-use dray::sys::process::signal_number;
+use dray::runargs::signal;
 
 use super::{Context, each, foreground};
 
@@ -84,7 +84,7 @@ pub struct Kill {
 
 /// `dray kill`
 pub fn kill(context: &Context<'_>, words: &Kill) -> anyhow::Result<ExitCode> {
-    let signal = signal_number(&words.signal).ok_or_else(|| {
+    let signal = signal::number(&words.signal).ok_or_else(|| {
         anyhow::anyhow!(
             "{:?} is not a signal: use a name such as TERM, or a number",
             words.signal

@@ -218,9 +218,7 @@ impl Engine {
         process["env"] = json!(env);
         if request.privileged {
             let kernel = process::system().map_err(EngineError::system("ask the kernel"))?;
-            let all: Vec<String> = (0..=kernel.last_capability)
-                .filter_map(capability::name)
-                .collect();
+            let all = capability::names(kernel.capabilities);
             process["capabilities"] =
                 json!({ "bounding": all, "effective": all, "permitted": all });
         }

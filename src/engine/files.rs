@@ -262,7 +262,7 @@ pub(super) fn kernel() -> Result<Kernel, EngineError> {
         } else {
             CgroupVersion::V1
         },
-        last_capability: system.last_capability,
+        capabilities: system.capabilities,
         release: (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)),
         machine: system.machine,
         seccomp: system.seccomp,

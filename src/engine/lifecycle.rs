@@ -239,7 +239,7 @@ fn stop_signal(container: &Container) -> Result<i32, EngineError> {
     let Some(text) = &container.record.body.config.stop_signal else {
         return Ok(SIGTERM);
     };
-    process::signal_number(text).ok_or_else(|| EngineError::Unsupported {
+    crate::runargs::signal::number(text).ok_or_else(|| EngineError::Unsupported {
         option: format!("stop signal {text}"),
         reason: "not a signal of this system".into(),
     })

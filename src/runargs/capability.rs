@@ -82,6 +82,14 @@ pub fn name(number: u8) -> Option<String> {
         .map(|name| format!("CAP_{name}"))
 }
 
+/// The full names of a set with one bit for each capability.
+pub fn names(set: u64) -> Vec<String> {
+    (0..64)
+        .filter(|number| set >> number & 1 == 1)
+        .filter_map(name)
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +111,9 @@ mod tests {
         }
         assert_eq!(name(27).as_deref(), Some("CAP_MKNOD"));
         assert_eq!(name(41), None);
+        assert_eq!(
+            names(1 << 63 | 1 << 40 | 1),
+            ["CAP_CHOWN", "CAP_CHECKPOINT_RESTORE"]
+        );
     }
 }

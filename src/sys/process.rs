@@ -592,8 +592,8 @@ pub struct System {
     pub release: String,
     /// `uname -m`.
     pub machine: String,
-    /// Highest capability it knows.
-    pub last_capability: u8,
+    /// Capabilities that this process can hand on, one bit each: a service or a container may have less than all.
+    pub capabilities: u64,
     /// It filters system calls.
     pub seccomp: bool,
     /// CPUs the machine can have.
@@ -604,9 +604,12 @@ pub struct System {
 pub fn system() -> io::Result<System> {
     let uname = nix::sys::utsname::uname()?;
     let text = |name: &std::ffi::OsStr| name.to_string_lossy().into_owned();
-    let last = fs::read_to_string("/proc/sys/kernel/cap_last_cap")?;
-    let last_capability = last.trim().parse().map_err(io::Error::other)?;
     let status = fs::read_to_string("/proc/self/status")?;
+    let set = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        u64::from_str_radix(line.unwrap_or_default().trim(), 16).map_err(io::Error::other)
+    };
+    let capabilities = set("CapPrm:")? & set("CapBnd:")?;
     let seccomp = status.lines().any(|line| line.starts_with("Seccomp:"));
     // `0-3` or `0,2-5`: the last number tells.
     let cpus = fs::read_to_string("/sys/devices/system/cpu/possible")?;
@@ -619,37 +622,10 @@ pub fn system() -> io::Result<System> {
     Ok(System {
         release: text(uname.release()),
         machine: text(uname.machine()),
-        last_capability,
+        capabilities,
         seccomp,
         possible_cpus: last_cpu + 1,
     })
-}
-
-/// The number of a signal named `SIGTERM`, `term` or `15`; `None` if this system has no such signal.
-pub fn signal_number(text: &str) -> Option<i32> {
-    if let Ok(number) = text.parse::<i32>() {
-        return (1..=libc::SIGRTMAX()).contains(&number).then_some(number);
-    }
-    let upper = text.to_ascii_uppercase();
-    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    let from = |base: i32, rest: &str| {
-        let offset = if rest.is_empty() {
-            0
-        } else {
-            rest.parse::<i32>().ok()?
-        };
-        Some(base + offset).filter(|number| (libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(number))
-    };
-    if let Some(rest) = name.strip_prefix("RTMIN") {
-        return from(libc::SIGRTMIN(), rest);
-    }
-    if let Some(rest) = name.strip_prefix("RTMAX") {
-        return from(libc::SIGRTMAX(), rest);
-    }
-    format!("SIG{name}")
-        .parse::<nix::sys::signal::Signal>()
-        .ok()
-        .map(|signal| signal as i32)
 }
 
 /// The host's name.
@@ -693,24 +669,6 @@ mod tests {
         assert_eq!(own.parent().unwrap(), std::os::unix::process::parent_id());
         assert!(stale.parent().is_err());
         assert!(own.age().unwrap() < Duration::from_secs(24 * 3600));
-    }
-
-    #[test]
-    fn signals_by_name_and_number() {
-        for (text, number) in [
-            ("SIGTERM", Some(15)),
-            ("term", Some(15)),
-            ("9", Some(9)),
-            ("SIGRTMIN+3", Some(libc::SIGRTMIN() + 3)),
-            ("RTMAX-1", Some(libc::SIGRTMAX() - 1)),
-            ("0", None),
-            ("65", None),
-            ("SIGNOPE", None),
-            ("RTMIN+99", None),
-            ("", None),
-        ] {
-            assert_eq!(signal_number(text), number, "{text}");
-        }
     }
 
     #[test]

@@ -28,9 +28,8 @@ const DEFAULT: [u8; 14] = [
 
 /// Full names of the capabilities that the container keeps, in Docker's order.
 pub(super) fn kept(host: &HostConfig, kernel: &Kernel) -> Result<Vec<String>, SpecError> {
-    let all = 0..=kernel
-        .last_capability
-        .min(capability::NAMES.len() as u8 - 1);
+    let available = |number: &u8| kernel.capabilities >> number & 1 == 1;
+    let all = (0..64).filter(available);
     let numbers: Vec<u8> = if host.privileged {
         all.collect()
     } else {
@@ -63,13 +62,15 @@ fn default_set(kernel: &Kernel) -> impl Iterator<Item = u8> {
     DEFAULT
         .into_iter()
         .filter(move |number| guarded || *number != MKNOD)
+        // An engine with less than all hands on what it has, as runc does.
+        .filter(|number| kernel.capabilities >> number & 1 == 1)
 }
 
 fn normalized(words: &[String], kernel: &Kernel) -> Result<Vec<Capability>, SpecError> {
     words
         .iter()
         .map(|word| match capability::parse(word) {
-            Some(Capability::One(number)) if number > kernel.last_capability => {
+            Some(Capability::One(number)) if kernel.capabilities >> number & 1 == 0 => {
                 Err(SpecError::UnsupportedCapability(word.clone()))
             }
             Some(known) => Ok(known),
@@ -130,9 +131,9 @@ mod tests {
     }
 
     #[test]
-    fn knows_what_the_kernel_lacks() {
+    fn gives_only_what_is_there() {
         let old = Kernel {
-            last_capability: 37,
+            capabilities: (1 << 38) - 1,
             ..kernel(CgroupVersion::V1)
         };
         assert_eq!(names(&["ALL"], &[], false, &old).len(), 38);
@@ -142,7 +143,7 @@ mod tests {
         };
         assert_eq!(
             kept(&host("BPF"), &old).unwrap_err().to_string(),
-            "capability BPF is not supported by this kernel"
+            "capability BPF is not supported by this kernel, or dray itself does not have it"
         );
         assert_eq!(
             kept(&host("FLY"), &old).unwrap_err().to_string(),

@@ -33,8 +33,8 @@ pub enum SpecError {
     /// A word of `--cap-add` or `--cap-drop` that names nothing.
     #[error("unknown capability {0:?}")]
     UnknownCapability(String),
-    /// A capability that this kernel does not have.
-    #[error("capability {0} is not supported by this kernel")]
+    /// A capability that is not there to be given.
+    #[error("capability {0} is not supported by this kernel, or dray itself does not have it")]
     UnsupportedCapability(String),
     /// The seccomp profile cannot be read.
     #[error("failed to parse seccomp profile: {0}")]

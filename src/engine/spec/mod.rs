@@ -149,8 +149,8 @@ pub enum CgroupVersion {
 pub struct Kernel {
     /// Control groups.
     pub cgroup: CgroupVersion,
-    /// `/proc/sys/kernel/cap_last_cap`.
-    pub last_capability: u8,
+    /// Capabilities that a container can be given, one bit each: those of the engine itself.
+    pub capabilities: u64,
     /// Release, major and minor; some seccomp rules depend on it.
     pub release: (u32, u32),
     /// Machine as `uname -m` says it: `x86_64`, `aarch64`, `armv7l`, …

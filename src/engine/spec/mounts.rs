@@ -144,33 +144,18 @@ fn defaults(input: &SpecInput<'_>, security: &Security) -> Vec<Entry> {
             &guarded(writable),
         ));
     }
-    match (&input.namespaces.ipc, host.ipc_mode.as_str()) {
-        (Namespace::Host, _) => {
-            list.push(Entry::new("/dev/mqueue", "bind", "/dev/mqueue", &["rbind"]));
-            list.push(Entry::new("/dev/shm", "bind", "/dev/shm", &["rbind"]));
-        }
-        (_, mode) => {
-            list.push(Entry::new(
-                "/dev/mqueue",
-                "mqueue",
-                "mqueue",
-                &["nosuid", "noexec", "nodev"],
-            ));
-            if mode != "none" {
-                let size = if host.shm_size > 0 {
-                    host.shm_size
-                } else {
-                    SHM_SIZE
-                };
-                let size = format!("size={size}");
-                list.push(Entry::new(
-                    "/dev/shm",
-                    "tmpfs",
-                    "shm",
-                    &["nosuid", "noexec", "nodev", "mode=1777", &size],
-                ));
-            }
-        }
+    let guards = ["nosuid", "noexec", "nodev"];
+    list.push(Entry::new("/dev/mqueue", "mqueue", "mqueue", &guards));
+    if input.namespaces.ipc == Namespace::Host {
+        list.push(Entry::new("/dev/shm", "bind", "/dev/shm", &["rbind"]));
+    } else if host.ipc_mode != "none" {
+        let size = match host.shm_size {
+            0 => SHM_SIZE,
+            size => size,
+        };
+        let size = format!("size={size}");
+        let options = ["nosuid", "noexec", "nodev", "mode=1777", &size];
+        list.push(Entry::new("/dev/shm", "tmpfs", "shm", &options));
     }
     list
 }

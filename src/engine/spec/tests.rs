@@ -7,7 +7,7 @@ use crate::api::{HostConfig, Mount, TmpfsOptions, Ulimit};
 pub(super) fn kernel(cgroup: CgroupVersion) -> Kernel {
     Kernel {
         cgroup,
-        last_capability: 40,
+        capabilities: (1 << 41) - 1,
         release: (6, 1),
         machine: "x86_64".to_owned(),
         seccomp: true,

@@ -39,12 +39,14 @@ struct Arch {
     compatible: &'static [&'static str],
 }
 
+/// Docker's profile lists x32 too, which hardly a kernel has; compiling it would double the filter's share of a start,
+/// from 4 to 8 ms. Without it such a program is killed.
 const ARCHES: [Arch; 7] = [
     Arch {
         machine: "x86_64",
         name: "amd64",
         scmp: "SCMP_ARCH_X86_64",
-        compatible: &["SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+        compatible: &["SCMP_ARCH_X86"],
     },
     Arch {
         machine: "aarch64",
@@ -222,7 +224,7 @@ mod tests {
         assert_eq!(plain["defaultAction"], "SCMP_ACT_ERRNO");
         assert_eq!(
             plain["architectures"],
-            json!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"])
+            json!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"])
         );
         for forbidden in [
             "mount",
