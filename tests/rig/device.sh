@@ -32,8 +32,8 @@ client() {
     "$@" >"$device/mender.last" 2>&1
     _code=$?
     { echo "\$ $*"; cat "$device/mender.last"; echo "rc $_code"; } >>"$device/mender.log"
-    # What the module said is what a person wants to see of a failure.
-    sed -n 's/.*Output ([a-z]*) from command "[^"]*": \(.*\)"$/\1/p; s/.*level=error msg=//p' "$device/mender.last"
+    # What the module said is what a person wants to see of a failure; then why the client gave up.
+    sed -n 's/.*Output ([a-z]*) from command \\"[^"]*\\": \(.*\)"$/\1/p; s/.*level=error msg="\(.*\)"$/mender: \1/p' "$device/mender.last"
     return $_code
 }
 
