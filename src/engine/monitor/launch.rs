@@ -114,7 +114,10 @@ fn bring_up(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Option<Creat
         return Ok(None);
     }
     if NetworkMode::of(&created.record) == NetworkMode::Bridge {
-        engine.network().publish(&[id], &[])?;
+        // What it replaces is down by now, or on its way; its ports move here in one transaction.
+        let replaced = replaced(engine, &created.record)?;
+        let replaced: Vec<&str> = replaced.iter().map(String::as_str).collect();
+        engine.network().publish(&[id], &replaced)?;
     }
     let failed = |reason| EngineError::Runtime {
         action: "start",
