@@ -29,8 +29,9 @@ dray() { "$DRAY_BIN" "$@"; }
 # The client as a person calls it. Its log stays in $device/mender.log; the last call's alone in mender.last.
 client() {
     set -- mender --no-syslog --data "$device/mender" "$@"
-    "$@" >"$device/mender.last" 2>&1
-    _code=$?
+    # The shells disagree whether a failure ends a command substitution; this one is to be reported.
+    _code=0
+    "$@" >"$device/mender.last" 2>&1 || _code=$?
     { echo "\$ $*"; cat "$device/mender.last"; echo "rc $_code"; } >>"$device/mender.log"
     # What the module said is what a person wants to see of a failure; then why the client gave up.
     sed -n 's/.*Output ([a-z]*) from command \\"[^"]*\\": \(.*\)"$/\1/p; s/.*level=error msg="\(.*\)"$/mender: \1/p' "$device/mender.last"
