@@ -11,6 +11,7 @@ pub const NAME_LIMIT: usize = libc::IFNAMSIZ - 1;
 
 const CREATE: i32 = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
 const VETH_PEER: u16 = 1;
+const IFLA_BRPORT_MODE: u16 = 4;
 const UP: u32 = libc::IFF_UP as u32;
 const IPV4: u8 = libc::AF_INET as u8;
 
@@ -153,7 +154,25 @@ impl Links {
                         data.nest(VETH_PEER, |peer| fill_peer(peer, pair));
                     });
             });
-        self.0.transact(vec![request])
+        // A container that reaches itself through the host's address: where bridged packets go through the firewall, they
+        // are turned round below the bridge, which by itself sends nothing back to where it came from.
+        let mut hairpin = Request::new(
+            libc::RTM_NEWLINK,
+            0,
+            &link_header(0, 0),
+            format!("let port {} send back", pair.name),
+        );
+        hairpin
+            .text(libc::IFLA_IFNAME, pair.name)
+            .nest(libc::IFLA_LINKINFO, |info| {
+                info.text(libc::IFLA_INFO_SLAVE_KIND, "bridge").nest(
+                    libc::IFLA_INFO_SLAVE_DATA,
+                    |port| {
+                        port.attribute(IFLA_BRPORT_MODE, &[1]);
+                    },
+                );
+            });
+        self.0.transact(vec![request, hairpin])
     }
 
     /// Brings an interface up and gives it an address, which it may have already.

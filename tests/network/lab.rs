@@ -70,8 +70,8 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        // Closing its input ends it; waiting leaves no zombie.
-        drop(self.process.stdin.take());
+        // It would end by itself when its input does, which other children may hold open for a while.
+        self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 }
@@ -98,8 +98,8 @@ pub struct Lab {
 impl Lab {
     /// Must be the first thing a test does: its thread is the host from then on.
     pub fn new(name: &str) -> Lab {
-        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)
-            .expect("these tests enter network namespaces: run them as root");
+        let apart = nix::sched::CloneFlags::CLONE_NEWNET;
+        nix::sched::unshare(apart).expect("these tests enter network namespaces: run them as root");
         let outside = Room::new();
         shell(&format!(
             "ip link set lo up
@@ -113,7 +113,11 @@ impl Lab {
         outside.shell(&format!(
             "ip addr add {OUTSIDE}/24 dev up0; ip link set up0 up; ip route add 10.99.7.0/24 dev up0"
         ));
-        shell(&format!("ip route add default via {OUTSIDE}"));
+        // The kernel says a moment later that the other end is there; snapshots are taken after that.
+        shell(&format!(
+            "ip route add default via {OUTSIDE}
+             until ip link show up0 | grep -q 'state UP'; do :; done"
+        ));
         let dir = std::env::temp_dir().join(format!("dray-network-{}-{name}", std::process::id()));
         let host = Host::at(&dir);
         let settings = Settings::default();
@@ -145,20 +149,20 @@ impl Lab {
     pub fn snapshot(&self) -> String {
         shell(
             "nft list ruleset
-             ip -o link; ip -o addr; ip route; ip rule
-             grep . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/*/route_localnet
-             ls -R /proc/sys/net/ipv4/conf",
+             ip -o link; ip -o -4 addr; ip route; ip rule
+             cd /proc/sys/net/ipv4; grep . ip_forward conf/*/route_localnet",
         )
     }
 
-    /// Names of the files in the network's run folder.
-    pub fn files(&self) -> Vec<String> {
+    /// What the network has written down: names of leases, and `network.json` while there is a bridge.
+    pub fn records(&self) -> Vec<String> {
         let dir = self.host.run.join("network");
         let mut names: Vec<String> = [dir.clone(), dir.join("leases")]
             .iter()
             .filter_map(|dir| std::fs::read_dir(dir).ok())
             .flatten()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != "leases" && name != "lock")
             .collect();
         names.sort();
         names

@@ -375,8 +375,16 @@ impl Network {
             leases.save_built(built.clone())?;
         }
         let before = leases.all.clone();
+        let again = leases.find(&lease.id).is_some();
         leases.save(lease.clone())?;
-        self.with_firewall(|firewall| rules::update(firewall, &built, &before, &leases.all))?;
+        self.with_firewall(|firewall| {
+            if again {
+                // An earlier attempt may have been killed between its file and the rules.
+                rules::replace(firewall, &built, &leases.all)
+            } else {
+                rules::update(firewall, &built, &before, &leases.all)
+            }
+        })?;
         let mut links = Links::open()?;
         let bridge = bridge::ensure(&mut links, &built, &self.owner)?;
         bridge::connect(&mut links, &bridge, &leases.all, &lease)?;
