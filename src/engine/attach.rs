@@ -64,7 +64,7 @@ impl Engine {
 }
 
 impl Session {
-    fn connect(folders: &Folders, request: u8) -> Option<Session> {
+    pub(super) fn connect(folders: &Folders, request: u8) -> Option<Session> {
         let socket = socket::connect_packets(&folders.run, SOCKET).ok()?;
         socket::send(socket.as_fd(), &[request]).ok()?;
         Some(Session {

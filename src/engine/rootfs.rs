@@ -12,6 +12,7 @@
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -75,10 +76,34 @@ pub fn unmount(folders: &Folders) -> Result<(), EngineError> {
     mount::unmount(&root).map_err(EngineError::system(format!("unmount {}", root.display())))
 }
 
+/// Creates folder `path` of the container where it is missing, as Docker does for the working directory. No symlink leads
+/// out of `root`.
+pub fn make_folder(root: &Path, path: &str) -> io::Result<()> {
+    let root = beneath::open_dir(root)?;
+    let mut parent = beneath::open_in_root(root.as_fd(), b"")?;
+    let mut done = PathBuf::new();
+    for component in Path::new(path).components() {
+        let std::path::Component::Normal(name) = component else {
+            continue;
+        };
+        done.push(name);
+        let so_far = done.as_os_str().as_encoded_bytes();
+        parent = match beneath::open_in_root(root.as_fd(), so_far) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                beneath::make_dir(parent.as_fd(), name.as_encoded_bytes())?;
+                let made = beneath::open_child(parent.as_fd(), name.as_encoded_bytes())?;
+                beneath::set_mode(made.as_fd(), 0o755)?;
+                made
+            }
+            opened => opened?,
+        };
+    }
+    Ok(())
+}
+
 /// The content of a file of the container, at most `limit` bytes; no file is empty. No symlink leads out of `root`.
 pub fn read(root: &Path, path: &str, limit: u64) -> io::Result<Vec<u8>> {
     use std::io::Read as _;
-    use std::os::fd::AsFd as _;
     let root = beneath::open_dir(root)?;
     let file = match beneath::open_file_in_root(root.as_fd(), path.as_bytes()) {
         Ok(file) => file,

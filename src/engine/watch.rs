@@ -3,8 +3,8 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use super::attach::{Attached, Session};
-use super::{Engine, EngineError, Status};
+use super::attach::{Attached, Session, WATCH};
+use super::{Engine, EngineError, Folders, Status};
 use crate::sys::process::{self, PollFd};
 
 /// Something that happened to a watched container.
@@ -33,8 +33,16 @@ pub enum Event {
 /// Events of several containers.
 #[derive(Debug)]
 pub struct Watch {
-    sessions: Vec<(String, Session, Status)>,
+    sessions: Vec<Watched>,
     ready: Vec<Event>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    id: String,
+    folders: Folders,
+    session: Session,
+    status: Status,
 }
 
 impl Engine {
@@ -46,9 +54,12 @@ impl Engine {
         };
         for id in ids {
             match self.attach(id, false)? {
-                Some(session) => watch
-                    .sessions
-                    .push(((*id).to_owned(), session, Status::Created)),
+                Some(session) => watch.sessions.push(Watched {
+                    id: (*id).to_owned(),
+                    folders: self.folders(id),
+                    session,
+                    status: Status::Created,
+                }),
                 None => {
                     let outcome = self.load(id)?.outcome;
                     watch
@@ -62,15 +73,15 @@ impl Engine {
 
     /// Waits until a container is not running and will not be started again by its policy; its exit code.
     pub fn wait(&self, id: &str) -> Result<i32, EngineError> {
-        if let Some(mut session) = self.attach(id, false)? {
-            let failed = EngineError::system(format!("wait for container {id}"));
+        let failed = || EngineError::system(format!("wait for container {id}"));
+        // A monitor that starts its container again closes its connections but goes on listening.
+        while let Some(mut session) = self.attach(id, false)? {
             let mut last = None;
             loop {
-                match session.next(None) {
-                    Ok(Some(Attached::State(state))) => last = Some(state),
-                    Ok(Some(Attached::Closed)) => break,
-                    Ok(_) => {}
-                    Err(error) => return Err(failed(error)),
+                match session.next(None).map_err(failed())? {
+                    Some(Attached::State(state)) => last = Some(state),
+                    Some(Attached::Closed) => break,
+                    Some(Attached::Output(..)) | None => {}
                 }
             }
             // With --rm there is no record to look at any more.
@@ -94,7 +105,7 @@ impl Watch {
             let mut set: Vec<PollFd> = self
                 .sessions
                 .iter()
-                .map(|(_, s, _)| PollFd::read(s.as_fd()))
+                .map(|watched| PollFd::read(watched.session.as_fd()))
                 .collect();
             if process::poll(&mut set, left).map_err(EngineError::system("watch containers"))? == 0
             {
@@ -109,7 +120,12 @@ impl Watch {
     }
 
     fn receive(&mut self, index: usize) -> std::io::Result<()> {
-        let (id, session, status) = &mut self.sessions[index];
+        let Watched {
+            id,
+            folders,
+            session,
+            status,
+        } = &mut self.sessions[index];
         match session.take()? {
             Some(Attached::State(state)) => {
                 let health = state.health.as_ref().map(|health| health.status.clone());
@@ -129,6 +145,13 @@ impl Watch {
                 *status = state.status;
             }
             Some(Attached::Closed) => {
+                // A monitor that starts its container again closes its connections but goes on listening.
+                if *status == Status::Restarting
+                    && let Some(again) = Session::connect(folders, WATCH)
+                {
+                    *session = again;
+                    return Ok(());
+                }
                 if !matches!(status, Status::Exited) {
                     // A monitor that was killed: its container counts as killed too.
                     self.ready.push(exited(id, 137, false));

@@ -14,9 +14,9 @@
     reason = "each test program uses a part of this; test files need no durable writer; a broken set-up should panic"
 )]
 
-pub mod docker_registry;
 #[cfg(feature = "device")]
 pub mod device;
+pub mod docker_registry;
 pub mod image;
 #[cfg(feature = "device")]
 pub mod mender;

@@ -172,6 +172,11 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     mount::private_namespace()
         .map_err(EngineError::system("enter a mount namespace of our own"))?;
     let root = rootfs::mount(engine, &record, &folders)?;
+    let working_dir = &record.body.config.working_dir;
+    rootfs::make_folder(&root, working_dir).map_err(|source| EngineError::System {
+        action: format!("create working directory {working_dir}"),
+        source,
+    })?;
     files::write_all(engine, &record, &folders, &root)?;
     let (report, ours) = socket::pipe().map_err(EngineError::system("make a pipe"))?;
     let bundle = bundle_of(engine, id);

@@ -1,0 +1,633 @@
+//! Containers from `dray run` to `dray rm`, on the real kernel: each row observes its option from inside or outside.
+
+mod common;
+
+use std::process::{Command, Stdio};
+
+use common::device::{Device, on_device};
+use common::image::{Entry, Image, Layer};
+use serde_json::{Value, json};
+
+/// Pushes an image with a shell and the applets that the rows need.
+fn push_tools(device: &Device) -> String {
+    let busybox = std::fs::read("/bin/busybox").expect("busybox-static");
+    let mut entries = vec![
+        Entry::dir("bin"),
+        Entry::file("bin/busybox", busybox).mode(0o755),
+        Entry::file("bin/not-executable", "x").mode(0o644),
+        Entry::file("bin/not-a-program", "\0\0\0").mode(0o755),
+        Entry::dir("etc"),
+        Entry::file(
+            "etc/passwd",
+            "root:x:0:0::/root:/bin/sh\nbob:x:1000:1000::/home/bob:/bin/sh\n",
+        ),
+        Entry::file(
+            "etc/group",
+            "root:x:0:\nbob:x:1000:\naudio:x:63:bob\nvideo:x:44:\n",
+        ),
+        Entry::dir("tmp").mode(0o1777),
+        Entry::dir("data"),
+    ];
+    let applets = [
+        "sh", "sleep", "true", "false", "cat", "echo", "id", "ls", "env", "hostname", "pwd",
+        "stat", "touch", "grep", "kill", "ps", "seq", "head", "wc", "mknod", "mount", "dd", "nc",
+        "wget", "ulimit", "readlink", "test", "df", "cut", "tty",
+    ];
+    entries.extend(applets.map(|applet| Entry::symlink(format!("bin/{applet}"), "busybox")));
+    let config = json!({ "Env": ["PATH=/bin"], "Cmd": ["/bin/sh"] });
+    let image = Image::oci([Layer::of(&entries)]).config(config).build();
+    device.registry.push("tools", "1", &image);
+    device.registry.name("tools:1")
+}
+
+/// `dray run` of one shell line; its standard output.
+fn shell(device: &Device, image: &str, options: &[&str], line: &str) -> String {
+    let words = [&["run", "--rm"], options, &[image, "sh", "-c", line]].concat();
+    let called = device.dray(&words);
+    assert!(called.status.success(), "{words:?}: {called:?}");
+    called.stdout.trim_end().to_owned()
+}
+
+#[test]
+fn options_have_their_effect() {
+    on_device("options", |device| {
+        let image = push_tools(device);
+        let host = &["--network", "host"][..];
+        let folder = device.join("bound");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("file"), "from the host").unwrap();
+        let bound = folder.to_str().unwrap();
+        let env_file = device.join("env");
+        std::fs::write(&env_file, "# comment\nFROM_FILE=yes\n").unwrap();
+        let env_file = env_file.to_str().unwrap();
+        let volume = |rest: &str| format!("{bound}:{rest}");
+        let mount = format!("type=bind,source={bound},target=/data,readonly");
+        for (options, line, expected) in [
+            (
+                vec!["--hostname", "box"],
+                "hostname; cat /etc/hostname",
+                "box\nbox",
+            ),
+            (
+                vec!["-e", "A=1 2", "--env-file", env_file],
+                "echo $A $FROM_FILE",
+                "1 2 yes",
+            ),
+            (
+                vec!["-u", "bob"],
+                "id -u; id -g; id -G",
+                "1000\n1000\n1000 63",
+            ),
+            (vec!["-u", "1234:44"], "id -u; id -g", "1234\n44"),
+            (
+                vec!["-u", "bob", "--group-add", "video"],
+                "id -G",
+                "1000 44 63",
+            ),
+            (vec!["-w", "/data"], "pwd", "/data"),
+            (vec!["-w", "/made/up"], "pwd", "/made/up"),
+            (
+                vec!["-v", &volume("/data")],
+                "cat /data/file",
+                "from the host",
+            ),
+            (
+                vec!["-v", &volume("/data:ro")],
+                "touch /data/x 2>/dev/null || echo refused",
+                "refused",
+            ),
+            (
+                vec!["--mount", &mount],
+                "cat /data/file; echo; touch /data/x 2>/dev/null || echo ro",
+                "from the host\nro",
+            ),
+            (
+                vec!["--tmpfs", "/data:size=64k"],
+                "stat -f -c %T /data; df -k /data | grep -c 64",
+                "tmpfs\n1",
+            ),
+            (vec!["--read-only"], "touch /x 2>/dev/null || echo ro", "ro"),
+            (
+                vec!["--cap-drop", "ALL"],
+                "grep CapEff /proc/self/status",
+                "CapEff:\t0000000000000000",
+            ),
+            (
+                vec![],
+                "grep CapEff /proc/self/status",
+                "CapEff:\t00000000a80425fb",
+            ),
+            (
+                vec!["--cap-add", "NET_ADMIN"],
+                "grep CapEff /proc/self/status",
+                "CapEff:\t00000000a80435fb",
+            ),
+            (vec![], "grep -h Seccomp: /proc/self/status", "Seccomp:\t2"),
+            (
+                vec!["--security-opt", "seccomp=unconfined"],
+                "grep -h Seccomp: /proc/self/status",
+                "Seccomp:\t0",
+            ),
+            (
+                vec!["--security-opt", "no-new-privileges"],
+                "grep NoNewPrivs /proc/self/status",
+                "NoNewPrivs:\t1",
+            ),
+            (
+                vec!["--ulimit", "nofile=100:200"],
+                "ulimit -n; ulimit -H -n",
+                "100\n200",
+            ),
+            (
+                vec!["--shm-size", "1m"],
+                "df -k /dev/shm | grep -c 1024",
+                "1",
+            ),
+            (
+                vec!["--init"],
+                "readlink /proc/1/exe >/dev/null; echo $$ | grep -cv '^1$'",
+                "1",
+            ),
+            (
+                vec!["--add-host", "db:10.0.0.7"],
+                "grep db /etc/hosts",
+                "10.0.0.7\tdb",
+            ),
+            (
+                vec!["--dns", "10.9.8.7"],
+                "grep -c 'nameserver 10.9.8.7' /etc/resolv.conf",
+                "1",
+            ),
+            (
+                vec!["--device", "/dev/full:/dev/voll"],
+                "echo x > /dev/voll 2>/dev/null || ls /dev/voll",
+                "/dev/voll",
+            ),
+            (
+                vec!["--privileged"],
+                "grep CapEff /proc/self/status | grep -c a80425fb",
+                "0",
+            ),
+            (vec!["--entrypoint", "/bin/echo"], "x", "sh -c x"),
+            (
+                vec!["--oom-score-adj", "321"],
+                "cat /proc/self/oom_score_adj",
+                "321",
+            ),
+        ] {
+            if line.ends_with("a80425fb") {
+                // grep -c exits 1 when it counts none.
+                let said = device.dray(
+                    &[
+                        &["run", "--rm"],
+                        host,
+                        &options,
+                        &[&image, "sh", "-c", line],
+                    ]
+                    .concat(),
+                );
+                assert_eq!(said.stdout.trim(), expected, "{options:?}: {said:?}");
+                continue;
+            }
+            assert_eq!(
+                shell(device, &image, &[host, &options].concat(), line),
+                expected,
+                "{options:?}"
+            );
+        }
+    });
+}
+
+/// One file of a group of container `id`, on either kind of hierarchy.
+fn limit(id: &str, controller: &str, v1: &str, v2: &str) -> String {
+    let unified = std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    let path = match unified {
+        true => format!("/sys/fs/cgroup/dray/{id}/{v2}"),
+        false => format!("/sys/fs/cgroup/{controller}/dray/{id}/{v1}"),
+    };
+    std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{path}: {error}"))
+        .trim()
+        .to_owned()
+}
+
+#[test]
+fn limits_are_set_in_the_kernel() {
+    on_device("limits", |device| {
+        let image = push_tools(device);
+        let limits = [
+            "-m",
+            "64m",
+            "--pids-limit",
+            "50",
+            "--cpus",
+            "0.5",
+            "--cpu-shares",
+            "512",
+            "--cpuset-cpus",
+            "0",
+        ];
+        let words = [
+            &["run", "-d", "--network", "none", "--name", "limited"][..],
+            &limits,
+            &[&image, "sleep", "1000"],
+        ];
+        let called = device.dray(&words.concat());
+        assert!(called.status.success(), "{called:?}");
+        let id = called.stdout.trim();
+        assert_eq!(
+            limit(id, "memory", "memory.limit_in_bytes", "memory.max"),
+            (64 << 20).to_string()
+        );
+        assert_eq!(limit(id, "pids", "pids.max", "pids.max"), "50");
+        assert_eq!(limit(id, "cpuset", "cpuset.cpus", "cpuset.cpus"), "0");
+        assert!(limit(id, "cpu", "cpu.cfs_quota_us", "cpu.max").starts_with("50000"));
+        let info = inspect(device, "limited");
+        assert_eq!(info["HostConfig"]["Memory"], json!(64 << 20));
+        assert!(device.dray(&["rm", "-f", "limited"]).status.success());
+        for folder in ["/sys/fs/cgroup/dray", "/sys/fs/cgroup/memory/dray"] {
+            assert!(
+                !std::path::Path::new(folder).join(id).exists(),
+                "{folder}/{id}"
+            );
+        }
+    });
+}
+
+fn inspect(device: &Device, name: &str) -> Value {
+    let called = device.dray(&["inspect", name]);
+    assert!(called.status.success(), "{called:?}");
+    let list: Value = serde_json::from_str(&called.stdout).unwrap();
+    list[0].clone()
+}
+
+#[test]
+fn exit_codes_are_docker_s() {
+    on_device("codes", |device| {
+        let image = push_tools(device);
+        for (command, code, said) in [
+            (vec!["true"], 0, ""),
+            (vec!["sh", "-c", "exit 42"], 42, ""),
+            (vec!["sh", "-c", "kill -9 $$; sleep 9"], 137, ""),
+            (vec!["nothing-there"], 127, "nothing-there"),
+            (vec!["/bin/nothing-there"], 127, "nothing-there"),
+            (vec!["/bin/not-executable"], 126, "permission denied"),
+            (vec!["/bin/not-a-program"], 126, "exec format error"),
+            (vec!["/data"], 126, "permission denied"),
+        ] {
+            let init = if command[0] == "sh" {
+                &["--init"][..]
+            } else {
+                &[]
+            };
+            let words = [
+                &["run", "--rm", "--network", "none"],
+                init,
+                &[&image],
+                &command,
+            ]
+            .concat();
+            let called = device.dray(&words);
+            assert_eq!(called.status.code(), Some(code), "{words:?}: {called:?}");
+            assert!(called.stderr.contains(said), "{words:?}: {called:?}");
+            assert_eq!(
+                called.stderr.is_empty(),
+                said.is_empty(),
+                "{words:?}: {called:?}"
+            );
+        }
+        let unknown = device.dray(&["run", "--no-such-option", &image]);
+        assert_eq!(unknown.status.code(), Some(125), "{unknown:?}");
+        assert!(unknown.stderr.contains("--no-such-option"), "{unknown:?}");
+        assert_eq!(device.containers().len(), 0);
+    });
+}
+
+#[test]
+fn a_container_s_life() {
+    on_device("life", |device| {
+        let image = push_tools(device);
+        let line =
+            "echo out; echo err >&2; trap 'echo bye; exit 7' TERM; while :; do sleep 0.05; done";
+        let made = device.dray(&[
+            "create",
+            "--name",
+            "one",
+            "--network",
+            "none",
+            &image,
+            "sh",
+            "-c",
+            line,
+        ]);
+        assert!(made.status.success(), "{made:?}");
+        assert_eq!(inspect(device, "one")["State"]["Status"], "created");
+        let taken = device.dray(&["create", "--name", "one", &image]);
+        assert!(
+            taken.stderr.contains("in use") && !taken.status.success(),
+            "{taken:?}"
+        );
+
+        assert!(device.dray(&["start", "one"]).status.success());
+        assert_eq!(inspect(device, &made.stdout[..9])["State"]["Running"], true);
+        let exec = device.dray(&["exec", "-e", "X=y", "one", "sh", "-c", "echo $X $$; exit 3"]);
+        assert_eq!(exec.status.code(), Some(3), "{exec:?}");
+        assert!(exec.stdout.starts_with("y "), "{exec:?}");
+        let refused = device.dray(&["rm", "one"]);
+        assert!(refused.stderr.contains("is running"), "{refused:?}");
+
+        assert!(device.dray(&["stop", "one"]).status.success());
+        let state = &inspect(device, "one")["State"];
+        assert_eq!(
+            (&state["Status"], &state["ExitCode"]),
+            (&json!("exited"), &json!(7))
+        );
+        let logs = device.dray(&["logs", "one"]);
+        assert_eq!(
+            (logs.stdout.as_str(), logs.stderr.as_str()),
+            ("out\nbye\n", "err\n")
+        );
+        assert_eq!(device.dray(&["logs", "--tail", "1", "one"]).stdout, "bye\n");
+
+        // What it wrote survives a stop, and goes with the container.
+        assert!(device.dray(&["start", "one"]).status.success());
+        assert!(
+            device
+                .dray(&["exec", "one", "touch", "/kept"])
+                .status
+                .success()
+        );
+        assert!(device.dray(&["restart", "-t", "0", "one"]).status.success());
+        assert!(
+            device
+                .dray(&["exec", "one", "test", "-e", "/kept"])
+                .status
+                .success()
+        );
+        assert!(device.dray(&["kill", "one"]).status.success());
+        assert_eq!(device.dray(&["wait", "one"]).stdout, "137\n");
+        assert!(device.dray(&["rename", "one", "two"]).status.success());
+        assert!(device.dray(&["rm", "two"]).status.success());
+        assert_eq!(device.containers().len(), 0);
+        assert_eq!(device.pins(), [] as [&str; 0]);
+    });
+}
+
+#[test]
+fn input_and_terminal() {
+    on_device("input", |device| {
+        let image = push_tools(device);
+        let mut cat = Command::new(env!("CARGO_BIN_EXE_dray"))
+            .args(["run", "--rm", "-i", "--network", "none", &image, "cat"])
+            .env("DRAY_CONFIG", &device.host.config)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let text = "line\n".repeat(50_000);
+        let mut input = cat.stdin.take().unwrap();
+        let sent = text.clone();
+        let writer = std::thread::spawn(move || {
+            std::io::Write::write_all(&mut input, sent.as_bytes()).unwrap()
+        });
+        let output = cat.wait_with_output().unwrap();
+        writer.join().unwrap();
+        assert_eq!(output.stdout.len(), text.len());
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(
+            shell(
+                device,
+                &image,
+                &["-t", "--network", "none"],
+                "tty; echo $TERM"
+            ),
+            "/dev/pts/0\r\nxterm"
+        );
+    });
+}
+
+#[test]
+fn logs_are_bounded_and_drivers_differ() {
+    on_device("logs", |device| {
+        let image = push_tools(device);
+        let bounded = ["--log-opt", "max-size=20k", "--log-opt", "max-file=2"];
+        for (driver, file) in [("json-file", "json.log"), ("local", "local.log")] {
+            let words = [
+                &[
+                    "run",
+                    "-d",
+                    "--network",
+                    "none",
+                    "--name",
+                    driver,
+                    "--log-driver",
+                    driver,
+                ][..],
+                &bounded,
+            ];
+            let line = [
+                &image,
+                "sh",
+                "-c",
+                "seq 20000; head -c 100000 /dev/zero; echo end",
+            ];
+            let made = device.dray(&[&words.concat()[..], &line].concat());
+            assert!(made.status.success(), "{made:?}");
+            assert_eq!(device.dray(&["wait", driver]).stdout, "0\n");
+            let logs = device
+                .host
+                .state
+                .join("containers")
+                .join(made.stdout.trim())
+                .join("logs");
+            let size: u64 = std::fs::read_dir(&logs)
+                .unwrap()
+                .map(|e| e.unwrap().metadata().unwrap().len())
+                .sum();
+            // A single line of zeros, escaped, may exceed the bound by itself.
+            assert!(
+                logs.join(file).exists() && size < 300_000,
+                "{driver}: {size}"
+            );
+            assert!(
+                device
+                    .dray(&["logs", "--tail", "1", driver])
+                    .stdout
+                    .ends_with("end\n")
+            );
+        }
+        let none = [
+            "run",
+            "-d",
+            "--network",
+            "none",
+            "--name",
+            "silent",
+            "--log-driver",
+            "none",
+            &image,
+            "echo",
+            "x",
+        ];
+        assert!(device.dray(&none).status.success());
+        assert_eq!(device.dray(&["wait", "silent"]).stdout, "0\n");
+        assert!(
+            device
+                .dray(&["logs", "silent"])
+                .stderr
+                .contains("keeps no logs")
+        );
+    });
+}
+
+#[test]
+fn a_killed_monitor_is_noticed() {
+    on_device("monitor", |device| {
+        let image = push_tools(device);
+        for (policy, runs) in [("no", false), ("always", true)] {
+            let words = [
+                "run",
+                "-d",
+                "--network",
+                "none",
+                "--restart",
+                policy,
+                "--name",
+                policy,
+                &image,
+                "sleep",
+                "1000",
+            ];
+            let made = device.dray(&words);
+            assert!(made.status.success(), "{made:?}");
+            let find = || {
+                device
+                    .containers()
+                    .into_iter()
+                    .find(|(record, _)| record.name == policy)
+                    .unwrap()
+            };
+            let before = find().1.unwrap();
+            nix::sys::signal::kill(
+                nix::unistd::Pid::from_raw(before.monitor.pid),
+                nix::sys::signal::SIGKILL,
+            )
+            .unwrap();
+            let monitor = dray::sys::process::Pidfd::open(before.monitor.pid);
+            if let Ok(monitor) = monitor {
+                monitor.wait(None).unwrap();
+            }
+            assert!(device.dray(&["ps", "-a"]).status.success());
+            let old = before.init.unwrap();
+            assert!(
+                !old.is_alive(),
+                "the container of a killed monitor goes on unattended"
+            );
+            assert_eq!(
+                inspect(device, policy)["State"]["Running"],
+                json!(runs),
+                "{policy}"
+            );
+            assert!(device.dray(&["rm", "-f", policy]).status.success());
+        }
+    });
+}
+
+#[test]
+fn policies_restart_and_stop_ends_them() {
+    on_device("policies", |device| {
+        let image = push_tools(device);
+        let run = |name: &str, policy: &str, line: &str| {
+            let words = [
+                "run",
+                "-d",
+                "--network",
+                "none",
+                "--restart",
+                policy,
+                "--name",
+                name,
+                &image,
+                "sh",
+                "-c",
+                line,
+            ];
+            let made = device.dray(&words);
+            assert!(made.status.success(), "{made:?}");
+        };
+        run("twice", "on-failure:2", "exit 4");
+        assert_eq!(device.dray(&["wait", "twice"]).stdout, "4\n");
+        let info = inspect(device, "twice");
+        assert_eq!(
+            (&info["RestartCount"], &info["State"]["ExitCode"]),
+            (&json!(2), &json!(4))
+        );
+        run("loop", "always", "exit 0");
+        assert!(device.dray(&["stop", "loop"]).status.success());
+        assert_eq!(inspect(device, "loop")["State"]["Status"], "exited");
+        run("good", "on-failure", "exit 0");
+        assert_eq!(device.dray(&["wait", "good"]).stdout, "0\n");
+        assert_eq!(inspect(device, "good")["RestartCount"], 0);
+    });
+}
+
+#[test]
+fn nothing_of_the_caller_reaches_a_container() {
+    on_device("inherit", |device| {
+        let image = push_tools(device);
+        let secret = std::fs::File::open("/etc/hostname").unwrap();
+        // Without close-on-exec, as Debian's client leaks its store.
+        nix::fcntl::fcntl(
+            std::os::fd::AsRawFd::as_raw_fd(&secret),
+            nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()),
+        )
+        .unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_dray"))
+            .args([
+                "run",
+                "-d",
+                "--network",
+                "none",
+                "--name",
+                "alone",
+                &image,
+                "sleep",
+                "1000",
+            ])
+            .env("DRAY_CONFIG", &device.host.config)
+            .env("SECRET", "x")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let (record, now) = device.containers().remove(0);
+        let now = now.unwrap();
+        let descriptors = |pid: i32| {
+            let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+            entries
+                .filter_map(|e| std::fs::read_link(e.unwrap().path()).ok())
+                .collect::<Vec<_>>()
+        };
+        let init = now.init.unwrap().pid;
+        for pid in [init, now.monitor.pid] {
+            assert!(
+                !descriptors(pid)
+                    .iter()
+                    .any(|path| path == std::path::Path::new("/etc/hostname")),
+                "{pid}"
+            );
+            let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
+            assert!(
+                !String::from_utf8_lossy(&environ).contains("SECRET"),
+                "{pid}"
+            );
+        }
+        assert_eq!(descriptors(init).len(), 3);
+        let session = |pid: i32| {
+            nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid)))
+                .unwrap()
+                .as_raw()
+        };
+        assert_eq!(session(now.monitor.pid), now.monitor.pid);
+        assert!(device.dray(&["rm", "-f", &record.name]).status.success());
+    });
+}
