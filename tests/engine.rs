@@ -1,5 +1,11 @@
 //! Containers from `dray run` to `dray rm`, on the real kernel: each row observes its option from inside or outside.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test files need no durable writer; a broken set-up should panic"
+)]
+
 mod common;
 
 use std::process::{Command, Stdio};
