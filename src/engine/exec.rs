@@ -15,6 +15,7 @@ use super::spec::user::{self, MAX_ACCOUNT_FILE};
 use super::{Container, Engine, EngineError, Status, monitor, rootfs, runtime};
 use crate::runargs::capability;
 use crate::sys::process::{self, Pidfd, PollFd, SignalFd};
+use crate::sys::program;
 use crate::sys::{fs, socket};
 
 /// The hidden word of the command line that leads to [`Engine::enter`].
@@ -66,10 +67,10 @@ impl Engine {
             let request = serde_json::to_string(request)
                 .map_err(|e| EngineError::system("write the request")(e.into()))?;
             let program =
-                process::protected_self().map_err(EngineError::system("protect our program"))?;
+                program::protected_self().map_err(EngineError::system("protect our program"))?;
             let arguments = ["dray".to_owned(), WORD.to_owned(), id.to_owned(), request];
             Ok(EngineError::system("execute ourselves")(
-                process::become_program(program.as_fd(), &arguments, &[]),
+                program::become_program(program.as_fd(), &arguments, &[]),
             ))
         })();
         match result {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::monitor::{self, Report};
 use super::{Container, Engine, EngineError, Intent, Status, attach, runtime};
 use crate::sys::lock::Exclusive;
-use crate::sys::process::{self, Pidfd, Spawn};
+use crate::sys::process::Pidfd;
+use crate::sys::program::{self, Spawn};
 use crate::sys::socket;
 
 /// Docker's grace between the stop signal and the kill.
@@ -71,8 +72,8 @@ impl Engine {
             source,
         };
         let (control, theirs) = socket::packet_pair().map_err(start)?;
-        let program = process::protected_self().map_err(start)?;
-        let monitor = process::spawn(&Spawn {
+        let program = program::protected_self().map_err(start)?;
+        let monitor = program::spawn(&Spawn {
             program: program.as_fd(),
             args: monitor::arguments(id),
             env: self.monitor_environment(),

@@ -15,6 +15,7 @@ pub mod nft;
 pub mod payload;
 pub mod port;
 pub mod process;
+pub mod program;
 pub mod socket;
 pub mod terminal;
 pub mod terminate;

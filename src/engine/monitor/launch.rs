@@ -11,7 +11,8 @@ use crate::engine::network::{self, Join};
 use crate::engine::record::{Outcome, Record, State, Status};
 use crate::engine::runtime::{self, Stdio};
 use crate::engine::{Engine, EngineError, attach, inspect, rootfs, time};
-use crate::sys::process::{self, Pidfd, ProcessId};
+use crate::sys::process::{Pidfd, ProcessId};
+use crate::sys::program;
 use crate::sys::{cgroup, fs, mount, socket};
 
 /// One attempt to start.
@@ -316,10 +317,10 @@ fn become_attendant(
             listener: fd(&created.listener),
             paused: attempt.paused,
         };
-        let program = process::protected_self()?;
+        let program = program::protected_self()?;
         let mut arguments = super::arguments(id);
         arguments.extend(handover.encode());
-        Ok(process::become_program(
+        Ok(program::become_program(
             program.as_fd(),
             &arguments,
             &handover.descriptors(),

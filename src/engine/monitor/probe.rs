@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use crate::engine::health::{Check, KEPT_OUTPUT};
 use crate::engine::record::{Health, Probe, Record};
 use crate::engine::{Engine, exec, time};
-use crate::sys::process::{self, PollFd, Spawn};
+use crate::sys::process::{self, PollFd};
+use crate::sys::program::{self, Spawn};
 use crate::sys::socket;
 
 /// Exit code of a probe that did not end in time, as Docker records it.
@@ -129,8 +130,8 @@ impl Drop for Schedule {
 
 fn start(engine: &Engine, id: &str, timeout: Duration) -> std::io::Result<Running> {
     let (output, theirs) = socket::pipe()?;
-    let program = process::protected_self()?;
-    let child = process::spawn(&Spawn {
+    let program = program::protected_self()?;
+    let child = program::spawn(&Spawn {
         program: program.as_fd(),
         args: exec::probe_arguments(id),
         env: vec![(
