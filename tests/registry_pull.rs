@@ -189,6 +189,24 @@ fn a_digest_wins_over_the_tag_beside_it() {
         device.client().resolve(&reference).unwrap().digest,
         old.digest
     );
+    // A registry that calls it otherwise is not believed.
+    let lie = Digest::of(b"lie");
+    registry.fault(On::Manifests, Fault::Digest(lie.to_string()), 1);
+    let error = device.client().resolve(&reference).unwrap_err();
+    assert_eq!(
+        error.problem.to_string(),
+        format!("it delivered {lie} instead of {}", old.digest)
+    );
+    // One that is no digest is as good as none: the document itself is asked for and hashed.
+    registry.fault(
+        On::Manifests,
+        Fault::Digest("sha256:../../etc".to_owned()),
+        1,
+    );
+    assert_eq!(
+        device.client().resolve(&reference).unwrap().digest,
+        old.digest
+    );
 }
 
 #[test]

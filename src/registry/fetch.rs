@@ -1,7 +1,7 @@
 //! One question to a registry, with everything it takes: redirects, authentication, repetition.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::auth::{self, Asking, Grants};
 use super::credentials::{self, Secret};
@@ -239,17 +239,24 @@ impl Fetcher {
         }
     }
 
-    /// The pause a registry asks for, in seconds or as a date.
+    /// The pause a registry asks for.
     fn wanted_pause(&self, response: &Response) -> Option<Duration> {
-        let value = response.header("retry-after")?.trim();
-        if let Ok(seconds) = value.parse() {
-            return Some(Duration::from_secs(seconds));
-        }
-        let date = chrono::DateTime::parse_from_rfc2822(value).ok()?;
-        let date = std::time::SystemTime::from(date);
-        // A date in the past means now.
-        Some(date.duration_since(self.host.now()).unwrap_or_default())
+        pause_in(response.header("retry-after")?, self.host.now())
     }
+}
+
+/// The value of `Retry-After`: seconds, or a date, of which a past one means now.
+fn pause_in(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = chrono::DateTime::parse_from_rfc2822(value).ok()?;
+    Some(
+        SystemTime::from(date)
+            .duration_since(now)
+            .unwrap_or_default(),
+    )
 }
 
 impl Question<'_> {
@@ -290,4 +297,52 @@ fn message(response: Response) -> String {
         .filter_map(|word| word.as_str())
         .collect();
     one_line(&words.join(": "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_retry_after() {
+        // Sun, 06 Nov 1994 08:49:37 GMT
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        for (value, expected) in [
+            ("0", Some(0)),
+            (" 120 ", Some(120)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sun, 06 Nov 1994 08:48:37 GMT", Some(0)),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("99999999999999999999999", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                pause_in(value, now),
+                expected.map(Duration::from_secs),
+                "{value:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn tells_what_passes() {
+        for (status, expected) in [
+            (400, false),
+            (401, false),
+            (403, false),
+            (404, false),
+            (408, true),
+            (429, true),
+            (500, true),
+            (501, false),
+            (502, true),
+            (503, true),
+            (504, true),
+            (507, false),
+        ] {
+            assert_eq!(passes(status), expected, "{status}");
+        }
+    }
 }

@@ -124,3 +124,27 @@ pub(super) fn cause(error: &dyn std::error::Error) -> String {
     let text = error.to_string();
     text.strip_prefix("io: ").unwrap_or(&text).to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_spread() {
+        let patience = Patience::default();
+        for (attempt, least) in [(0, 300), (1, 900), (2, 2700)] {
+            let least = Duration::from_millis(least);
+            let pauses: Vec<Duration> = (0..100).map(|_| patience.pause(attempt)).collect();
+            assert!(
+                pauses
+                    .iter()
+                    .all(|pause| (least..=least + least / 4).contains(pause)),
+                "{pauses:?}"
+            );
+            assert!(
+                pauses.iter().any(|pause| *pause != pauses[0]),
+                "a fleet comes back in step"
+            );
+        }
+    }
+}

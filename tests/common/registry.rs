@@ -79,6 +79,8 @@ pub enum Fault {
     Loop,
     /// The answer lacks Docker-Content-Digest.
     NoDigest,
+    /// The answer has another Docker-Content-Digest.
+    Digest(String),
     /// The answer has another Content-Type.
     ContentType(String),
     /// 401 with this challenge.
@@ -525,6 +527,7 @@ impl Fault {
                 | Fault::Stall(_)
                 | Fault::Drip(_)
                 | Fault::NoDigest
+                | Fault::Digest(_)
                 | Fault::ContentType(_)
                 | Fault::Endless
         )
@@ -563,6 +566,7 @@ impl Fault {
             Fault::NoDigest => answer
                 .headers
                 .retain(|(name, _)| *name != "Docker-Content-Digest"),
+            Fault::Digest(digest) => answer.set("Docker-Content-Digest", digest.clone()),
             Fault::ContentType(content_type) => answer.set("Content-Type", content_type.clone()),
             Fault::Short => answer.cut = Some(answer.body.len() / 2),
             Fault::Stall(bytes) => answer.cut = Some(*bytes),
