@@ -134,8 +134,8 @@ pub enum ImagesError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A thread could not be started.
-    #[error("failed to start a download thread: {0}")]
+    /// A thread could not be started, or did not come to its end.
+    #[error("failed to run a download thread: {0}")]
     Thread(#[source] io::Error),
     /// A layer is not here.
     #[error("image {image} is incomplete: layer {layer} is missing; pull it again")]

@@ -132,7 +132,7 @@ impl Images {
             size += seal.bytes;
         }
         let names = self.names()?.into_iter();
-        let names = names.filter(|name| name.image.manifest == root.manifest);
+        let names = names.filter(|name| name.image == *root);
         Ok(Image {
             id: root.config,
             digest: root.digest,

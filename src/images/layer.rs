@@ -1,4 +1,4 @@
-//! One layer: fetched, checked, unpacked and sealed in one pass by two threads; and looked at again later.
+//! One layer: fetched, checked, unpacked and sealed in one pass by three threads; and looked at again later.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -120,19 +120,22 @@ impl Fetch<'_> {
             broken,
         };
         let tree = layer.tree()?;
-        let (inlet, mut outlet) = pipe();
-        let unpacked = std::thread::scope(|scope| {
-            std::thread::Builder::new()
-                .spawn_scoped(scope, move || inflate(source, wanted, &inlet))
-                .map_err(ImagesError::Thread)?;
+        let (inlet, meter, mut outlet) = pipe();
+        let (unpacked, found) = std::thread::scope(|scope| {
+            let spawn = std::thread::Builder::new;
+            spawn().spawn_scoped(scope, move || inflate(source, wanted, &inlet))?;
+            let digest = spawn().spawn_scoped(scope, move || meter.run())?;
             let unpacked = unpack(&mut outlet, tree.as_fd(), self.budget);
-            let digest = unpacked.map(|seal| (seal, outlet.digest()));
-            digest.map_err(|source| ImagesError::Layer {
-                layer: wanted.blob.digest,
-                source,
-            })
-        });
-        let (seal, found) = unpacked?;
+            // Lets the other threads end, wherever they are.
+            drop(outlet);
+            let digest = digest.join().map_err(|_| io::Error::other("it panicked"))?;
+            Ok((unpacked, digest))
+        })
+        .map_err(ImagesError::Thread)?;
+        let seal = unpacked.map_err(|source| ImagesError::Layer {
+            layer: wanted.blob.digest,
+            source,
+        })?;
         if found != wanted.diff_id {
             return Err(ImagesError::DiffId {
                 layer: wanted.blob.digest,

@@ -1,4 +1,6 @@
-//! A bounded pipe between the thread that inflates a layer and the thread that writes it: a few buffers go round.
+//! A bounded pipe from the thread that inflates a layer past the one that hashes it to the one that writes it: a few
+//! buffers go round. Three threads, because on small processors without instructions for it hashing alone takes as
+//! long as everything else.
 
 use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -10,8 +12,9 @@ use crate::oci::Digest;
 /// Size of a buffer: large enough that neither side waits for the other at every file.
 const BUFFER: usize = 128 << 10;
 
-/// Buffers of one pipe. What all pipes together hold is what a pull's memory grows by.
-const BUFFERS: usize = 4;
+/// Buffers of one pipe: one in each thread's hands, and one before each of the last two. What all pipes together hold
+/// is what a pull's memory grows by.
+const BUFFERS: usize = 5;
 
 /// A buffer and how much of it is filled.
 struct Chunk {
@@ -32,20 +35,26 @@ pub(super) struct Inlet {
     empty: Receiver<Chunk>,
 }
 
-/// Where they come out; hashes them on the way.
+/// Where they are hashed on the way.
+pub(super) struct Meter {
+    full: Receiver<Message>,
+    hashed: SyncSender<Message>,
+}
+
+/// Where they come out.
 pub(super) struct Outlet {
     full: Receiver<Message>,
     empty: SyncSender<Chunk>,
     current: Option<Chunk>,
     start: usize,
     ended: bool,
-    hasher: Sha256,
 }
 
 /// Makes a pipe.
-pub(super) fn pipe() -> (Inlet, Outlet) {
+pub(super) fn pipe() -> (Inlet, Meter, Outlet) {
     // One place more than buffers, so that the end never waits.
     let (full_in, full_out) = sync_channel(BUFFERS + 1);
+    let (hashed_in, hashed_out) = sync_channel(BUFFERS + 1);
     let (empty_in, empty_out) = sync_channel(BUFFERS);
     for _ in 0..BUFFERS {
         let chunk = Chunk {
@@ -59,15 +68,18 @@ pub(super) fn pipe() -> (Inlet, Outlet) {
         full: full_in,
         empty: empty_out,
     };
-    let outlet = Outlet {
+    let meter = Meter {
         full: full_out,
+        hashed: hashed_in,
+    };
+    let outlet = Outlet {
+        full: hashed_out,
         empty: empty_in,
         current: None,
         start: 0,
         ended: false,
-        hasher: Sha256::new(),
     };
-    (inlet, outlet)
+    (inlet, meter, outlet)
 }
 
 impl Inlet {
@@ -117,12 +129,23 @@ fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-impl Outlet {
-    /// The digest of everything that came out.
-    pub(super) fn digest(self) -> Digest {
-        Digest::finish(self.hasher)
+impl Meter {
+    /// Passes everything on until either end is gone; the digest of all data that came by.
+    pub(super) fn run(self) -> Digest {
+        let mut hasher = Sha256::new();
+        while let Ok(message) = self.full.recv() {
+            if let Message::Data(chunk) = &message {
+                hasher.update(&chunk.bytes[..chunk.filled]);
+            }
+            if self.hashed.send(message).is_err() {
+                break;
+            }
+        }
+        Digest::finish(hasher)
     }
+}
 
+impl Outlet {
     fn next_chunk(&mut self) -> io::Result<()> {
         if let Some(chunk) = self.current.take() {
             // There is a place for each; without a sender nobody needs it back.
@@ -131,7 +154,6 @@ impl Outlet {
         self.start = 0;
         match self.full.recv() {
             Ok(Message::Data(chunk)) => {
-                self.hasher.update(&chunk.bytes[..chunk.filled]);
                 self.current = Some(chunk);
                 Ok(())
             }
@@ -182,12 +204,13 @@ mod tests {
     use super::*;
 
     fn through(source: &mut (dyn Read + Send)) -> (io::Result<Vec<u8>>, Digest) {
-        let (inlet, mut outlet) = pipe();
+        let (inlet, meter, mut outlet) = pipe();
         std::thread::scope(|scope| {
             scope.spawn(move || inlet.send_all(source));
+            let digest = scope.spawn(move || meter.run());
             let mut bytes = Vec::new();
             let read = outlet.read_to_end(&mut bytes);
-            (read.map(|_| bytes), outlet.digest())
+            (read.map(|_| bytes), digest.join().unwrap())
         })
     }
 
@@ -227,11 +250,18 @@ mod tests {
 
     #[test]
     fn either_side_may_go_away() {
-        let (inlet, outlet) = pipe();
+        let (inlet, meter, outlet) = pipe();
         drop(outlet);
-        inlet.send_all(&mut io::repeat(1));
-        let (inlet, mut outlet) = pipe();
+        std::thread::scope(|scope| {
+            scope.spawn(move || inlet.send_all(&mut io::repeat(1)));
+            scope.spawn(move || meter.run());
+        });
+        let (inlet, meter, mut outlet) = pipe();
         drop(inlet);
+        meter.run();
+        assert!(outlet.fill_buf().is_err());
+        let (_inlet, meter, mut outlet) = pipe();
+        drop(meter);
         assert!(outlet.fill_buf().is_err());
     }
 }
