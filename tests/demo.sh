@@ -24,6 +24,9 @@ prober_start() {
     eventually 2 grep -q . "$work/probe" || :
 }
 prober_stop() {
+    # The line about a gap comes with the first answer after it.
+    eventually 5 answers http://127.0.0.1:18080/ || :
+    sleep 0.1
     kill "$PROBE_PID"
     wait "$PROBE_PID" || :
     awk -v from="$1" -v to="$2" '

@@ -534,7 +534,7 @@ fn whiteouts_stay_inside_and_spare_their_own_layer() {
         Entry::symlink("x", "../victim"),
         Entry::dir("victim"),
         Entry::file("x/.wh.file", ""),
-        Entry::file("x/.wh..wh.opq", ""),
+        Entry::file("x/.wh..wh..opq", ""),
     ]);
     assert!(attack.is_whiteout("victim/file"));
     assert!(attack.is_opaque("victim"));
@@ -572,7 +572,7 @@ fn whiteouts_stay_inside_and_spare_their_own_layer() {
     assert!(!attack.has(".wh..wh.plnk"));
     assert!(!attack.seal().opaque_root);
 
-    let attack = Attack::with(&[Entry::file(".wh..wh.opq", "")]);
+    let attack = Attack::with(&[Entry::file(".wh..wh..opq", "")]);
     assert!(attack.seal().opaque_root);
     assert!(!attack.is_opaque(""));
 }

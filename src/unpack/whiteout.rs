@@ -1,6 +1,6 @@
 //! Names by which a layer takes things away, and what overlay wants instead.
 //!
-//! In a layer the file `.wh.NAME` deletes NAME of the layers below, and `.wh..wh.opq` all that they have in its folder;
+//! In a layer the file `.wh.NAME` deletes NAME of the layers below, and `.wh..wh..opq` all that they have in its folder;
 //! what the same layer has there stays, in whatever order it comes. For overlay the first is a character device 0:0 in
 //! NAME's place, the second an attribute of the folder.
 
@@ -12,7 +12,7 @@ use super::tree::{Folder, Tree, failed};
 use crate::sys::beneath::{self, FileType, Time};
 
 const PREFIX: &[u8] = b".wh.";
-const OPAQUE: &[u8] = b".wh..wh.opq";
+const OPAQUE: &[u8] = b".wh..wh..opq";
 const AUFS: &[u8] = b".wh..wh.";
 
 /// What a file name says to the layers below.
@@ -88,8 +88,8 @@ mod tests {
             ("a", ".wh.b", Some(Whiteout::Name(b"b"))),
             ("", ".wh....", Some(Whiteout::Name(b"..."))),
             ("a", ".wh..wh.x", Some(Whiteout::Name(b".wh.x"))),
-            ("", ".wh..wh.opq", Some(Whiteout::All)),
-            ("a/b", ".wh..wh.opq", Some(Whiteout::All)),
+            ("", ".wh..wh..opq", Some(Whiteout::All)),
+            ("a/b", ".wh..wh..opq", Some(Whiteout::All)),
             ("", ".wh..wh.aufs", Some(Whiteout::Note)),
             (".wh..wh.plnk", "88.1", Some(Whiteout::Note)),
         ] {
