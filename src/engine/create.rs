@@ -50,7 +50,7 @@ impl Engine {
             None => names::invent(|name| self.check_name(name, &id).is_err())?,
         };
         self.check_name(&name, &id)?;
-        let mounts = volumes::resolve(&self.host, shown, &body.host_config)?;
+        let mounts = volumes::resolve(&self.host, shown, &body)?;
         let record = Record {
             version: record::VERSION,
             id: id.clone(),

@@ -95,6 +95,9 @@ pub struct MountPoint {
     /// Of a read-only mount, the mounts below the source stay writable.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub writable_below: bool,
+    /// A new volume does not get what the image has in its place.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_copy: bool,
     /// The volume was made for this container alone and goes with it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub anonymous: bool,
@@ -112,6 +115,7 @@ impl Default for MountPoint {
             propagation: text(),
             recursive: true,
             writable_below: false,
+            no_copy: false,
             anonymous: false,
         }
     }

@@ -1,14 +1,18 @@
 //! Named volumes: `<state>/volumes/<name>/_data`. Nothing but a person's `dray volume rm` and `dray rm -v` of an
 //! anonymous one ever removes a volume.
 
+mod fill;
+
+use std::collections::BTreeSet;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::record::MountPoint;
 use super::{EngineError, names};
-use crate::api::{HostConfig, Mount};
+use crate::api::{CreateBody, Mount};
 use crate::host::Host;
+use crate::runargs::volume::{Bind, Source, clean};
 use crate::sys::{fs, process};
 
 /// Every bind and volume of a container, resolved, in the order in which they have to be mounted. Creates the volumes and,
@@ -16,8 +20,9 @@ use crate::sys::{fs, process};
 pub fn resolve(
     host: &Host,
     container: &str,
-    config: &HostConfig,
+    body: &CreateBody,
 ) -> Result<Vec<MountPoint>, EngineError> {
+    let config = &body.host_config;
     let mut mounts = Vec::new();
     for bind in &config.binds {
         mounts.push(from_bind(host, container, bind)?);
@@ -25,48 +30,52 @@ pub fn resolve(
     for mount in config.mounts.iter().filter(|mount| mount.kind != "tmpfs") {
         mounts.push(from_mount(host, container, mount)?);
     }
+    for path in anonymous(body, &mounts) {
+        let mut mount = MountPoint {
+            destination: path,
+            ..MountPoint::default()
+        };
+        attach(host, &mut mount, "")?;
+        mounts.push(mount);
+    }
     // A mount below another one has to come after it.
     mounts.sort_by_key(|mount| mount.destination.matches('/').count());
     Ok(mounts)
 }
 
-fn from_bind(host: &Host, container: &str, bind: &str) -> Result<MountPoint, EngineError> {
-    let parts: Vec<&str> = bind.split(':').collect();
-    let (source, destination, options) = match parts[..] {
-        [destination] => ("", destination, ""),
-        [source, destination] => (source, destination, ""),
-        [source, destination, options] => (source, destination, options),
-        _ => {
-            return Err(refuse(
-                container,
-                bind,
-                "",
-                "expected SOURCE:TARGET[:OPTIONS]",
-            ));
-        }
-    };
+/// Where the image's VOLUME and `--volume PATH` want a volume of their own: wherever nothing else is mounted.
+fn anonymous(body: &CreateBody, mounts: &[MountPoint]) -> BTreeSet<String> {
+    let absolute = |path: &str| clean(&format!("/{path}"));
+    let config = &body.host_config;
+    let taken: BTreeSet<String> = mounts
+        .iter()
+        .map(|mount| mount.destination.as_str())
+        .chain(config.tmpfs.keys().map(String::as_str))
+        .chain(config.mounts.iter().map(|mount| mount.target.as_str()))
+        .map(absolute)
+        .chain(["/".to_owned()])
+        .collect();
+    let wanted = body.config.volumes.keys().map(|path| absolute(path));
+    wanted.filter(|path| !taken.contains(path)).collect()
+}
+
+fn from_bind(host: &Host, container: &str, text: &str) -> Result<MountPoint, EngineError> {
+    let bind = Bind::parse(text).map_err(|reason| refuse(container, text, "", &reason))?;
     let mut mount = MountPoint {
-        destination: destination.into(),
+        destination: bind.target,
+        rw: !bind.readonly,
+        no_copy: bind.nocopy,
+        propagation: bind.propagation,
         ..MountPoint::default()
     };
-    for option in options.split(',').filter(|option| !option.is_empty()) {
-        match option {
-            "ro" => mount.rw = false,
-            "private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared" => {
-                mount.propagation = option.into()
-            }
-            // nocopy: nothing is copied. z, Z: labels of SELinux, which the runtime does not set; cached and its like:
-            // hints for other systems.
-            _ => {}
+    match bind.source {
+        Source::Path(path) => {
+            // Docker's rule for --volume, and only for it: a missing source becomes a folder.
+            make_folder(container, &path, &mount.destination)?;
+            mount.kind = "bind".into();
+            mount.source = path;
         }
-    }
-    if source.starts_with('/') {
-        // Docker's rule for --volume, and only for it: a missing source becomes a folder.
-        make_folder(container, source, destination)?;
-        mount.kind = "bind".into();
-        mount.source = source.into();
-    } else {
-        attach(host, &mut mount, source)?;
+        Source::Name(name) => attach(host, &mut mount, &name)?,
     }
     check_propagation(container, &mount)?;
     Ok(mount)
@@ -93,6 +102,8 @@ fn from_mount(host: &Host, container: &str, mount: &Mount) -> Result<MountPoint,
             return Err(refuse(container, &mount.source, &mount.target, reason));
         }
     } else {
+        let options = mount.volume_options.as_ref();
+        point.no_copy = options.is_some_and(|options| options.no_copy);
         attach(host, &mut point, &mount.source)?;
         if let Some(subpath) = mount
             .volume_options
@@ -150,6 +161,20 @@ fn create(data: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
         _ => fs::sync_parent(data),
     }
+}
+
+/// Gives the container's new volumes what the image has in their places; `root` is its mounted root filesystem.
+pub fn fill_all(root: &Path, mounts: &[MountPoint]) -> Result<(), EngineError> {
+    let filled = |mount: &&MountPoint| mount.kind == "volume" && !mount.no_copy;
+    for mount in mounts.iter().filter(filled) {
+        fill::fill(root, &mount.destination, Path::new(&mount.source)).map_err(|source| {
+            EngineError::System {
+                action: format!("fill volume {} from {}", mount.name, mount.destination),
+                source,
+            }
+        })?;
+    }
+    Ok(())
 }
 
 /// Where the data of volume `name` lies.

@@ -140,7 +140,7 @@ pub(super) fn target_path(text: &str) -> Result<String, String> {
 }
 
 /// An absolute path without empty, `.` and `..` parts.
-pub(super) fn clean(path: &str) -> String {
+pub fn clean(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

@@ -10,7 +10,7 @@ use crate::engine::files::{self, NetworkMode};
 use crate::engine::network::{self, Join};
 use crate::engine::record::{Outcome, Record, State, Status};
 use crate::engine::runtime::{self, Stdio};
-use crate::engine::{Engine, EngineError, attach, inspect, rootfs, time};
+use crate::engine::{Engine, EngineError, attach, inspect, rootfs, time, volumes};
 use crate::sys::process::{Pidfd, ProcessId};
 use crate::sys::program;
 use crate::sys::{cgroup, fs, mount, socket};
@@ -178,6 +178,7 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         action: format!("create working directory {working_dir}"),
         source,
     })?;
+    volumes::fill_all(&root, &record.mounts)?;
     files::write_all(engine, &record, &folders, &root)?;
     let (report, ours) = socket::pipe().map_err(EngineError::system("make a pipe"))?;
     let bundle = bundle_of(engine, id);

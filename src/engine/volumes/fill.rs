@@ -1,0 +1,314 @@
+//! First content of a volume: what the image has where the volume is mounted, owners and modes included, as in Docker.
+//!
+//! ```text
+//! volumes/<name>/_data      the volume
+//! volumes/<name>/filling    there while content is being copied: a volume found with it is emptied and filled again
+//! ```
+//!
+//! Only an empty volume is filled, so nothing that a container wrote is ever touched.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use crate::sys::beneath::{self, FileType, Status};
+use crate::sys::fs;
+
+/// Overlay's own attributes, which mean nothing outside of a layer.
+const OVERLAY: &[u8] = b"trusted.overlay.";
+
+/// Fills the volume whose data lies at `data` from `path` below the container's mounted `root`.
+pub fn fill(root: &Path, path: &str, data: &Path) -> io::Result<()> {
+    let root = beneath::open_dir(root)?;
+    let from = match beneath::open_in_root(root.as_fd(), path.as_bytes()) {
+        Ok(from) => from,
+        // The image has nothing there, or no folder: then the volume starts empty.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let to = beneath::open_dir(data)?;
+    let mark = data.with_file_name("filling");
+    if mark.exists() {
+        clear(to.as_fd())?;
+    } else if !names(to.as_fd())?.is_empty() {
+        return Ok(());
+    }
+    if names(from.as_fd())?.is_empty() {
+        return copy_attributes(from.as_fd(), to.as_fd());
+    }
+    fs::replace(&mark, 0o600, b"")?;
+    let mut copy = Copy {
+        top: to.as_fd(),
+        linked: HashMap::new(),
+    };
+    copy.folder(from.as_fd(), to.as_fd(), &mut Vec::new())?;
+    fs::sync_filesystem(data)?;
+    fs::remove_file(&mark)
+}
+
+fn names(folder: BorrowedFd<'_>) -> io::Result<Vec<(CString, FileType)>> {
+    let mut names = Vec::new();
+    beneath::visit(folder, |name, file_type| {
+        names.push((name.to_owned(), file_type));
+        Ok::<(), io::Error>(())
+    })?;
+    Ok(names)
+}
+
+fn clear(folder: BorrowedFd<'_>) -> io::Result<()> {
+    for (name, file_type) in names(folder)? {
+        match file_type {
+            FileType::Directory => beneath::remove_tree(folder, name.to_bytes())?,
+            _ => beneath::unlink(folder, name.to_bytes())?,
+        }
+    }
+    Ok(())
+}
+
+/// One copy of a tree.
+struct Copy<'a> {
+    /// The volume's uppermost folder.
+    top: BorrowedFd<'a>,
+    /// Inodes with several names, and the first of those: folder below the top, name.
+    linked: HashMap<u64, (Vec<u8>, CString)>,
+}
+
+impl Copy<'_> {
+    /// `path` is the folder's place below the top.
+    fn folder(
+        &mut self,
+        from: BorrowedFd<'_>,
+        to: BorrowedFd<'_>,
+        path: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        for (name, file_type) in names(from)? {
+            let bytes = name.to_bytes();
+            if file_type != FileType::Directory {
+                self.file(from, to, &name, path)?;
+                continue;
+            }
+            beneath::make_dir(to, bytes)?;
+            let (source, target) = (
+                beneath::open_child(from, bytes)?,
+                beneath::open_child(to, bytes)?,
+            );
+            let length = path.len();
+            path.extend(bytes);
+            path.push(b'/');
+            self.folder(source.as_fd(), target.as_fd(), path)?;
+            path.truncate(length);
+        }
+        // After the content, which changes the time.
+        copy_attributes(from, to)
+    }
+
+    /// Anything but a folder.
+    fn file(
+        &mut self,
+        from: BorrowedFd<'_>,
+        to: BorrowedFd<'_>,
+        name: &CString,
+        path: &[u8],
+    ) -> io::Result<()> {
+        let bytes = name.to_bytes();
+        let status = beneath::status_of(from, bytes)?;
+        if status.links > 1 {
+            if let Some((folder, first)) = self.linked.get(&status.inode) {
+                let folder = beneath::open_beneath(self.top, folder)?;
+                return beneath::make_link(folder.as_fd(), first.to_bytes(), to, bytes);
+            }
+            self.linked
+                .insert(status.inode, (path.to_vec(), name.clone()));
+        }
+        match status.file_type {
+            FileType::File => {
+                let mut source = beneath::open_file_in_root(from, bytes)?;
+                let mut target = beneath::create_file(to, bytes)?;
+                io::copy(&mut source, &mut target)?;
+                copy_attributes(source.as_fd(), target.as_fd())
+            }
+            FileType::Symlink => {
+                let text = std::fs::read_link(beneath::path_of(from)?.join(os(bytes)))?;
+                beneath::make_symlink(to, bytes, text.as_os_str().as_encoded_bytes())?;
+                copy_ownership(to, bytes, &status)
+            }
+            _ => {
+                beneath::make_node(to, bytes, status.file_type, status.device)?;
+                beneath::set_mode_of_node(to, bytes, status.mode)?;
+                copy_ownership(to, bytes, &status)
+            }
+        }
+    }
+}
+
+fn os(bytes: &[u8]) -> &std::ffi::OsStr {
+    std::os::unix::ffi::OsStrExt::from_bytes(bytes)
+}
+
+/// Of what cannot be opened without consequences.
+fn copy_ownership(to: BorrowedFd<'_>, name: &[u8], status: &Status) -> io::Result<()> {
+    beneath::set_owner_of(to, name, status.uid, status.gid)?;
+    beneath::set_modified_of(to, name, status.modified)
+}
+
+fn copy_attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
+    let status = beneath::status(from)?;
+    // The owner first: changing it takes set-user-ID and file capabilities away.
+    beneath::set_owner(to, status.uid, status.gid)?;
+    beneath::set_mode(to, status.mode)?;
+    for (name, value) in beneath::xattrs(from)? {
+        if !name.starts_with(OVERLAY) {
+            beneath::set_xattr(to, &name, &value)?;
+        }
+    }
+    beneath::set_modified(to, status.modified)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::path::PathBuf;
+
+    use super::fill;
+
+    /// An image's root with something at `/data`, and an empty volume; both go with it.
+    struct Scene(PathBuf);
+
+    impl Scene {
+        fn new(name: &str) -> Scene {
+            let dir = std::env::temp_dir().join(format!("dray-fill-{}-{name}", std::process::id()));
+            let _ = fs::remove_dir_all(&dir);
+            for folder in ["root/data/sub", "root/empty", "volume/_data"] {
+                fs::create_dir_all(dir.join(folder)).unwrap();
+            }
+            let scene = Scene(dir);
+            let data = scene.root().join("data");
+            fs::set_permissions(&data, fs::Permissions::from_mode(0o2750)).unwrap();
+            put(&data.join("file"), "content");
+            fs::set_permissions(data.join("file"), fs::Permissions::from_mode(0o4711)).unwrap();
+            fs::hard_link(data.join("file"), data.join("sub/again")).unwrap();
+            symlink("../../outside", data.join("sub/link")).unwrap();
+            symlink("/data", scene.root().join("way")).unwrap();
+            scene
+        }
+
+        fn root(&self) -> PathBuf {
+            self.0.join("root")
+        }
+
+        fn volume(&self) -> PathBuf {
+            self.0.join("volume/_data")
+        }
+
+        fn fill(&self, path: &str) {
+            fill(&self.root(), path, &self.volume()).unwrap();
+        }
+
+        fn names(&self) -> Vec<String> {
+            let entries = fs::read_dir(self.volume()).unwrap();
+            let mut names: Vec<String> = entries
+                .map(|e| e.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Scene {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn put(path: &std::path::Path, content: &str) {
+        use std::io::Write as _;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .unwrap();
+        file.write_all(content.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn an_empty_volume_gets_what_the_image_has() {
+        for path in ["/data", "data/", "/way", "/../data"] {
+            let scene = Scene::new("gets");
+            scene.fill(path);
+            assert_eq!(scene.names(), ["file", "sub"], "{path}");
+            let volume = scene.volume();
+            let (image, copy) = (scene.root().join("data"), |name: &str| {
+                fs::symlink_metadata(volume.join(name)).unwrap()
+            });
+            assert_eq!(fs::read_to_string(volume.join("file")).unwrap(), "content");
+            assert_eq!(copy("").mode() & 0o7777, 0o2750);
+            assert_eq!(copy("file").mode() & 0o7777, 0o4711);
+            assert_eq!(copy("file").ino(), copy("sub/again").ino());
+            assert_eq!(
+                fs::read_link(volume.join("sub/link")).unwrap(),
+                PathBuf::from("../../outside")
+            );
+            assert_eq!(
+                copy("file").mtime_nsec(),
+                fs::metadata(image.join("file")).unwrap().mtime_nsec()
+            );
+            assert_eq!(
+                copy("").mtime_nsec(),
+                fs::metadata(&image).unwrap().mtime_nsec()
+            );
+            assert!(!volume.with_file_name("filling").exists());
+        }
+    }
+
+    #[test]
+    fn a_volume_with_content_is_left_alone() {
+        let scene = Scene::new("alone");
+        put(&scene.volume().join("own"), "mine");
+        scene.fill("/data");
+        assert_eq!(scene.names(), ["own"]);
+        assert_ne!(
+            fs::metadata(scene.volume()).unwrap().mode() & 0o7777,
+            0o2750
+        );
+    }
+
+    #[test]
+    fn a_copy_that_was_cut_off_is_made_again() {
+        let scene = Scene::new("again");
+        put(&scene.volume().join("half"), "");
+        fs::create_dir_all(scene.volume().join("half-folder/below")).unwrap();
+        put(&scene.volume().with_file_name("filling"), "");
+        scene.fill("/data");
+        assert_eq!(scene.names(), ["file", "sub"]);
+        assert!(!scene.volume().with_file_name("filling").exists());
+    }
+
+    #[test]
+    fn nothing_in_the_image_leaves_the_volume_empty() {
+        let scene = Scene::new("nothing");
+        for path in ["/nowhere", "/data/file", "/nowhere/below"] {
+            scene.fill(path);
+            assert_eq!(scene.names(), [""; 0], "{path}");
+        }
+        fs::set_permissions(
+            scene.root().join("empty"),
+            fs::Permissions::from_mode(0o1777),
+        )
+        .unwrap();
+        scene.fill("/empty");
+        assert_eq!(
+            fs::metadata(scene.volume()).unwrap().mode() & 0o7777,
+            0o1777
+        );
+    }
+}
