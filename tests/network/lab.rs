@@ -118,7 +118,11 @@ impl Lab {
             "ip route add default via {OUTSIDE}
              until ip link show up0 | grep -q 'state UP'; do :; done"
         ));
-        let dir = std::env::temp_dir().join(format!("dray-network-{}-{name}", std::process::id()));
+        // On tmpfs, as the run folder of a device is.
+        let dir = PathBuf::from(format!(
+            "/dev/shm/dray-network-{}-{name}",
+            std::process::id()
+        ));
         let host = Host::at(&dir);
         let settings = Settings::default();
         Lab {
