@@ -27,11 +27,19 @@ impl Engine {
             }
         }
         self.sweep()?;
+        // What a monitor was killed before releasing or tidying, and leases of containers that are no more.
+        self.network.settle(&|id| self.is_attended(id))?;
         for id in again {
             // Its own failure must not keep the others from running; `ps` and `inspect` show it.
             let _ = self.start(&id);
         }
         Ok(())
+    }
+
+    /// Whether a monitor looks after the container; one whose state cannot be read is left alone.
+    fn is_attended(&self, id: &str) -> bool {
+        let now = self.folders(id).now(&self.host.boot_id);
+        now.map_or(true, |now| now.is_some_and(|now| now.monitor.is_alive()))
     }
 
     /// `None` if nothing was wrong, else whether its policy wants the container to run.

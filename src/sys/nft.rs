@@ -8,7 +8,7 @@ mod wire;
 
 use std::net::Ipv4Addr;
 
-use super::netlink::{NetlinkError, Purpose, Request, Socket, attribute, number, text};
+use super::netlink::{NetlinkError, Purpose, Request, Socket, attribute, attributes, number, text};
 use wire::*;
 
 /// Set elements per message: an attribute holds 64 KiB, an element takes at most 48 bytes.
@@ -29,6 +29,7 @@ mod message {
     pub(super) const NEW_RULE: u16 = 6;
     pub(super) const NEW_SET: u16 = 9;
     pub(super) const NEW_ELEMENTS: u16 = 12;
+    pub(super) const GET_ELEMENTS: u16 = 13;
     pub(super) const DELETE_ELEMENTS: u16 = 14;
 }
 
@@ -301,6 +302,28 @@ impl Firewall {
             Err(error) if error.errno() == libc::ENOENT => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// The elements of a map of the table, in no particular order.
+    pub fn elements(&mut self, table: &str, map: &str) -> Result<Vec<Element>, NetlinkError> {
+        let mut request = Request::new(
+            SUBSYSTEM << 8 | message::GET_ELEMENTS,
+            0,
+            &[FAMILY_IPV4, 0, 0, 0],
+            format!("list map {map} of firewall table {table}"),
+        );
+        request
+            .text(NFTA_SET_ELEM_LIST_TABLE, table)
+            .text(NFTA_SET_ELEM_LIST_SET, map);
+        let pieces = self.0.dump(request, |payload| {
+            let elements = attribute(payload.get(4..)?, NFTA_SET_ELEM_LIST_ELEMENTS)?;
+            Some(
+                attributes(elements)
+                    .filter_map(|(_, e)| read_element(e))
+                    .collect::<Vec<_>>(),
+            )
+        })?;
+        Ok(pieces.concat())
     }
 
     /// Names of the chains of other tables that drop passing packets unless one of their own rules accepts them: no

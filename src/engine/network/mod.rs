@@ -346,21 +346,22 @@ impl Network {
         }
     }
 
-    /// Makes the kernel's state follow the leases of the containers `live`, and removes everything of the others.
-    pub fn settle(&self, live: &[&str]) -> Result<(), NetworkError> {
+    /// Makes the kernel's state follow the leases of the containers that live, and removes everything of the others.
+    /// `is_live` is asked while nobody can attach or detach: whoever has a lease has whatever came before it.
+    pub fn settle(&self, is_live: &dyn Fn(&str) -> bool) -> Result<(), NetworkError> {
         let Some(mut leases) = Leases::open(&self.dir)? else {
             return Ok(());
         };
         leases.sweep()?;
         let ids: Vec<String> = leases.all.iter().map(|lease| lease.id.clone()).collect();
-        for id in ids.iter().filter(|id| !live.contains(&id.as_str())) {
+        for id in ids.iter().filter(|id| !is_live(id)) {
             self.withdraw(&mut leases, id)?;
         }
         self.clear(&mut leases)?;
         let Some(built) = &leases.built else {
             return Ok(());
         };
-        self.with_firewall(|firewall| rules::replace(firewall, built, &leases.all))?;
+        self.with_firewall(|firewall| rules::settle(firewall, built, &leases.all))?;
         bridge::ensure(&mut Links::open()?, built, &self.owner).map(drop)
     }
 

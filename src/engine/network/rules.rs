@@ -81,6 +81,24 @@ pub(super) fn update(
     }
 }
 
+/// Replaces the table if its ports are not those of these leases.
+pub(super) fn settle(
+    firewall: &mut Firewall,
+    built: &Built,
+    leases: &[Lease],
+) -> Result<(), NetworkError> {
+    let wanted = Elements::of(leases).sorted();
+    let found = firewall.elements(TABLE, "published").and_then(|any| {
+        let one = firewall.elements(TABLE, "published_at")?;
+        Ok(Elements { any, one }.sorted())
+    });
+    match found {
+        Ok(found) if found == wanted => Ok(()),
+        // Without the maps there is no table, or one that somebody else made.
+        _ => replace(firewall, built, leases),
+    }
+}
+
 /// Removes the table, if there is one.
 pub(super) fn remove(firewall: &mut Firewall) -> Result<(), NetworkError> {
     if !firewall.has_table(TABLE).map_err(explain)? {
@@ -117,6 +135,13 @@ impl Elements {
             }
         }
         Elements { any, one }
+    }
+
+    /// In one order, so that two of them can be compared.
+    fn sorted(mut self) -> Elements {
+        self.any.sort();
+        self.one.sort();
+        self
     }
 }
 
@@ -210,5 +235,41 @@ pub(super) fn explain(source: NetlinkError) -> NetworkError {
         NetworkError::NatBusy(source)
     } else {
         NetworkError::Kernel(source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn refusals_say_what_a_person_can_do() {
+        let kernel = "failed to create chain output in firewall table dray";
+        let gone = "No such file or directory (os error 2)";
+        let busy = "Device or resource busy (os error 16)";
+        let full = "Cannot allocate memory (os error 12)";
+        for (errno, wanted) in [
+            (
+                2,
+                format!(
+                    "network mode bridge needs nf_tables with NAT, which this kernel lacks (CONFIG_NFT_NAT, NFT_MASQ, NFT_CT, NFT_FIB_IPV4); use --network host, or none: {kernel}: {gone}"
+                ),
+            ),
+            (
+                16,
+                format!(
+                    "network mode bridge needs NAT, which iptables has for itself on this kernel; remove its nat rules, or use --network host: {kernel}: {busy}"
+                ),
+            ),
+            (12, format!("{kernel}: {full}")),
+        ] {
+            let error = explain(NetlinkError::Refused {
+                action: "create chain output in firewall table dray".to_owned(),
+                source: io::Error::from_raw_os_error(errno),
+                detail: String::new(),
+            });
+            assert_eq!(error.to_string(), wanted);
+        }
     }
 }

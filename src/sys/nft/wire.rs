@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 
 use super::{Element, FAMILY_IPV4, Field, Term, key, padded};
-use crate::sys::netlink::Request;
+use crate::sys::netlink::{Request, attribute};
 
 pub(super) const NFTA_TABLE_NAME: u16 = 1;
 pub(super) const NFTA_CHAIN_TABLE: u16 = 1;
@@ -83,6 +83,16 @@ pub(super) fn write_element(list: &mut Request, (from, (address, port)): &Elemen
                 value.attribute(NFTA_DATA_VALUE, &data);
             });
     });
+}
+
+/// `None` for something that [`write_element`] would not have written.
+pub(super) fn read_element(element: &[u8]) -> Option<Element> {
+    let value = |kind| attribute(attribute(element, kind)?, NFTA_DATA_VALUE);
+    let data = value(NFTA_SET_ELEM_DATA)?;
+    let address: [u8; 4] = data.get(0..4)?.try_into().ok()?;
+    let port: [u8; 2] = data.get(4..6)?.try_into().ok()?;
+    let target = (address.into(), u16::from_be_bytes(port));
+    Some((value(NFTA_SET_ELEM_KEY)?.to_vec(), target))
 }
 
 pub(super) fn write_term(list: &mut Request, term: &Term) {
