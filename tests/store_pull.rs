@@ -24,6 +24,7 @@ use dray::host::Host;
 use dray::images::{self, Event, Images, ImagesError};
 use dray::oci::{Digest, Platform, Reference};
 use dray::store::Store;
+use dray::sys::mount::private_namespace;
 
 /// A device in a scratch folder.
 struct Device {
@@ -429,7 +430,9 @@ fn compression_in_all_its_forms() {
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
+    /// Mounted for this test's thread only.
     fn mount(at: &Path, options: &str) -> SmallDisk {
+        private_namespace().unwrap();
         fs::create_dir_all(at).unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at);

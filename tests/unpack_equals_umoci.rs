@@ -25,6 +25,7 @@ use dray::host::Host;
 use dray::images::Images;
 use dray::oci::{Digest, Platform, Reference};
 use dray::sys::beneath;
+use dray::sys::mount::private_namespace;
 
 /// A file capability as `setcap cap_net_raw+ep` writes it; it holds a newline when read as text.
 const CAPABILITY: &[u8] = b"\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\x0a\0\0\0";
@@ -99,11 +100,12 @@ fn xattrs(path: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
         .collect()
 }
 
-/// An overlay that is unmounted when the test ends, however it does.
+/// An overlay that this test's thread alone sees, unmounted when the test ends, however it does.
 struct Overlay(PathBuf);
 
 impl Overlay {
     fn mount(lower: &[PathBuf], target: PathBuf) -> Overlay {
+        private_namespace().unwrap();
         fs::create_dir_all(&target).unwrap();
         let lower: Vec<_> = lower.iter().map(|dir| dir.to_str().unwrap()).collect();
         let options = format!("ro,lowerdir={}", lower.join(":"));

@@ -1,4 +1,4 @@
-//! Layers made to do harm, one row per attack of the list in `README.md`: refused in one line, or contained; in no case is
+//! Layers made to do harm, by attack (T1 to T14, as other engines fell to them): refused in one line, or contained; in no case is
 //! anything outside the folder touched.
 
 #![expect(

@@ -21,6 +21,7 @@ impl Store {
 
     /// Notes durably that the device is being shut down in order; the next use takes the note away.
     pub fn note_clean_stop(&self) -> Result<(), StoreError> {
+        let _shared = self.lock_shared()?;
         let path = self.clean_stop();
         fs::replace(&path, 0o600, b"").map_err(failed("write", &path))
     }

@@ -106,13 +106,14 @@ impl Store {
             fs::create_dirs(&folder).map_err(failed("create", &folder))?;
         }
         std::fs::create_dir_all(&store.run).map_err(failed("create", &store.run))?;
-        store.check_version()?;
         if let Some(_alone) = store.try_lock_exclusive()? {
-            for folder in FOLDERS {
-                let folder = store.state.join(folder);
-                fs::sweep_scratch(&folder).map_err(failed("clear", &folder))?;
+            let folders = FOLDERS.map(|folder| store.state.join(folder));
+            for folder in folders.iter().chain([&store.state]) {
+                fs::sweep_scratch(folder).map_err(failed("clear", folder))?;
             }
         }
+        let _shared = store.lock_shared()?;
+        store.check_version()?;
         store.note_use()?;
         Ok(store)
     }

@@ -91,6 +91,8 @@ pub(super) struct Archive<'a> {
     padding: u64,
     entries: u64,
     budget: &'a Budget,
+    /// What of the budget this archive has taken.
+    charged: u64,
 }
 
 /// How much may still be unpacked; several layers that are unpacked at once share one.
@@ -117,6 +119,10 @@ impl Budget {
             .map(drop)
             .map_err(|_| ArchiveError::Full(self.limit))
     }
+
+    fn refund(&self, cost: u64) {
+        self.left.fetch_add(cost, Ordering::Relaxed);
+    }
 }
 
 /// Extension headers waiting for their entry.
@@ -136,7 +142,19 @@ impl<'a> Archive<'a> {
             padding: 0,
             entries: 0,
             budget,
+            charged: 0,
         }
+    }
+
+    /// Gives back what it has taken of the budget, for a layer that will be removed again.
+    pub(super) fn refund(&self) {
+        self.budget.refund(self.charged);
+    }
+
+    fn charge(&mut self, cost: u64) -> Result<(), ArchiveError> {
+        self.budget.charge(cost)?;
+        self.charged += cost;
+        Ok(())
     }
 
     /// The next entry, after skipping what is left of the current one. At the archive's end the stream has been read
@@ -191,9 +209,7 @@ impl<'a> Archive<'a> {
                 .write_all(&available[..taken])
                 .map_err(CopyError::Write)?;
             self.source.consume(taken);
-            self.budget
-                .charge(taken as u64)
-                .map_err(CopyError::Archive)?;
+            self.charge(taken as u64).map_err(CopyError::Archive)?;
             left -= taken as u64;
             self.body -= taken as u64;
         }
@@ -205,7 +221,7 @@ impl<'a> Archive<'a> {
         if self.entries > MAX_ENTRIES {
             return Err(ArchiveError::Entries);
         }
-        self.budget.charge(ENTRY_COST)?;
+        self.charge(ENTRY_COST)?;
         let (mut pax, name, link) = extensions.resolve(block)?;
         let size = match pax.size {
             Some(size) => size,
@@ -334,7 +350,7 @@ impl<'a> Archive<'a> {
             let available = self.fill()?.len();
             let taken = usize::try_from(length).unwrap_or(usize::MAX).min(available);
             self.source.consume(taken);
-            self.budget.charge(taken as u64)?;
+            self.charge(taken as u64)?;
             length -= taken as u64;
         }
         Ok(())
@@ -346,13 +362,13 @@ impl<'a> Archive<'a> {
             if available == 0 {
                 return Ok(());
             }
-            self.budget.charge(available as u64)?;
+            self.charge(available as u64)?;
             self.source.consume(available);
         }
     }
 
     fn read_exact(&mut self, buffer: &mut [u8]) -> Result<(), ArchiveError> {
-        self.budget.charge(buffer.len() as u64)?;
+        self.charge(buffer.len() as u64)?;
         self.source
             .read_exact(buffer)
             .map_err(|error| match error.kind() {

@@ -23,6 +23,7 @@ mod sparse;
 mod tree;
 mod whiteout;
 
+use std::collections::HashSet;
 use std::io::{self, BufRead};
 use std::os::fd::BorrowedFd;
 
@@ -73,18 +74,29 @@ pub enum UnpackError {
 }
 
 /// Unpacks the uncompressed layer `source` into the empty folder `root` and looks at the result. Reads the stream to
-/// its end, so that a reader that checks it has checked all of it; refuses one that unpacks to more than the `budget`.
-/// Nothing is synced.
+/// its end, so that a reader that checks it has checked all of it; refuses one that unpacks to more than the `budget`,
+/// of which a layer that fails takes nothing. Nothing is synced.
 pub fn unpack(
     source: &mut dyn BufRead,
     root: BorrowedFd<'_>,
     budget: &Budget,
 ) -> Result<Seal, UnpackError> {
     let mut archive = Archive::new(source, budget);
+    let unpacked = unpack_entries(&mut archive, root);
+    if unpacked.is_err() {
+        archive.refund();
+    }
+    let (implied, opaque_root) = unpacked?;
+    Seal::of(root, &implied, opaque_root)
+}
+
+fn unpack_entries(
+    archive: &mut Archive<'_>,
+    root: BorrowedFd<'_>,
+) -> Result<(HashSet<u64>, bool), UnpackError> {
     let mut tree = Tree::new(root)?;
     while let Some(entry) = archive.next()? {
-        apply::apply(&mut tree, &mut archive, &entry)?;
+        apply::apply(&mut tree, archive, &entry)?;
     }
-    let (implied, opaque_root) = tree.finish()?;
-    Seal::of(root, &implied, opaque_root)
+    tree.finish()
 }
