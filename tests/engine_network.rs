@@ -1,0 +1,201 @@
+//! Containers on the bridge, from `dray run -p` and from deployments, with real connections.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test files need no durable writer; a broken set-up should panic"
+)]
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::device::{Called, Device, on_device};
+use serde_json::{Value, json};
+
+/// Longest wait for what happens behind a command's back.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Serves its own version on port 80.
+const SERVE: &str = "trap 'exit 0' TERM; httpd -f -p 80 -h / & wait";
+
+fn dray(device: &Device, words: &[&str]) -> Called {
+    let called = device.dray(words);
+    assert!(called.status.success(), "{words:?}: {called:?}");
+    called
+}
+
+/// What a web server on the host's port says; an error if nobody answers.
+fn fetch(address: &str, port: u16) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect((address, port))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET /version HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap_or(("", &answer));
+    Ok(body.to_owned())
+}
+
+/// The server inside needs a moment after its container has started.
+fn fetch_soon(address: &str, port: u16) -> String {
+    until("an answer", || fetch(address, port).ok())
+}
+
+fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "no {what} in {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn output(program: &str, words: &[&str]) -> String {
+    let output = Command::new(program).args(words).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Whether the host is as it was before its first container.
+fn is_clean() -> bool {
+    output("nft", &["list", "ruleset"]).is_empty()
+        && !output("ip", &["-o", "link"]).contains("dray0")
+        && std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap() == "0\n"
+}
+
+fn inspect(device: &Device, name: &str) -> Value {
+    let list: Value = serde_json::from_str(&dray(device, &["inspect", name]).stdout).unwrap();
+    list[0]["NetworkSettings"].clone()
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn a_container_on_the_bridge_from_run_to_rm() {
+    on_device("bridge-run", |device| {
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+        device.push(
+            "web",
+            SERVE,
+            json!({"ExposedPorts": {"80/tcp": {}, "81/tcp": {}}}),
+        );
+        let image = device.registry.name("shop/web:1");
+        let options = [
+            "run",
+            "-d",
+            "--name",
+            "web",
+            "-h",
+            "box",
+            "-p",
+            "8080:80",
+            "-P",
+            "--add-host",
+            "db:10.0.0.9",
+            "--add-host",
+            "up:host-gateway",
+            "--dns",
+            "9.9.9.9",
+        ];
+        let id = dray(device, &[&options[..], &[&image]].concat()).stdout;
+        for address in ["127.0.0.1", "172.29.0.1"] {
+            assert_eq!(fetch_soon(address, 8080), "web", "{address}");
+        }
+        let settings = inspect(device, "web");
+        assert_eq!(settings["IPAddress"], "172.29.0.2");
+        assert_eq!(settings["MacAddress"], "02:42:ac:1d:00:02");
+        let random = &settings["Ports"]["81/tcp"][0]["HostPort"];
+        assert_eq!(
+            settings["Ports"],
+            json!({
+                "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}],
+                "81/tcp": [{"HostIp": "0.0.0.0", "HostPort": random}],
+            })
+        );
+        let hosts = dray(device, &["exec", "web", "cat", "/etc/hosts"]).stdout;
+        assert!(hosts.starts_with("127.0.0.1\tlocalhost\n"), "{hosts}");
+        assert!(
+            hosts.ends_with("\n10.0.0.9\tdb\n172.29.0.1\tup\n172.29.0.2\tbox\n"),
+            "{hosts}"
+        );
+        let resolv = dray(device, &["exec", "web", "cat", "/etc/resolv.conf"]).stdout;
+        assert!(resolv.contains("nameserver 9.9.9.9\n"), "{resolv}");
+
+        // Another one reaches it by its address and through the host.
+        for target in ["172.29.0.2/version", "172.29.0.1:8080/version"] {
+            let words = [
+                "run",
+                "--rm",
+                &image,
+                "wget",
+                "-qO-",
+                &format!("http://{target}"),
+            ];
+            assert_eq!(dray(device, &words).stdout, "web", "{target}");
+        }
+        let refused = device.dray(&["run", "--rm", "-p", "8080:80", &image]);
+        assert_eq!(refused.status.code(), Some(125));
+        let wanted = format!("port 8080/tcp is already in use by container {}", &id[..12]);
+        assert!(refused.stderr.contains(&wanted), "{refused:?}");
+        assert_eq!(fetch("127.0.0.1", 8080).unwrap(), "web");
+
+        dray(device, &["stop", "web"]);
+        fetch("127.0.0.1", 8080).unwrap_err();
+        until("clean host", || is_clean().then_some(()));
+        dray(device, &["start", "web"]);
+        assert_eq!(fetch_soon("127.0.0.1", 8080), "web");
+        dray(device, &["rm", "-f", "web"]);
+        until("clean host", || is_clean().then_some(()));
+    });
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn a_killed_monitor_leaves_nothing_on_the_network() {
+    on_device("bridge-kill", |device| {
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+        device.push("web", SERVE, json!({}));
+        let image = device.registry.name("shop/web:1");
+        dray(
+            device,
+            &["run", "-d", "--name", "web", "-p", "8080:80", &image],
+        );
+        assert_eq!(fetch_soon("127.0.0.1", 8080), "web");
+        let (_, state) = device.containers().pop().unwrap();
+        common::device::end(&state.unwrap().monitor);
+        dray(device, &["ps"]);
+        assert!(is_clean(), "settled by the next start of dray");
+    });
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn a_deployment_takes_its_port_over_and_gives_it_back() {
+    on_device("bridge-deploy", |device| {
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+        for version in ["one", "two"] {
+            device.push(version, SERVE, json!({}));
+        }
+        let deploy = |version: &str, states: &[&str]| {
+            let tree = device.tree(version, &device.artifact(version, "-p 8080:80").to_string());
+            for state in states {
+                let called = device.call(state, &tree);
+                assert!(called.succeeded(), "{state} of {version}: {called:?}");
+            }
+        };
+        deploy(
+            "one",
+            &["Download", "ArtifactInstall", "ArtifactCommit", "Cleanup"],
+        );
+        assert_eq!(fetch_soon("127.0.0.1", 8080), "one");
+        deploy("two", &["Download"]);
+        assert_eq!(fetch("127.0.0.1", 8080).unwrap(), "one");
+        deploy("two", &["Download", "ArtifactInstall"]);
+        assert_eq!(fetch_soon("127.0.0.1", 8080), "two");
+        deploy("two", &["ArtifactRollback", "ArtifactFailure", "Cleanup"]);
+        assert_eq!(fetch_soon("127.0.0.1", 8080), "one");
+    });
+}
