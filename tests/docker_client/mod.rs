@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -11,14 +11,20 @@ use serde_json::Value;
 
 /// The server, and how to run the client against it. The folder goes when this does.
 pub struct Docker {
+    program: PathBuf,
     folder: PathBuf,
     environment: BTreeMap<String, String>,
     created: Receiver<(String, Value)>,
 }
 
 impl Docker {
-    /// A server that lives as long as the process: its thread ends with the last test.
-    pub fn start(environment: BTreeMap<String, String>) -> Docker {
+    /// Starts the server; it lives as long as the process. `version` is the client's that is wanted: there may be several.
+    pub fn start(version: &str, environment: BTreeMap<String, String>) -> Docker {
+        let path = std::env::var_os("PATH").unwrap();
+        let program = std::env::split_paths(&path)
+            .map(|folder| folder.join("docker"))
+            .find(|program| says_version(program, version))
+            .unwrap_or_else(|| panic!("no docker client of version {version} is on the PATH"));
         let folder = std::env::temp_dir().join(format!("dray-docker-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let listener = UnixListener::bind(folder.join("docker.sock")).unwrap();
@@ -31,6 +37,7 @@ impl Docker {
             }
         });
         Docker {
+            program,
             folder,
             environment,
             created,
@@ -38,13 +45,10 @@ impl Docker {
     }
 
     fn run(&self, words: &[String]) -> Output {
-        let path = std::env::var_os("PATH").unwrap();
-        Command::new("docker")
+        Command::new(&self.program)
             .args(words)
             .env_clear()
             .envs(&self.environment)
-            // Looked up in our PATH, run with the test's.
-            .env("PATH", path)
             .env(
                 "DOCKER_HOST",
                 format!("unix://{}", self.folder.join("docker.sock").display()),
@@ -52,14 +56,7 @@ impl Docker {
             .env("DOCKER_CONFIG", &self.folder)
             .env("HOME", &self.folder)
             .output()
-            .expect("docker's client is not installed")
-    }
-
-    /// `28.2.2`.
-    pub fn version(&self) -> String {
-        let said = self.run(&["--version".to_owned()]).stdout;
-        let said = String::from_utf8(said).unwrap();
-        said.split([' ', ',']).nth(2).unwrap_or_default().to_owned()
+            .unwrap()
     }
 
     /// `docker run --help`.
@@ -89,6 +86,14 @@ impl Drop for Docker {
     fn drop(&mut self) {
         std::fs::remove_dir_all(&self.folder).unwrap();
     }
+}
+
+fn says_version(program: &Path, version: &str) -> bool {
+    let said = Command::new(program).arg("--version").output();
+    said.is_ok_and(|said| {
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        said.starts_with(&format!("Docker version {version},"))
+    })
 }
 
 /// Answers the requests of one connection.

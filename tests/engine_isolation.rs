@@ -1,0 +1,288 @@
+//! What a container may do and see, on the real kernel: system calls, devices, namespaces, volumes.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test files need no durable writer; a broken set-up should panic"
+)]
+
+mod common;
+
+use std::path::Path;
+
+use common::device::{Device, on_device, run};
+use common::image::{Entry, Image, Layer};
+use serde_json::json;
+
+/// Pushes an image of busybox with something where its volume is.
+fn push(device: &Device) -> String {
+    let busybox = std::fs::read("/bin/busybox").expect("busybox-static");
+    let entries = [
+        Entry::dir("bin"),
+        Entry::file("bin/busybox", busybox).mode(0o755),
+        Entry::symlink("bin/sh", "busybox"),
+        Entry::dir("tmp").mode(0o1777),
+        Entry::dir("srv").mode(0o2750).owner(70, 71),
+        Entry::file("srv/kept", "from the image")
+            .mode(0o640)
+            .owner(70, 71),
+        Entry::block_device("disk", 7, 0).mode(0o666),
+    ];
+    let config = json!({ "Env": ["PATH=/bin"], "Volumes": { "/srv": {} } });
+    let image = Image::oci([Layer::of(&entries)]).config(config).build();
+    device.registry.push("box", "1", &image);
+    device.registry.name("box:1")
+}
+
+/// Runs a shell line in a new container; what it printed, both streams, and its exit code.
+fn shell(device: &Device, image: &str, options: &[&str], line: &str) -> (String, i32) {
+    let line = format!("b() {{ busybox \"$@\"; }}; {{ {line}; }} 2>&1");
+    let words = [
+        &["run", "--rm", "--network", "none"],
+        options,
+        &[image, "sh", "-c", &line],
+    ]
+    .concat();
+    let called = device.dray(&words);
+    assert_eq!(called.stderr, "", "{words:?}");
+    (
+        called.stdout.trim_end().to_owned(),
+        called.status.code().unwrap(),
+    )
+}
+
+#[test]
+fn the_default_filter_lets_programs_run_and_keeps_the_kernel_closed() {
+    on_device("filter", |device| {
+        let image = push(device);
+        let profile = device.join("profile.json");
+        let denies = json!({
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{ "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38 }],
+        });
+        std::fs::write(&profile, denies.to_string()).unwrap();
+        let profile = format!("seccomp={}", profile.display());
+        for (options, line, said, code) in [
+            // Forking works: the rule for clone compares the right bits.
+            (
+                vec![],
+                "(b echo child) | b cat; b seq 3 | b tail -n 1",
+                "child\n3",
+                0,
+            ),
+            (
+                vec![],
+                "b unshare -U busybox true",
+                "unshare: unshare(0x10000000): Operation not permitted",
+                1,
+            ),
+            (
+                vec!["--cap-add", "SYS_ADMIN"],
+                "b unshare -m busybox echo inside",
+                "inside",
+                0,
+            ),
+            (
+                vec!["--cap-add", "SYS_ADMIN"],
+                "b mount -t tmpfs none /tmp && b echo mounted",
+                "mounted",
+                0,
+            ),
+            (
+                vec![],
+                "b mount -t tmpfs none /tmp",
+                "mount: permission denied (are you root?)",
+                1,
+            ),
+            (
+                vec!["--security-opt", &profile],
+                "b mkdir /tmp/x",
+                "mkdir: can't create directory '/tmp/x': Function not implemented",
+                1,
+            ),
+        ] {
+            let words: Vec<&str> = options.iter().map(|word| &**word).collect();
+            assert_eq!(
+                shell(device, &image, &words, line),
+                (said.to_owned(), code),
+                "{options:?} {line}"
+            );
+        }
+    });
+}
+
+#[test]
+fn devices_open_only_as_far_as_they_were_given() {
+    on_device("devices", |device| {
+        let image = push(device);
+        let denied = |path: &str| {
+            (
+                format!("cat: can't open '{path}': Operation not permitted"),
+                1,
+            )
+        };
+        let read = "b head -c 0 /dev/f && b echo read";
+        for (options, line, expected) in [
+            (&[][..], "b cat /disk", denied("/disk")),
+            (
+                &["--device", "/dev/full:/dev/f"],
+                read,
+                ("read".to_owned(), 0),
+            ),
+            // Docker's list denies this one by name.
+            (
+                &["--device-cgroup-rule", "c 10:229 m"],
+                "b mknod /tmp/fuse c 10 229 && b cat /tmp/fuse",
+                denied("/tmp/fuse"),
+            ),
+            (
+                &["--privileged", "--device", "/dev/null"],
+                "b test -c /dev/null && b test -c /dev/loop-control && b echo all",
+                ("all".to_owned(), 0),
+            ),
+        ] {
+            let (said, code) = shell(device, &image, options, line);
+            assert_eq!((said, code), expected, "{options:?} {line}");
+        }
+        // Where rules for devices cannot be enforced, no further nodes can be made.
+        let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+        let (_, code) = shell(device, &image, &[], "b mknod /tmp/full c 1 7");
+        assert_eq!(code == 0, !unified);
+    });
+}
+
+#[test]
+fn namespaces_are_shared_as_asked() {
+    on_device("namespaces", |device| {
+        let image = push(device);
+        let own = |name: &str| std::fs::read_link(format!("/proc/self/ns/{name}")).unwrap();
+        for (option, name) in [
+            ("--ipc", "ipc"),
+            ("--pid", "pid"),
+            ("--uts", "uts"),
+            ("--cgroupns", "cgroup"),
+        ] {
+            let line = format!("b readlink /proc/self/ns/{name}");
+            let (shared, _) = shell(device, &image, &[option, "host"], &line);
+            assert_eq!(Path::new(&shared), own(name), "{option}");
+            let (private, _) = shell(device, &image, &[], &line);
+            assert_ne!(Path::new(&private), own(name), "{option}");
+        }
+        let (said, _) = shell(
+            device,
+            &image,
+            &[
+                "-h",
+                "box",
+                "--domainname",
+                "example.org",
+                "--sysctl",
+                "net.ipv4.ip_default_ttl=99",
+            ],
+            "b cat /proc/sys/kernel/hostname /proc/sys/kernel/domainname /proc/sys/net/ipv4/ip_default_ttl \
+             /proc/sys/net/ipv4/ip_unprivileged_port_start",
+        );
+        assert_eq!(said, "box\nexample.org\n99\n0");
+    });
+}
+
+#[test]
+fn a_new_volume_gets_what_the_image_has() {
+    on_device("volumes", |device| {
+        let image = push(device);
+        let look = "b stat -c '%a %u %g' /srv; b ls /srv";
+        let full = ("2750 70 71\nkept".to_owned(), 0);
+        assert_eq!(shell(device, &image, &["-v", "one:/srv"], look), full);
+        assert_eq!(
+            shell(device, &image, &["--mount", "source=two,target=/srv"], look),
+            full
+        );
+        assert_eq!(shell(device, &image, &[], look), full);
+        // What is there stays, and what was taken away does not come back.
+        let (_, code) = shell(
+            device,
+            &image,
+            &["-v", "one:/srv"],
+            "b rm /srv/kept; b touch /srv/own",
+        );
+        assert_eq!(code, 0);
+        assert_eq!(
+            shell(device, &image, &["-v", "one:/srv"], "b ls /srv"),
+            ("own".to_owned(), 0)
+        );
+        for options in [
+            ["-v", "three:/srv:nocopy"],
+            ["--mount", "source=four,target=/srv,volume-nocopy"],
+        ] {
+            assert_eq!(
+                shell(device, &image, &options, "b ls /srv"),
+                (String::new(), 0),
+                "{options:?}"
+            );
+        }
+        // The anonymous ones, of the image and of an option, went with their containers.
+        assert_eq!(
+            shell(device, &image, &["-v", "/more"], "b touch /more/x").1,
+            0
+        );
+        let volumes = std::fs::read_dir(device.host.state.join("volumes")).unwrap();
+        let mut names: Vec<_> = volumes.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["four", "one", "three", "two"]);
+    });
+}
+
+#[test]
+fn what_the_host_mounts_later_is_seen_only_where_asked_for() {
+    on_device("propagation", |device| {
+        let image = push(device);
+        let media = device.join("media");
+        let path = media.to_str().unwrap();
+        std::fs::create_dir(&media).unwrap();
+        run("mount", &["-t", "tmpfs", "none", path]);
+        let mounted = Unmount(path.to_owned());
+        run("mount", &["--make-shared", path]);
+        std::fs::create_dir(media.join("stick")).unwrap();
+        let bind = format!("{path}:/media");
+        let slave = format!("{path}:/media:rslave");
+        for (name, volume) in [("apart", &bind), ("along", &slave)] {
+            let words = [
+                "run",
+                "-d",
+                "--network",
+                "none",
+                "--name",
+                name,
+                "-v",
+                volume,
+                &image,
+                "busybox",
+                "sleep",
+                "1000",
+            ];
+            let called = device.dray(&words);
+            assert!(called.status.success(), "{called:?}");
+        }
+        let stick = media.join("stick");
+        run("mount", &["-t", "tmpfs", "none", stick.to_str().unwrap()]);
+        let later = Unmount(stick.to_str().unwrap().to_owned());
+        std::fs::write(stick.join("file"), "").unwrap();
+        for (name, expected) in [("apart", ""), ("along", "file")] {
+            let said = device.dray(&["exec", name, "busybox", "ls", "/media/stick"]);
+            assert_eq!(said.stdout.trim(), expected, "{name}: {said:?}");
+        }
+        drop(later);
+        let removed = device.dray(&["rm", "-f", "apart", "along"]);
+        assert!(removed.status.success(), "{removed:?}");
+        drop(mounted);
+    });
+}
+
+/// A mount of the host that goes also when the test fails.
+struct Unmount(String);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        run("umount", &["-l", &self.0]);
+    }
+}
