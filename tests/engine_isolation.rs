@@ -12,6 +12,7 @@ use std::path::Path;
 
 use common::device::{Device, on_device, run};
 use common::image::{Entry, Image, Layer};
+use nix::sched::{CloneFlags, unshare};
 use serde_json::json;
 
 /// Pushes an image of busybox with something where its volume is.
@@ -113,42 +114,52 @@ fn the_default_filter_lets_programs_run_and_keeps_the_kernel_closed() {
 
 #[test]
 fn devices_open_only_as_far_as_they_were_given() {
-    on_device("devices", |device| {
-        let image = push(device);
-        let denied = |path: &str| {
-            (
-                format!("cat: can't open '{path}': Operation not permitted"),
-                1,
-            )
-        };
-        let read = "b head -c 0 /dev/f && b echo read";
-        for (options, line, expected) in [
-            (&[][..], "b cat /disk", denied("/disk")),
-            (
-                &["--device", "/dev/full:/dev/f"],
-                read,
-                ("read".to_owned(), 0),
-            ),
-            // Docker's list denies this one by name.
-            (
-                &["--device-cgroup-rule", "c 10:229 m"],
-                "b mknod /tmp/fuse c 10 229 && b cat /tmp/fuse",
-                denied("/tmp/fuse"),
-            ),
-            (
-                &["--privileged", "--device", "/dev/null"],
-                "b test -c /dev/null && b test -c /dev/loop-control && b echo all",
-                ("all".to_owned(), 0),
-            ),
-        ] {
-            let (said, code) = shell(device, &image, options, line);
-            assert_eq!((said, code), expected, "{options:?} {line}");
-        }
-        // Where rules for devices cannot be enforced, no further nodes can be made.
-        let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
-        let (_, code) = shell(device, &image, &[], "b mknod /tmp/full c 1 7");
-        assert_eq!(code == 0, !unified);
+    on_device("devices", check_devices);
+}
+
+/// The same where only the unified hierarchy is mounted, and no files for devices exist.
+#[test]
+fn devices_are_guarded_on_unified_control_groups_too() {
+    on_device("devices-unified", |device| {
+        // This thread's own, as its network is; gone with it.
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        run("mount", &["--make-rslave", "/"]);
+        run("mount", &["-t", "cgroup2", "none", "/sys/fs/cgroup"]);
+        check_devices(device);
     });
+}
+
+fn check_devices(device: &Device) {
+    let image = push(device);
+    let denied = |path: &str| {
+        (
+            format!("cat: can't open '{path}': Operation not permitted"),
+            1,
+        )
+    };
+    let read = "b head -c 0 /dev/f && b echo read";
+    for (options, line, expected) in [
+        (&[][..], "b cat /disk", denied("/disk")),
+        (
+            &["--device", "/dev/full:/dev/f"],
+            read,
+            ("read".to_owned(), 0),
+        ),
+        // Docker's list denies this one by name.
+        (
+            &["--device-cgroup-rule", "c 10:229 m"],
+            "b mknod /tmp/fuse c 10 229 && b cat /tmp/fuse",
+            denied("/tmp/fuse"),
+        ),
+        (
+            &["--privileged", "--device", "/dev/null"],
+            "b test -c /dev/null && b test -c /dev/loop-control && b echo all",
+            ("all".to_owned(), 0),
+        ),
+    ] {
+        let (said, code) = shell(device, &image, options, line);
+        assert_eq!((said, code), expected, "{options:?} {line}");
+    }
 }
 
 #[test]

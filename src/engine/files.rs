@@ -13,7 +13,7 @@ use super::spec::{
     self, CgroupVersion, Device, Kernel, Namespace, Namespaces, ResolvedMount, SpecInput,
 };
 use super::{Engine, EngineError, rootfs};
-use crate::sys::{cgroup, fs};
+use crate::sys::{bpf, cgroup, fs};
 
 /// The network modes there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,13 +49,16 @@ pub fn hostname(engine: &Engine, record: &Record) -> String {
     }
 }
 
-/// Writes everything that must lie there before the runtime is called; `root` is the mounted root filesystem.
+/// Decides which devices the container may open, where its control group has no files for that.
+pub type DeviceProgram = Vec<bpf::Instruction>;
+
+/// Writes everything that must lie there before the runtime is called, and says what has to guard its devices afterwards; `root` is the mounted root filesystem.
 pub fn write_all(
     engine: &Engine,
     record: &Record,
     folders: &Folders,
     root: &Path,
-) -> Result<(), EngineError> {
+) -> Result<Option<DeviceProgram>, EngineError> {
     let hostname = hostname(engine, record);
     write(&folders.run.join("hostname"), &names::hostname(&hostname))?;
     write_hosts(engine, record, folders, None)?;
@@ -69,7 +72,9 @@ pub fn write_all(
     let bundle = folders.run.join("bundle");
     fs::create_dirs(&bundle).map_err(|source| EngineError::write(&bundle, source))?;
     let config = runtime_config(record, folders, root, &hostname)?;
-    write(&bundle.join("config.json"), &config.to_string())
+    write(&bundle.join("config.json"), &config.to_string())?;
+    let guarded = cgroup::is_unified() && bpf::can_filter_devices();
+    Ok(guarded.then(|| spec::device_program(&config)).flatten())
 }
 
 /// Writes `/etc/hosts` anew, in place: the container holds the file by a mount.
@@ -267,8 +272,7 @@ pub(super) fn kernel() -> Result<Kernel, EngineError> {
         machine: system.machine,
         seccomp: system.seccomp,
         swap_limit: cgroup::limits_swap(),
-        // Nothing attaches a program for them there.
-        device_filter: !cgroup::is_unified(),
+        device_filter: !cgroup::is_unified() || bpf::can_filter_devices(),
         possible_cpus: system.possible_cpus,
     })
 }

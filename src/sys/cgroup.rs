@@ -21,6 +21,11 @@ pub fn path_of(id: &str) -> String {
     format!("/{PARENT}/{id}")
 }
 
+/// Where the group of container `id` lies in the unified hierarchy.
+pub fn unified_group(id: &str) -> PathBuf {
+    Path::new(MOUNT).join(PARENT).join(id)
+}
+
 /// Whether the unified hierarchy manages resources.
 pub fn is_unified() -> bool {
     Path::new(MOUNT).join("cgroup.controllers").exists()

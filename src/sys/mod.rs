@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "raw system calls are contained here")]
 
 pub mod beneath;
+pub mod bpf;
 pub mod cgroup;
 pub mod changes;
 pub mod conntrack;

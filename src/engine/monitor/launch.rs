@@ -13,7 +13,7 @@ use crate::engine::runtime::{self, Stdio};
 use crate::engine::{Engine, EngineError, attach, inspect, rootfs, time, volumes};
 use crate::sys::process::{Pidfd, ProcessId};
 use crate::sys::program;
-use crate::sys::{cgroup, fs, mount, socket};
+use crate::sys::{bpf, cgroup, fs, mount, socket};
 
 /// One attempt to start.
 #[derive(Debug)]
@@ -179,7 +179,7 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         source,
     })?;
     volumes::fill_all(&root, &record.mounts)?;
-    files::write_all(engine, &record, &folders, &root)?;
+    let guard = files::write_all(engine, &record, &folders, &root)?;
     let (report, ours) = socket::pipe().map_err(EngineError::system("make a pipe"))?;
     let bundle = bundle_of(engine, id);
     fs::create_dirs(&engine.host().run.join("runtime"))
@@ -195,6 +195,11 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     };
     let pid = runtime::create(&bundle.borrow(), stdio, init, ours.as_raw_fd()).map_err(failed)?;
     drop(ours);
+    if let Some(program) = guard {
+        // Before the word to go: none of the container's own programs ever runs without it.
+        bpf::filter_devices(&cgroup::unified_group(id), &program)
+            .map_err(EngineError::system("guard the container's devices"))?;
+    }
     let streams = match streams {
         Either::Ready(streams) => streams,
         Either::Console(listener) => console_streams(&listener, &console)?,

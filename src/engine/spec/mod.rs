@@ -1,6 +1,7 @@
 //! Container configuration to the OCI runtime's `config.json`; pure: everything about the host arrives in [`SpecInput`].
 
 mod capabilities;
+mod device_program;
 mod devices;
 mod error;
 mod merge;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use crate::api::CreateBody;
 use crate::runargs::security;
 
+pub use device_program::device_program;
 pub use error::SpecError;
 pub use merge::merge;
 pub use process::environment;
