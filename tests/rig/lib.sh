@@ -117,4 +117,11 @@ stop_registry() {
 }
 
 # served ADDRESS:PORT: the version that answers, or "nothing".
-served() { curl --silent --fail --max-time 1 "http://$1/" || echo nothing; }
+served() {
+    # A program that has just been started may take a moment until it listens.
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        curl --silent --fail --max-time 1 "http://$1/" && return
+        sleep 0.1
+    done
+    echo nothing
+}
