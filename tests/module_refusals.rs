@@ -1,6 +1,11 @@
 //! Requests that cannot be fulfilled: each is refused in `Download` with one line that names the thing, and what runs goes
 //! on running.
 #![cfg(feature = "device")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a broken set-up should panic; test files need no durable writer"
+)]
 
 mod common;
 

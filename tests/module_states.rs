@@ -567,7 +567,7 @@ impl Walk<'_> {
 }
 
 fn meta_data(device: &Device, artifact: &str) -> String {
-    let words = "--name web --network none";
+    let words = "--name web -p 127.0.0.1:8080:80";
     match artifact {
         "missing" => json!({"containers": [device.registry.name("shop/missing:1")], "run_args": words}),
         // Good for the window of a second, and dead soon after.

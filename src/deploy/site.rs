@@ -1,6 +1,7 @@
 //! What every action of a verb has in its hands: the scope, held, with its journal, and the engine.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Context;
 use super::error::DeployError;
@@ -9,9 +10,15 @@ use super::journal::{Generation, Journal, JournalError, RecordError};
 use super::plan::Present;
 use super::recover;
 use crate::config::Settings;
-use crate::engine::{Container, Engine};
+use crate::engine::{Container, Engine, Status};
 use crate::host::Host;
 use crate::images::Images;
+
+/// A monitor whose command was killed sees that at once; it then has some namespaces and mounts to take down.
+const PREPARED_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Time between two looks at such a container when no event comes.
+const PREPARED_LOOK: Duration = Duration::from_millis(100);
 
 /// A scope at work.
 pub(super) struct Site<'a> {
@@ -72,17 +79,33 @@ impl<'a> Site<'a> {
         Ok(all)
     }
 
-    /// The same, as the planner wants them.
+    /// The same, as the planner wants them. One that a killed verb had prepared gives up by itself, or runs if the word to
+    /// go came before the kill: which of the two is waited for.
     pub fn present(&self) -> Result<Vec<Present>, DeployError> {
-        let present = |container: Container| {
-            Some(Present {
-                generation: container.record.owner.as_ref()?.generation,
+        let mut present = Vec::new();
+        for mut container in self.containers()? {
+            let generation = container
+                .record
+                .owner
+                .as_ref()
+                .map_or(0, |owner| owner.generation);
+            let begun = self.host.instant();
+            while container.status == Status::Prepared && begun.elapsed() < PREPARED_PATIENCE {
+                self.engine
+                    .watch(&[container.id()])?
+                    .next(Some(PREPARED_LOOK))?;
+                // Its monitor may have been killed together with the verb.
+                self.engine.settle_one(container.id())?;
+                container = self.engine.find(container.id())?;
+            }
+            present.push(Present {
+                generation,
                 running: container.status.is_attended(),
                 id: container.record.id,
                 name: container.record.name,
-            })
-        };
-        Ok(self.containers()?.into_iter().filter_map(present).collect())
+            });
+        }
+        Ok(present)
     }
 
     /// Who holds the images of a generation.

@@ -9,6 +9,7 @@ use super::journal::{Generation, Health};
 use super::site::Site;
 use crate::engine::logs::{self, Filter};
 use crate::engine::{Container, Event, Status};
+use crate::sys::process::ProcessId;
 
 /// Most time between two looks at whether the verb is to end: an abort comes from outside the engine's events.
 const ABORT_LATENCY: Duration = Duration::from_millis(200);
@@ -37,6 +38,8 @@ enum Verdict {
 #[derive(Debug, Clone, Copy)]
 struct Look<'a> {
     status: Status,
+    /// Whether its first process is there; its monitor may not have come to saying that it is not.
+    alive: bool,
     /// Restarts since the waiting began.
     restarts: u32,
     /// The health check's word; `None` without one.
@@ -53,6 +56,10 @@ fn verdict(look: Look<'_>, limits: Health) -> Verdict {
     }
     if look.restarts > 0 {
         return Verdict::Restarted;
+    }
+    if !look.alive {
+        // What it was the next event tells.
+        return Verdict::Wait(ABORT_LATENCY);
     }
     let timeout = Duration::from_secs(limits.timeout_s);
     let stable = Duration::from_secs(limits.stable_s);
@@ -140,6 +147,7 @@ fn look_at_all(
             status: container.status,
             restarts: container.outcome.restart_count.saturating_sub(*known),
             health: container.health().map(|health| health.status.as_str()),
+            alive: init.is_some_and(ProcessId::is_alive),
             up: init.map_or(Duration::ZERO, |init| init.age().unwrap_or_default()),
             waited: begun.elapsed(),
         };
@@ -268,12 +276,24 @@ mod tests {
         ] {
             let look = Look {
                 status,
+                alive: true,
                 restarts,
                 health,
                 up: s(up),
                 waited: s(waited),
             };
             assert_eq!(verdict(look, LIMITS), expected, "{look:?}");
+            if matches!(expected, Verdict::Good | Verdict::Wait(_)) {
+                let dead = Look {
+                    alive: false,
+                    ..look
+                };
+                assert_eq!(
+                    verdict(dead, LIMITS),
+                    Verdict::Wait(ABORT_LATENCY),
+                    "{dead:?}"
+                );
+            }
         }
     }
 }

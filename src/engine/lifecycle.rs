@@ -61,6 +61,8 @@ impl Engine {
     }
 
     fn spawn_monitor(&self, id: &str) -> Result<Waiting, EngineError> {
+        // A monitor that could not take everything down when it gave up left its state for whoever comes next.
+        self.settle_one(id)?;
         let lock = self.lock(id)?;
         let container = self.load(id)?;
         let name = container.record.name;
@@ -77,7 +79,9 @@ impl Engine {
             program: program.as_fd(),
             args: monitor::arguments(id),
             env: self.monitor_environment(),
-            fds: vec![theirs.as_fd()],
+            // With the lock, so that a monitor whose command was killed is alone with the container until it has given up or
+            // become the attendant.
+            fds: vec![theirs.as_fd(), lock.as_fd()],
             stdio: [None, None, None],
             detach: true,
         });

@@ -16,21 +16,28 @@ pub struct Remove {
 impl Engine {
     /// Removes a container with everything it wrote outside of volumes.
     pub fn remove(&self, id: &str, how: Remove) -> Result<(), EngineError> {
-        let container = self.load(id)?;
-        if container.status.is_attended() {
+        self.load(id)?;
+        loop {
+            let lock = self.lock(id)?;
+            if !self.folders(id).state.exists() {
+                // Its monitor removed it: it was a --rm one.
+                return Ok(());
+            }
+            // Under the lock nobody is bringing it up.
+            let container = self.load(id)?;
+            if !container.status.is_attended() {
+                return self.remove_stopped(&container.record, how.volumes);
+            }
             if !how.force {
                 return Err(EngineError::Running {
                     name: container.record.name,
                 });
             }
+            drop(lock);
             self.stop(id, Some(std::time::Duration::ZERO))?;
-            if !self.folders(id).state.exists() {
-                // Its monitor removed it: it was a --rm one.
-                return Ok(());
-            }
+            // Where the monitor was killed as well, nobody but us says that it ended.
+            self.settle_one(id)?;
         }
-        let _lock = self.lock(id)?;
-        self.remove_stopped(&container.record, how.volumes)
     }
 
     /// Removes a container that does not run. Called by commands under its lock, and by its own monitor for `--rm`.

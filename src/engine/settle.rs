@@ -42,8 +42,8 @@ impl Engine {
         now.map_or(true, |now| now.is_some_and(|now| now.monitor.is_alive()))
     }
 
-    /// `None` if nothing was wrong, else whether its policy wants the container to run.
-    fn settle_one(&self, id: &str) -> Result<Option<bool>, EngineError> {
+    /// Puts one container right whose monitor was killed. `None` if nothing was wrong, else whether its policy wants it to run.
+    pub fn settle_one(&self, id: &str) -> Result<Option<bool>, EngineError> {
         let folders = self.folders(id);
         let Some(now) = folders.now(&self.host.boot_id)? else {
             return Ok(None);

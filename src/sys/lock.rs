@@ -2,13 +2,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// An exclusive lock, released when dropped or when the process dies. Descriptors are close-on-exec, so no child keeps it.
 #[derive(Debug)]
-pub struct Exclusive(#[expect(dead_code, reason = "held for its descriptor")] File);
+pub struct Exclusive(File);
 
 /// A shared lock; any number of holders, never together with an exclusive one.
 #[derive(Debug)]
@@ -23,6 +23,13 @@ impl Exclusive {
     /// Takes the lock if it is free; `None` if somebody holds it.
     pub fn attempt(path: &Path) -> io::Result<Option<Exclusive>> {
         unless_held(lock(path, libc::LOCK_EX | libc::LOCK_NB)).map(|file| file.map(Exclusive))
+    }
+}
+
+/// A process that is given the descriptor holds the lock too: it is free once both have closed it.
+impl AsFd for Exclusive {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) const GO: &[u8] = b"G";
 pub(super) const REPORT_LIMIT: usize = 8192;
 /// The monitor's end of the control socket.
 const CONTROL: RawFd = 3;
+/// The container's lock, shared with the command; closed when the second life begins.
+const LOCK: RawFd = 4;
 
 /// Arguments of a monitor's first life.
 pub(super) fn arguments(id: &str) -> Vec<String> {
@@ -114,16 +116,22 @@ pub(super) fn bundle_of(engine: &Engine, id: &str) -> BundlePaths {
 /// Entry of the process, with the words after [`WORD`]. Returns only when the monitor's work is done.
 pub fn run(host: &Host, settings: &Settings, words: &[String]) -> Result<(), EngineError> {
     let engine = Engine::open_as_is(host, settings)?;
+    let mut lock = None;
     let result = match words {
         [id] => {
-            let control = process::inherited(CONTROL)
-                .map_err(EngineError::system("find the control socket"))?;
+            let inherited = |fd, what: &str| {
+                process::inherited(fd).map_err(EngineError::system(format!("find the {what}")))
+            };
+            let control = inherited(CONTROL, "control socket")?;
+            lock = Some(inherited(LOCK, "lock")?);
             launch::run(&engine, id, launch::Attempt::first(control))
         }
         [id, rest @ ..] => attend::run(&engine, id, rest),
         [] => return Err(EngineError::NotFound(String::new())),
     };
     cgroup::leave_monitor(&words[0]);
+    // Only now: the next monitor of this container makes the same group.
+    drop(lock);
     result
 }
 
