@@ -150,7 +150,7 @@ fn run_under_init(program: &std::path::Path, payload: &Payload<'_>) -> String {
         // SAFETY: ours to close; the child has its own copy.
         unsafe { libc::close(fd) };
     }
-    super::process::release_text();
+    super::process::release_program();
     let code = reap_until(child);
     // SAFETY: ends this process; there is nothing to clean up in a container's process 1.
     unsafe { libc::_exit(code) }

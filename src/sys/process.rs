@@ -277,21 +277,24 @@ pub fn inherited(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Gives pages of program text back, so that a process which only waits keeps next to nothing resident.
-/// They come back from the page cache when they are needed.
-pub fn release_text() {
+/// Gives the pages of our program's text and constants back, so that a process which only waits keeps next to nothing
+/// resident. They come back from the page cache when they are needed.
+pub fn release_program() {
     let Ok(maps) = fs::read_to_string("/proc/self/maps") else {
         return;
     };
     for line in maps.lines() {
         let mut words = line.split_ascii_whitespace();
-        let (Some(range), Some(permissions), Some(path)) =
-            (words.next(), words.next(), words.nth(3))
+        let (Some(range), Some(permissions), Some(offset), Some(path)) =
+            (words.next(), words.next(), words.next(), words.nth(2))
         else {
             continue;
         };
-        // Only text: other read-only pages may hold relocations that the file does not have.
-        if !permissions.contains('x') || permissions.contains('w') || !path.starts_with('/') {
+        // Text, and the constants at the beginning of a file. Other read-only pages may hold relocations, which the file
+        // does not have.
+        let constants = offset.bytes().all(|digit| digit == b'0');
+        let unchanged = !permissions.contains('w') && (permissions.contains('x') || constants);
+        if !unchanged || !path.starts_with('/') {
             continue;
         }
         let bound = |text: &str| usize::from_str_radix(text, 16).ok();
@@ -300,7 +303,7 @@ pub fn release_text() {
         else {
             continue;
         };
-        // SAFETY: the range is unchanged program text of this process; its pages come back from the file.
+        // SAFETY: the range maps unchanged parts of a file into this process; its pages come back from there.
         unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };
     }
 }

@@ -17,6 +17,8 @@ use crate::sys::process::{self, Pidfd, PollFd};
 
 /// One read of output. The kernel's pipes hold 64 KiB; a smaller piece keeps the monitor small.
 const PIECE: usize = 16 * 1024;
+/// After so long without an event a monitor makes itself small.
+const QUIET: Duration = Duration::from_secs(1);
 /// How long output that is still in the pipes is waited for once the container has ended and somebody else holds them open.
 const DRAIN: Duration = Duration::from_millis(100);
 
@@ -110,8 +112,6 @@ pub(super) fn run(engine: &Engine, id: &str, words: &[String]) -> Result<(), Eng
     let handover =
         Handover::decode(words).ok_or_else(|| EngineError::NotFound(format!("{id} {words:?}")))?;
     let mut attendant = Attendant::take_over(engine, id, &handover)?;
-    process::trim_heap();
-    process::release_text();
     let code = attendant
         .serve()
         .map_err(EngineError::system(format!("attend container {id}")))?;
@@ -204,7 +204,7 @@ impl<'a> Attendant<'a> {
                 .probe
                 .as_ref()
                 .map(|probe| probe.due_in(Instant::now()));
-            process::poll(&mut set, timeout)?;
+            self.rest(&mut set, timeout)?;
             if set[1].is_ready() {
                 self.copy(Stream::Stdout, &mut buffer);
             }
@@ -219,6 +219,18 @@ impl<'a> Attendant<'a> {
                 return Ok(exit.code());
             }
         }
+    }
+
+    /// Waits for something to happen. Once nothing has for a while, the pages of our program go back: a monitor that only
+    /// waits keeps its heap and its stack.
+    fn rest(&self, set: &mut [PollFd], timeout: Option<Duration>) -> io::Result<()> {
+        let first = timeout.map_or(QUIET, |timeout| timeout.min(QUIET));
+        if process::poll(set, Some(first))? > 0 || timeout.is_some_and(|timeout| timeout <= QUIET) {
+            return Ok(());
+        }
+        process::trim_heap();
+        process::release_program();
+        process::poll(set, timeout.map(|timeout| timeout - QUIET)).map(drop)
     }
 
     /// Copies one piece of output to the log and the clients; forgets the stream at its end.
