@@ -6,7 +6,7 @@ import urllib.request
 
 import checks
 import points
-from scenarios import BASELINES, CUT_DISKS, DISKS, REGISTRY, RUN_ARGS, SCENARIOS
+from scenarios import BASELINES, COMMIT, CUT_DISKS, DISKS, REGISTRY, RUN_ARGS, SCENARIOS
 from trees import Catalogue
 
 KILLS = 0.15  # share of cuts that are a kill -9 of one process, with power
@@ -91,6 +91,9 @@ class Sweep:
             self.device.power_off()
             self.device.attach()
             self.expect("boot")
+            wrong = checks.serves((version if version in ("v1", "v2") else None,))
+            if wrong:
+                raise Unexpected(f"baseline {version}: {wrong[0]}")
             self.baseline.learn(version, self.device, self.ignored)
         by_name = {scenario.name: scenario for scenario in SCENARIOS}
         for name, scenario, state in CUT_DISKS:
@@ -162,6 +165,8 @@ class Sweep:
         verbs, version = scenario.ends[end % len(scenario.ends)]
         calls = [verbs] if verbs[0] == "pull" else [(verb,) for verb in verbs]
         breaches = []
+        if verbs == COMMIT:
+            order = BOOT_FIRST  # a trial that does not run is not committed, and that is right
         if mode == "power" and order == BOOT_FIRST:
             breaches += self.unaided(("boot",))
             allowed = scenario.booted if reached else scenario.finished or scenario.booted

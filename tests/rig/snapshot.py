@@ -73,9 +73,13 @@ def nft():
 
 
 def scratch(state):
-    return sum(
-        name.startswith(".tmp-") for _, folders, files in os.walk(state) for name in folders + files
-    )
+    """Paths of unfinished writes and half-deleted trees."""
+    return [
+        os.path.join(folder, name)
+        for folder, folders, files in os.walk(state)
+        for name in folders + files
+        if name.startswith(".tmp-")
+    ]
 
 
 def take(state, run, ignored):
@@ -86,7 +90,7 @@ def take(state, run, ignored):
         "blobs": entries(state, "blobs", "sha256"),
         "pins": entries(state, "pins"),
         "volumes": entries(state, "volumes"),
-        "scratch": scratch(state),
+        "scratch": len(scratch(state)),
         "run files": sum(len(folders) + len(files) for _, folders, files in os.walk(run)),
         "processes": len(pids),
         "descriptors": count_over(pids, lambda pid: len(os.listdir(f"/proc/{pid}/fd"))),
