@@ -228,8 +228,10 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Reads the journal in `dir`; a scope without one has never been deployed to.
+    /// Reads the journal in `dir`; a scope without one has never been deployed to. Unfinished writes go.
     pub fn load(dir: &Path) -> Result<Journal, JournalError> {
+        // A state folder that is read-only, or not there yet, is no reason to refuse a query or a rollback here.
+        let _ = sys::fs::sweep_scratch(dir);
         let path = dir.join(JOURNAL);
         let mut text = Vec::new();
         let read = File::open(&path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text));

@@ -132,6 +132,15 @@ impl Engine {
         };
         fs::sweep_scratch(&self.containers()).map_err(failed)?;
         let ids = self.ids()?;
+        for id in &ids {
+            // What a killed command or monitor was writing; a folder that goes meanwhile needs no sweeping.
+            match fs::sweep_abandoned(&self.containers().join(id)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(failed(error));
+                }
+                _ => {}
+            }
+        }
         for pin in self.images.pins()? {
             if let Some(id) = pin.holder.strip_prefix("container-")
                 && !ids.iter().any(|known| known == id)

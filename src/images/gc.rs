@@ -1,10 +1,16 @@
 //! Removal: names by a person's word, data when nobody needs it any more.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use super::record::Root;
 use super::{Collected, Images, ImagesError, Removed};
 use crate::oci::{Digest, Document, Reference};
+use crate::sys::lock::Exclusive;
+
+/// How long a collection waits for others: every program that opens the store holds it for a moment, among them the
+/// monitors of containers that were started just before; a pull holds it for long.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// All that may not be removed.
 #[derive(Default)]
@@ -14,19 +20,31 @@ struct Marks {
 }
 
 impl Images {
-    /// Removes layers and blobs that neither a name nor a pin needs. Fails with [`ImagesError::Busy`] while another
-    /// process pulls; never waits. Do not call while holding a [`Images::hold`].
+    /// Removes layers and blobs that neither a name nor a pin needs. Fails with [`ImagesError::Busy`] if another process
+    /// still pulls after [`PATIENCE`]. Do not call while holding a [`Images::hold`].
     pub fn collect(&self, dry_run: bool) -> Result<Collected, ImagesError> {
         if dry_run {
             let _shared = self.store.lock_shared()?;
             return self.unneeded();
         }
-        let alone = self.store.try_lock_exclusive()?.ok_or(ImagesError::Busy)?;
+        let alone = self.alone()?.ok_or(ImagesError::Busy)?;
         let unneeded = self.unneeded()?;
         // Documents first: without them nothing speaks of the layers.
         self.store.remove_blobs(&alone, &unneeded.blobs)?;
         self.store.remove_layers(&alone, &unneeded.layers)?;
         Ok(unneeded)
+    }
+
+    /// The exclusive lock. A lock file has no waiting with an end, so it is tried again and again.
+    fn alone(&self) -> Result<Option<Exclusive>, ImagesError> {
+        let begin = Instant::now();
+        loop {
+            let locked = self.store.try_lock_exclusive()?;
+            if locked.is_some() || begin.elapsed() > PATIENCE {
+                return Ok(locked);
+            }
+            std::thread::sleep(PATIENCE / 100);
+        }
     }
 
     fn unneeded(&self) -> Result<Collected, ImagesError> {

@@ -154,6 +154,30 @@ pub fn sweep_scratch(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// As [`sweep_scratch`], for a folder that no lock guards: spares what a living process may still be writing.
+pub fn sweep_abandoned(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let writer = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(SCRATCH_PREFIX))
+            .and_then(|rest| rest.split('-').next())
+            .and_then(|pid| pid.parse::<u32>().ok());
+        // A process id that was given again only puts the removal off.
+        if let Some(pid) = writer
+            && !Path::new("/proc").join(pid.to_string()).exists()
+            && entry.file_type()?.is_file()
+        {
+            match fs::remove_file(entry.path()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Creates `dir` and its missing parents with mode 0700, durably.
 pub fn create_dirs(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
@@ -239,6 +263,20 @@ mod tests {
         assert!(target.join("full").is_dir());
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
         fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn sweep_spares_what_the_living_write() {
+        let dir = scratch_dir("abandoned");
+        let own = scratch_beside(&dir.join("record"));
+        // Above every pid that Linux gives.
+        let dead = dir.join(format!("{SCRATCH_PREFIX}4194305-0"));
+        for file in [&own, &dead, &dir.join("keep")] {
+            fs::write(file, "x").unwrap();
+        }
+        sweep_abandoned(&dir).unwrap();
+        assert!(own.exists() && !dead.exists() && dir.join("keep").exists());
+        remove_tree(&dir).unwrap();
     }
 
     #[test]
