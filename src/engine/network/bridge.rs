@@ -4,6 +4,7 @@ use super::address::{Mac, Pool};
 use super::lease::{Built, Lease};
 use super::{NetworkError, rules};
 use crate::sys::links::{Link, Links, VethPair};
+use crate::sys::netlink::NetlinkError;
 use crate::sys::netns::{self, Netns};
 use crate::sys::nft::Firewall;
 
@@ -27,7 +28,9 @@ pub(super) fn ensure(links: &mut Links, built: &Built, owner: &str) -> Result<Li
         None => {
             check_overlap(links, &built.pool)?;
             let mac = Mac::from(built.pool.gateway());
-            links.create_bridge(&built.bridge, mac.0, owner)?;
+            links
+                .create_bridge(&built.bridge, mac.0, owner)
+                .map_err(explain)?;
             find(links, &built.bridge)?
         }
     };
@@ -124,7 +127,7 @@ pub(super) fn connect(
             remove_strays(links, bridge, leases)?;
             links.create_veth(&pair)?;
         }
-        other => other?,
+        other => other.map_err(explain)?,
     }
     let mut inside = Links::open_in(&namespace)?;
     let interface = find(&mut inside, INTERFACE)?;
@@ -135,6 +138,15 @@ pub(super) fn connect(
         attachment.gateway,
     )?;
     Ok(())
+}
+
+/// Tells apart what a person can do something about.
+fn explain(source: NetlinkError) -> NetworkError {
+    if source.is_unsupported() {
+        NetworkError::NoBridge(source)
+    } else {
+        NetworkError::Kernel(source)
+    }
 }
 
 fn find(links: &mut Links, name: &str) -> Result<Link, NetworkError> {

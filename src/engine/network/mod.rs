@@ -2,13 +2,14 @@
 //!
 //! [`Network::attach`] gives a container its address and its eth0, [`Network::publish`] says to which containers the
 //! published ports lead, [`Network::detach`] takes everything back. What exists is written down before it is made
-//! ([`lease`]), so that after a kill at any point [`Network::settle`] finishes or undoes it. The firewall table is always
-//! made anew from the leases and replaced in one transaction ([`rules`]), so it cannot drift from them. With the last
-//! container everything goes: bridge, table, forwarding if it was off before.
+//! ([`lease`]), so that after a kill at any point [`Network::settle`] finishes or undoes it. The firewall table follows
+//! from the leases ([`rules`]); each change of it is one transaction. With the last container everything goes: bridge,
+//! table, forwarding if it was off before.
 //!
-//! Published ports answer on every address of the host, 127.0.0.1 included, and to containers that go through the
+//! Published ports answer on every IPv4 address of the host, 127.0.0.1 included, and to containers that go through the
 //! host's address. Nothing listens on them: the kernel translates. Ports that are not published cannot be reached from
-//! outside, even by a neighbour who knows the container's address.
+//! outside, even by a neighbour who knows the container's address. Containers have no IPv6 address, so `::1` and other
+//! IPv6 addresses of the host do not answer.
 //!
 //! Beside other firewalls:
 //!
@@ -26,13 +27,15 @@
 pub mod address;
 mod bind;
 mod bridge;
+mod choice;
+mod error;
+mod flows;
 mod lease;
 pub mod names;
 pub mod ports;
 mod rules;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -42,15 +45,13 @@ use serde::{Deserialize, Serialize};
 use crate::api::PortBinding;
 use crate::config::{self, Settings};
 use crate::host::Host;
-use crate::sys::conntrack::{self, Flow};
 use crate::sys::links::Links;
-use crate::sys::netlink::NetlinkError;
 use crate::sys::nft::Firewall;
 
-use address::Pool;
 use lease::{Built, Lease, Leases};
 
 pub use address::Mac;
+pub use error::NetworkError;
 pub use names::NamesError;
 pub use ports::{BoundPort, PortError, Protocol, PublishedPort};
 
@@ -109,110 +110,6 @@ impl Attachment {
     }
 }
 
-/// Why something about the network failed.
-#[derive(Debug, thiserror::Error)]
-pub enum NetworkError {
-    /// Ports cannot be published.
-    #[error(transparent)]
-    Port(#[from] PortError),
-    /// A container's name files cannot be made.
-    #[error(transparent)]
-    Names(#[from] NamesError),
-    /// The kernel refused a change.
-    #[error(transparent)]
-    Kernel(#[from] NetlinkError),
-    /// The kernel cannot translate addresses.
-    #[error(
-        "network mode bridge needs nf_tables with NAT, which this kernel lacks (CONFIG_NFT_NAT, NFT_MASQ, NFT_CT, NFT_FIB_IPV4); use --network host, or none: {0}"
-    )]
-    NoNat(NetlinkError),
-    /// The kernel lets only one subsystem translate addresses, and it is iptables.
-    #[error(
-        "network mode bridge needs NAT, which iptables has for itself on this kernel; remove its nat rules, or use --network host: {0}"
-    )]
-    NatBusy(NetlinkError),
-    /// The settings ask for IPv6.
-    #[error("IPv6 addresses on bridge {0} are not supported; set ip6 = no in [network]")]
-    Ip6(String),
-    /// An interface that is not ours has the bridge's name.
-    #[error("interface {bridge} exists and belongs to {owner}; choose another bridge in [network]")]
-    Foreign {
-        /// The interface's name.
-        bridge: String,
-        /// The note on it.
-        owner: String,
-    },
-    /// The host is in the subnet already.
-    #[error(
-        "subnet {pool} of the container network overlaps {address}/{prefix} of interface {link}; choose another subnet in [network]"
-    )]
-    Overlap {
-        /// The container network.
-        pool: Pool,
-        /// The host's address.
-        address: Ipv4Addr,
-        /// Its prefix.
-        prefix: u8,
-        /// The interface that has it.
-        link: String,
-    },
-    /// All addresses are leased.
-    #[error("no address of subnet {0} is free; choose a larger one in [network]")]
-    Full(Pool),
-    /// An id that could name a file elsewhere.
-    #[error("invalid container id {0:?}")]
-    Id(String),
-    /// A container without a lease.
-    #[error("container {0:.12} is not attached to the bridge network")]
-    NotAttached(String),
-    /// The process to attach is gone or cannot be looked at.
-    #[error("failed to open the network namespace of process {pid}: {source}")]
-    Process {
-        /// The process.
-        pid: i32,
-        /// The kernel's reason.
-        source: io::Error,
-    },
-    /// The process to attach has no namespace of its own.
-    #[error("process {0} is in the host's network namespace, which gets no container interface")]
-    HostNamespace(i32),
-    /// An interface was removed by somebody else while it was set up.
-    #[error("interface {0} vanished while it was set up")]
-    Vanished(String),
-    /// A parameter cannot be read or set.
-    #[error("failed to set {name}: {source}")]
-    Parameter {
-        /// The parameter as `sysctl` names it.
-        name: String,
-        /// The kernel's reason.
-        source: io::Error,
-    },
-    /// A state file cannot be read or written.
-    #[error("failed to access network state {}: {source}", path.display())]
-    State {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A state file makes no sense.
-    #[error("failed to understand network state {}: {source}", path.display())]
-    Record {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// A state file of a newer program.
-    #[error("network state {} has version {version}, newer than this program knows", path.display())]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its version.
-        version: u32,
-    },
-}
-
 /// The bridge network of one run folder.
 #[derive(Debug)]
 pub struct Network {
@@ -268,6 +165,7 @@ impl Network {
         if self.settings.ip6.is_some() {
             return Err(NetworkError::Ip6(self.settings.bridge.clone()));
         }
+        self.with_firewall(rules::check)?;
         let mut leases = Leases::create(&self.dir)?;
         let built = match &leases.built {
             Some(built) => built.clone(),
@@ -276,7 +174,7 @@ impl Network {
                 Built::new(&self.settings.bridge, pool, bridge::forwarding_is_off()?)
             }
         };
-        let lease = choose(&leases, &built, join)?;
+        let lease = choice::choose(&leases, &built, join)?;
         let attachment = lease.attachment.clone();
         let attached = self.establish(&mut leases, built, lease);
         if let Err(error) = attached {
@@ -302,7 +200,7 @@ impl Network {
         if let Some(id) = on.iter().find(|id| leases.find(id).is_none()) {
             return Err(missing(id));
         }
-        check_takeover(&leases, on, off)?;
+        choice::check_takeover(&leases, on, off)?;
         let mut wanted = leases.all.clone();
         for lease in &mut wanted {
             let id = lease.id.as_str();
@@ -315,7 +213,7 @@ impl Network {
             let _ = self.with_firewall(|firewall| rules::replace(firewall, &built, &leases.all));
             return Err(error);
         }
-        forget_moved_udp(&wanted, &before)
+        flows::forget_moved_udp(&wanted, &before)
     }
 
     /// Takes back everything that the container got, and everything of the network with the last one; nothing to take back
@@ -389,7 +287,7 @@ impl Network {
         let mut links = Links::open()?;
         let bridge = bridge::ensure(&mut links, &built, &self.owner)?;
         bridge::connect(&mut links, &bridge, &leases.all, &lease)?;
-        forget_moved_udp(&leases.all, &before)
+        flows::forget_moved_udp(&leases.all, &before)
     }
 
     /// Takes back a container's ports and its lease.
@@ -400,9 +298,9 @@ impl Network {
         let before = leases.all.clone();
         let rest: Vec<Lease> = before.iter().filter(|l| l.id != id).cloned().collect();
         if let Some(built) = &leases.built {
-            self.with_firewall(|firewall| rules::update(firewall, built, &before, &rest))?;
+            self.with_firewall(|firewall| rules::withdraw(firewall, built, &before, &rest))?;
         }
-        forget_moved_udp(&rest, &before)?;
+        flows::forget_moved_udp(&rest, &before)?;
         leases.remove(id)
     }
 
@@ -455,84 +353,5 @@ fn check_id(id: &str) -> Result<(), NetworkError> {
     if id.is_empty() || id.starts_with('.') || !id.bytes().all(is_good) {
         return Err(NetworkError::Id(id.to_owned()));
     }
-    Ok(())
-}
-
-/// What the container is to get: the address it had, or a free one; host ports for its wishes.
-fn choose(leases: &Leases, built: &Built, join: &Join) -> Result<Lease, NetworkError> {
-    let earlier = leases.find(join.id);
-    let claims = leases.claims(&[&[join.id], join.replacing].concat());
-    let ports = match earlier {
-        Some(lease) if lease.wanted == join.ports => {
-            let ports = &lease.attachment.ports;
-            for port in ports.iter().filter(|_| join.publish) {
-                bind::check_claims(port, &[], &claims)?;
-            }
-            ports.clone()
-        }
-        _ => bind::bind(join.ports, &claims)?,
-    };
-    let taken = |address| leases.all.iter().any(|l| l.attachment.ip == address);
-    let ip = earlier
-        .map(|lease| lease.attachment.ip)
-        .or_else(|| built.pool.free(taken))
-        .ok_or(NetworkError::Full(built.pool))?;
-    let attachment = Attachment {
-        network: "bridge".to_owned(),
-        ip,
-        prefix: built.pool.prefix,
-        gateway: built.pool.gateway(),
-        mac: join.mac.unwrap_or_else(|| ip.into()),
-        bridge: built.bridge.clone(),
-        ports,
-    };
-    Ok(Lease::new(join, attachment))
-}
-
-/// Whether the ports of `on` are free once `off` has given up its own. Host programs are asked only about ports that
-/// did not lead to a container before: taking one over is no news to them.
-fn check_takeover(leases: &Leases, on: &[&str], off: &[&str]) -> Result<(), NetworkError> {
-    let staying = leases.claims(&[on, off].concat());
-    let mut own: Vec<BoundPort> = Vec::new();
-    for lease in on.iter().filter_map(|id| leases.find(id)) {
-        for port in &lease.attachment.ports {
-            bind::check_claims(port, &own, &staying)?;
-            let all = leases.claims(&[]);
-            if bind::check_claims(port, &[], &all).is_ok() {
-                bind::check_host(port)?;
-            }
-        }
-        own.extend(&lease.attachment.ports);
-    }
-    Ok(())
-}
-
-/// Makes the kernel forget UDP exchanges through ports that lead elsewhere now: there is no connection that would end,
-/// so a client that goes on sending would go on reaching the old container, or nobody.
-fn forget_moved_udp(now: &[Lease], before: &[Lease]) -> Result<(), NetworkError> {
-    let udp = |leases: &[Lease]| -> Vec<(BoundPort, Ipv4Addr)> {
-        let published = leases.iter().filter(|lease| lease.published);
-        published
-            .flat_map(|lease| {
-                let ports = lease.attachment.ports.iter();
-                ports.map(|port| (*port, lease.attachment.ip))
-            })
-            .filter(|(port, _)| port.protocol == Protocol::Udp)
-            .collect()
-    };
-    let (now, before) = (udp(now), udp(before));
-    let changed = now.iter().filter(|entry| !before.contains(entry));
-    let changed = changed.chain(before.iter().filter(|entry| !now.contains(entry)));
-    let moved: Vec<u16> = changed.map(|(port, _)| port.host_port).collect();
-    if moved.is_empty() {
-        return Ok(());
-    }
-    let local = Links::open()?.addresses()?;
-    let through_moved = |flow: &Flow| {
-        flow.protocol == Protocol::Udp.transport().number()
-            && moved.contains(&flow.port)
-            && local.iter().any(|own| own.address == flow.destination)
-    };
-    conntrack::forget(through_moved)?;
     Ok(())
 }

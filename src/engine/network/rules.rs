@@ -81,6 +81,25 @@ pub(super) fn update(
     }
 }
 
+/// Whether the kernel knows firewall tables at all; to be asked before anything is written down.
+pub(super) fn check(firewall: &mut Firewall) -> Result<(), NetworkError> {
+    firewall.has_table(TABLE).map(drop).map_err(explain)
+}
+
+/// Takes the ports of a container that goes out of the table, as [`update`]; `rest` are the leases that stay.
+pub(super) fn withdraw(
+    firewall: &mut Firewall,
+    built: &Built,
+    before: &[Lease],
+    rest: &[Lease],
+) -> Result<(), NetworkError> {
+    // The kernel may have refused the table, and would do so again.
+    if rest.is_empty() && !firewall.has_table(TABLE).map_err(explain)? {
+        return Ok(());
+    }
+    update(firewall, built, before, rest)
+}
+
 /// Replaces the table if its ports are not those of these leases.
 pub(super) fn settle(
     firewall: &mut Firewall,

@@ -1,0 +1,119 @@
+//! Why the network cannot do something; each line says what a person can do.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use super::address::Pool;
+use super::names::NamesError;
+use super::ports::PortError;
+use crate::sys::netlink::NetlinkError;
+
+/// Why something about the network failed.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// Ports cannot be published.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// A container's name files cannot be made.
+    #[error(transparent)]
+    Names(#[from] NamesError),
+    /// The kernel refused a change.
+    #[error(transparent)]
+    Kernel(#[from] NetlinkError),
+    /// The kernel cannot translate addresses.
+    #[error(
+        "network mode bridge needs nf_tables with NAT, which this kernel lacks (CONFIG_NFT_NAT, NFT_MASQ, NFT_CT, NFT_FIB_IPV4); use --network host, or none: {0}"
+    )]
+    NoNat(NetlinkError),
+    /// The kernel lets only one subsystem translate addresses, and it is iptables.
+    #[error(
+        "network mode bridge needs NAT, which iptables has for itself on this kernel; remove its nat rules, or use --network host: {0}"
+    )]
+    NatBusy(NetlinkError),
+    /// The kernel has no bridges, or no pairs of interfaces.
+    #[error(
+        "network mode bridge needs bridge and veth interfaces, which this kernel lacks (CONFIG_BRIDGE, CONFIG_VETH); use --network host, or none: {0}"
+    )]
+    NoBridge(NetlinkError),
+    /// The settings ask for IPv6.
+    #[error("IPv6 addresses on bridge {0} are not supported; set ip6 = no in [network]")]
+    Ip6(String),
+    /// An interface that is not ours has the bridge's name.
+    #[error("interface {bridge} exists and belongs to {owner}; choose another bridge in [network]")]
+    Foreign {
+        /// The interface's name.
+        bridge: String,
+        /// The note on it.
+        owner: String,
+    },
+    /// The host is in the subnet already.
+    #[error(
+        "subnet {pool} of the container network overlaps {address}/{prefix} of interface {link}; choose another subnet in [network]"
+    )]
+    Overlap {
+        /// The container network.
+        pool: Pool,
+        /// The host's address.
+        address: Ipv4Addr,
+        /// Its prefix.
+        prefix: u8,
+        /// The interface that has it.
+        link: String,
+    },
+    /// All addresses are leased.
+    #[error("no address of subnet {0} is free; choose a larger one in [network]")]
+    Full(Pool),
+    /// An id that could name a file elsewhere.
+    #[error("invalid container id {0:?}")]
+    Id(String),
+    /// A container without a lease.
+    #[error("container {0:.12} is not attached to the bridge network")]
+    NotAttached(String),
+    /// The process to attach is gone or cannot be looked at.
+    #[error("failed to open the network namespace of process {pid}: {source}")]
+    Process {
+        /// The process.
+        pid: i32,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The process to attach has no namespace of its own.
+    #[error("process {0} is in the host's network namespace, which gets no container interface")]
+    HostNamespace(i32),
+    /// An interface was removed by somebody else while it was set up.
+    #[error("interface {0} vanished while it was set up")]
+    Vanished(String),
+    /// A parameter cannot be read or set.
+    #[error("failed to set {name}: {source}")]
+    Parameter {
+        /// The parameter as `sysctl` names it.
+        name: String,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// A state file cannot be read or written.
+    #[error("failed to access network state {}: {source}", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A state file makes no sense.
+    #[error("failed to understand network state {}: {source}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A state file of a newer program.
+    #[error("network state {} has version {version}, newer than this program knows", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+}
