@@ -13,7 +13,7 @@ use super::request::{self, Wanted};
 use super::site::Site;
 use super::state::State;
 use crate::artifact::payload::Payload;
-use crate::engine::network::{NetworkError, ports};
+use crate::engine::network::{NetworkError, is_bridge, ports};
 use crate::engine::{Container, CreateRequest, Owner};
 use crate::images::{Event, Image, Progress};
 use crate::oci::Platform;
@@ -100,10 +100,19 @@ fn check_device(site: &Site<'_>, wanted: &[Wanted]) -> Result<(), DeployError> {
         }
     }
     let own: Vec<&str> = all.iter().filter(ours).map(|c| c.id()).collect();
-    for wanted in wanted {
-        let published = ports::from_body(&wanted.body, []).map_err(NetworkError::from)?;
-        site.engine.network().check(&published, &own)?;
+    let network = site.engine.network();
+    if wanted
+        .iter()
+        .any(|w| is_bridge(&w.body.host_config.network_mode))
+    {
+        network.check_support()?;
     }
+    // All together, so that two services of one deployment do not ask for the same port.
+    let mut published = Vec::new();
+    for wanted in wanted {
+        published.extend(ports::from_body(&wanted.body, []).map_err(NetworkError::from)?);
+    }
+    network.check(&published, &own)?;
     Ok(())
 }
 

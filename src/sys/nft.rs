@@ -288,6 +288,12 @@ impl Firewall {
         self.0.commit(changes.requests)
     }
 
+    /// Has the kernel judge the changes without making them.
+    pub fn try_out(&mut self, changes: Changes) -> Result<(), NetlinkError> {
+        // It carries out nothing whose end it has not seen.
+        self.0.commit(changes.requests)
+    }
+
     /// Whether there is a table of that name.
     pub fn has_table(&mut self, name: &str) -> Result<bool, NetlinkError> {
         let mut request = Request::new(

@@ -227,17 +227,14 @@ fn the_container_has_loopback_eth0_and_a_default_route() {
     let room = Room::new();
     let attachment = lab.attach("web", &room, &[]);
     assert_eq!(attachment.mac.to_string(), "02:42:ac:1d:00:02");
+    // The kernel says a moment later that the other end is there.
+    room.shell("until ip link show eth0 | grep -q 'state UP'; do :; done");
     let links = room.shell("ip -o link | awk '{print $2, $3}'");
-    assert!(
-        links.starts_with("lo: <LOOPBACK,UP,LOWER_UP>\neth0@"),
-        "{links}"
-    );
-    assert!(
-        links
-            .trim_end()
-            .ends_with("<BROADCAST,MULTICAST,UP,LOWER_UP>"),
-        "{links}"
-    );
+    let (lo, eth0) = links.split_once('\n').unwrap();
+    assert_eq!(lo, "lo: <LOOPBACK,UP,LOWER_UP>");
+    let (name, flags) = eth0.split_once(' ').unwrap();
+    assert!(name.starts_with("eth0@"), "{name}");
+    assert_eq!(flags, "<BROADCAST,MULTICAST,UP,LOWER_UP>\n");
     assert_eq!(
         room.shell("ip -o link show eth0 | grep -o 'ether [0-9a-f:]*' | cut -c7-")
             .trim(),

@@ -7,6 +7,13 @@ use dray::engine::network::Network;
 
 use crate::lab::*;
 
+/// Checks what a check before says, too.
+fn refused_anyhow(lab: &Lab, room: &Room) -> String {
+    let checked = lab.network.check_support().unwrap_err().to_string();
+    assert_eq!(refused(lab, "web", room, &[]), checked);
+    checked
+}
+
 fn refused(lab: &Lab, id: &str, room: &Room, ports: &[&str]) -> String {
     let before = (lab.snapshot(), lab.records());
     let error = lab.try_attach(id, room, ports).unwrap_err().to_string();
@@ -68,8 +75,7 @@ fn a_port_that_somebody_has_is_refused_by_name() {
         ),
         (
             &["7:80", "7:81"],
-            "port 7/tcp is already in use by another published port of the same container"
-                .to_owned(),
+            "port 7/tcp is published twice".to_owned(),
         ),
         (
             &["8080-8080:1", "6:6"],
@@ -160,25 +166,27 @@ fn the_host_keeps_its_interfaces_and_its_networks() {
     let lab = Lab::new("collisions");
     let room = Room::new();
     shell("ip link add dray0 type bridge");
-    let error = refused(&lab, "web", &room, &[]);
+    let error = refused_anyhow(&lab, &room);
     assert_eq!(
         error,
         "interface dray0 exists and belongs to somebody else; choose another bridge in [network]"
     );
     shell("ip link set dray0 alias 'dray /elsewhere'");
-    let error = refused(&lab, "web", &room, &[]);
+    let error = refused_anyhow(&lab, &room);
     assert_eq!(
         error,
         "interface dray0 exists and belongs to dray /elsewhere; choose another bridge in [network]"
     );
     shell("ip link del dray0; ip addr add 172.29.5.1/24 dev up0");
-    let error = refused(&lab, "web", &room, &[]);
+    let error = refused_anyhow(&lab, &room);
     assert_eq!(
         error,
         "subnet 172.29.0.0/16 of the container network overlaps 172.29.5.1/24 of interface up0; choose another subnet in [network]"
     );
     shell("ip addr del 172.29.5.1/24 dev up0");
+    lab.network.check_support().unwrap();
     lab.attach("web", &room, &[]);
+    lab.network.check_support().unwrap();
 }
 
 #[test]

@@ -61,26 +61,23 @@ fn bind_one(
     })
 }
 
-/// Whether the port leads to another container now, or twice to this one.
+/// Whether the port leads to another container now, or is among `own` already.
 pub(super) fn check_claims(
     port: &BoundPort,
     own: &[BoundPort],
     claims: &[Claim],
 ) -> Result<(), PortError> {
-    let taken = |holder| {
-        Err(PortError::Taken {
-            port: *port,
-            holder,
-        })
-    };
     if own.iter().any(|other| other.collides(port)) {
-        return taken("another published port of the same container".to_owned());
+        return Err(PortError::Twice { port: *port });
     }
     match claims
         .iter()
         .find(|claim| claim.published && claim.port.collides(port))
     {
-        Some(claim) => taken(format!("container {:.12}", claim.holder)),
+        Some(claim) => Err(PortError::Taken {
+            port: *port,
+            holder: format!("container {:.12}", claim.holder),
+        }),
         None => Ok(()),
     }
 }

@@ -21,6 +21,14 @@ pub(super) fn forwarding_is_off() -> Result<bool, NetworkError> {
         .map_err(|source| parameter_error(FORWARDING, source))
 }
 
+/// Whether the bridge is there, or could be.
+pub(super) fn check(links: &mut Links, built: &Built, owner: &str) -> Result<(), NetworkError> {
+    match claimed(links, &built.bridge, owner)? {
+        Some(_) => Ok(()),
+        None => check_overlap(links, &built.pool),
+    }
+}
+
 /// Brings up the bridge with its address and parameters; creates what of it is missing.
 pub(super) fn ensure(links: &mut Links, built: &Built, owner: &str) -> Result<Link, NetworkError> {
     let link = match claimed(links, &built.bridge, owner)? {

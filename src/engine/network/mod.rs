@@ -55,6 +55,11 @@ pub use error::NetworkError;
 pub use names::NamesError;
 pub use ports::{BoundPort, PortError, Protocol, PublishedPort};
 
+/// Whether a container with this network mode joins the bridge.
+pub fn is_bridge(mode: &str) -> bool {
+    matches!(mode, "" | "default" | "bridge")
+}
+
 /// A container that joins the network.
 #[derive(Debug, Clone, Copy)]
 pub struct Join<'a> {
@@ -152,6 +157,27 @@ impl Network {
         Ok(())
     }
 
+    /// Whether this kernel, this host and these settings allow containers on the bridge; changes nothing.
+    pub fn check_support(&self) -> Result<(), NetworkError> {
+        self.check_settings()?;
+        let built: Option<Built> = lease::load(&self.dir.join("network.json"))?;
+        let built = built.unwrap_or_else(|| self.planned(false));
+        self.with_firewall(|firewall| rules::try_out(firewall, &built))?;
+        bridge::check(&mut Links::open()?, &built, &self.owner)
+    }
+
+    fn check_settings(&self) -> Result<(), NetworkError> {
+        match self.settings.ip6 {
+            Some(_) => Err(NetworkError::Ip6(self.settings.bridge.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn planned(&self, forwarding_enabled: bool) -> Built {
+        let pool = self.settings.subnet.into();
+        Built::new(&self.settings.bridge, pool, forwarding_enabled)
+    }
+
     /// Chains of other firewall tables that drop the packets of containers unless somebody adds a rule there, for a
     /// warning.
     pub fn obstacles(&self) -> Result<Vec<String>, NetworkError> {
@@ -162,17 +188,12 @@ impl Network {
     /// and, for the same wishes, the same ports in the new namespace. After an error it has nothing.
     pub fn attach(&self, join: &Join) -> Result<Attachment, NetworkError> {
         check_id(join.id)?;
-        if self.settings.ip6.is_some() {
-            return Err(NetworkError::Ip6(self.settings.bridge.clone()));
-        }
+        self.check_settings()?;
         self.with_firewall(rules::check)?;
         let mut leases = Leases::create(&self.dir)?;
         let built = match &leases.built {
             Some(built) => built.clone(),
-            None => {
-                let pool = self.settings.subnet.into();
-                Built::new(&self.settings.bridge, pool, bridge::forwarding_is_off()?)
-            }
+            None => self.planned(bridge::forwarding_is_off()?),
         };
         let lease = choice::choose(&leases, &built, join)?;
         let attachment = lease.attachment.clone();

@@ -123,6 +123,12 @@ pub enum PortError {
         /// Who has it.
         holder: String,
     },
+    /// The same port is asked for more than once.
+    #[error("port {port} is published twice")]
+    Twice {
+        /// The port.
+        port: BoundPort,
+    },
     /// Somebody else has each port of the range.
     #[error("no port from {first} to {last}/{protocol} is free on this host")]
     NoneFree {

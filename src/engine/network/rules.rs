@@ -38,8 +38,23 @@ pub(super) fn replace(
     built: &Built,
     leases: &[Lease],
 ) -> Result<(), NetworkError> {
+    let replaced = firewall.has_table(TABLE).map_err(explain)?;
+    firewall
+        .commit(table(replaced, built, leases))
+        .map_err(explain)
+}
+
+/// Whether the kernel would take the table; nothing is changed.
+pub(super) fn try_out(firewall: &mut Firewall, built: &Built) -> Result<(), NetworkError> {
+    let replaced = firewall.has_table(TABLE).map_err(explain)?;
+    firewall
+        .try_out(table(replaced, built, &[]))
+        .map_err(explain)
+}
+
+fn table(replaced: bool, built: &Built, leases: &[Lease]) -> Changes {
     let mut changes = Changes::to(TABLE);
-    if firewall.has_table(TABLE).map_err(explain)? {
+    if replaced {
         changes.remove_table();
     }
     changes.create_table();
@@ -52,7 +67,7 @@ pub(super) fn replace(
     add_translation(&mut changes);
     add_forward(&mut changes, built);
     add_masquerade(&mut changes, built);
-    firewall.commit(changes).map_err(explain)
+    changes
 }
 
 /// Changes the table from what the leases `before` needed to what they need `now`, by the difference only: what is
