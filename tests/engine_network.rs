@@ -199,3 +199,27 @@ fn a_deployment_takes_its_port_over_and_gives_it_back() {
         assert_eq!(fetch_soon("127.0.0.1", 8080), "one");
     });
 }
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn a_download_says_early_what_the_network_will_not_do() {
+    on_device("bridge-early", |device| {
+        let meta_data = device.artifact("v1", "-p 8080:80").to_string();
+        let tree = device.tree("v1", &meta_data);
+        common::device::run("ip", &["link", "add", "dray0", "type", "bridge"]);
+        let refused = device.call("Download", &tree);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        let wanted = "interface dray0 exists and belongs to somebody else; choose another bridge";
+        assert!(refused.stderr.contains(wanted), "{refused:?}");
+        common::device::run("ip", &["link", "del", "dray0"]);
+
+        let chain = "add table ip filter; \
+             add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }";
+        common::device::run("nft", &[chain]);
+        let warned = device.call("Download", &device.tree("v1", &meta_data));
+        assert!(warned.succeeded(), "{warned:?}");
+        let wanted = "chain FORWARD of table filter has policy drop, and needs a rule that accepts bridge dray0";
+        assert!(warned.stderr.contains(wanted), "{warned:?}");
+        assert!(device.call("Cleanup", &tree).succeeded());
+    });
+}

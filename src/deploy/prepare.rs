@@ -106,6 +106,12 @@ fn check_device(site: &Site<'_>, wanted: &[Wanted]) -> Result<(), DeployError> {
         .any(|w| is_bridge(&w.body.host_config.network_mode))
     {
         network.check_support()?;
+        for chain in network.obstacles()? {
+            site.say(&format!(
+                "packets of containers may be dropped: chain {chain} has policy drop, and needs a rule that accepts bridge {}",
+                site.engine.settings().network.bridge
+            ));
+        }
     }
     // All together, so that two services of one deployment do not ask for the same port.
     let mut published = Vec::new();
