@@ -1,14 +1,15 @@
 //! One layer: fetched, checked, unpacked and sealed in one pass by three threads; and looked at again later.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use flate2::bufread::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
+use zstd::zstd_safe::DCtx;
 
+use super::inflate::{Codec, Inflated};
 use super::pipe::{Inlet, pipe};
 use super::{Event, Images, ImagesError, Progress};
 use crate::oci::stream::{StreamError, Verified};
@@ -18,15 +19,8 @@ use crate::store::{BlobDraft, LayerDraft, Store};
 use crate::sys::beneath;
 use crate::unpack::{ArchiveError, Budget, Seal, UnpackError, unpack};
 
-/// Largest window of a zstd layer, as a power of two: what zstd's own program accepts without being asked to. The
-/// decoder needs that much memory; encoders use 8 MiB or less unless told to go further.
-const MAX_ZSTD_WINDOW_LOG: u32 = 27;
-
 /// How often a layer whose connection breaks is begun.
 const ATTEMPTS: u32 = 3;
-
-/// Read at once from the network.
-const CHUNK: usize = 64 << 10;
 
 /// How much arrives between two progress events.
 const REPORT_BYTES: u64 = 512 << 10;
@@ -61,8 +55,8 @@ pub(super) struct Fetch<'a> {
     pub(super) keep_blobs: bool,
     /// Another layer failed: stop.
     pub(super) cancelled: &'a AtomicBool,
-    /// Held by a zstd layer, whose window may be half of all the memory a pull may use.
-    pub(super) wide: &'a Mutex<()>,
+    /// The one zstd decoder of a pull: its window may be half of all the memory a pull may use.
+    pub(super) zstd: &'a Mutex<DCtx<'static>>,
 }
 
 /// A layer that is unpacked, checked and sealed, but not yet durable.
@@ -81,14 +75,17 @@ pub(super) enum Condition {
 impl Fetch<'_> {
     /// Brings one layer.
     pub(super) fn layer(&self, wanted: &Wanted) -> Result<Fetched, ImagesError> {
-        let _wide = match wanted.compression {
-            LayerCompression::Zstd => Some(self.wide.lock()),
-            _ => None,
-        };
+        let mut zstd = (wanted.compression == LayerCompression::Zstd)
+            .then(|| self.zstd.lock().unwrap_or_else(PoisonError::into_inner));
         let mut attempt = 1;
         loop {
             let broken = AtomicBool::new(false);
-            match self.attempt(wanted, &broken) {
+            let codec = match (&mut zstd, wanted.compression) {
+                (Some(context), _) => Codec::Zstd(context),
+                (None, LayerCompression::Gzip) => Codec::Gzip,
+                (None, _) => Codec::Plain,
+            };
+            match self.attempt(wanted, codec, &broken) {
                 Err(error)
                     if attempt < ATTEMPTS
                         && (broken.load(Ordering::Relaxed) || is_short(&error))
@@ -101,7 +98,12 @@ impl Fetch<'_> {
         }
     }
 
-    fn attempt(&self, wanted: &Wanted, broken: &AtomicBool) -> Result<Fetched, ImagesError> {
+    fn attempt(
+        &self,
+        wanted: &Wanted,
+        codec: Codec<'_>,
+        broken: &AtomicBool,
+    ) -> Result<Fetched, ImagesError> {
         self.progress.event(&Event::Started {
             layer: wanted.diff_id,
             size: wanted.blob.size,
@@ -123,7 +125,7 @@ impl Fetch<'_> {
         let (inlet, meter, mut outlet) = pipe();
         let (unpacked, found) = std::thread::scope(|scope| {
             let spawn = std::thread::Builder::new;
-            spawn().spawn_scoped(scope, move || inflate(source, wanted, &inlet))?;
+            spawn().spawn_scoped(scope, move || inflate(source, codec, wanted, &inlet))?;
             let digest = spawn().spawn_scoped(scope, move || meter.run())?;
             let unpacked = unpack(&mut outlet, tree.as_fd(), self.budget);
             // Lets the other threads end, wherever they are.
@@ -189,53 +191,10 @@ fn is_short(error: &ImagesError) -> bool {
 }
 
 /// Decompresses the blob into the pipe.
-fn inflate(source: Metered<'_>, wanted: &Wanted, inlet: &Inlet) {
-    let verified = Verified::of(source, &wanted.blob);
-    match Inflated::new(verified, wanted.compression) {
+fn inflate(source: Metered<'_>, codec: Codec<'_>, wanted: &Wanted, inlet: &Inlet) {
+    match Inflated::new(Verified::of(source, &wanted.blob), codec) {
         Ok(mut inflated) => inlet.send_all(&mut inflated),
         Err(error) => inlet.fail(error),
-    }
-}
-
-/// A blob's content. Ends only when the blob itself has been read to its end, that is, when its digest is right:
-/// decompressors stop at their own end mark.
-enum Inflated<R: Read> {
-    Plain(Verified<R>),
-    Gzip(Box<MultiGzDecoder<BufReader<Verified<R>>>>),
-    Zstd(zstd::Decoder<'static, BufReader<Verified<R>>>),
-}
-
-impl<R: Read> Inflated<R> {
-    fn new(blob: Verified<R>, compression: LayerCompression) -> io::Result<Inflated<R>> {
-        let buffered = |blob| BufReader::with_capacity(CHUNK, blob);
-        Ok(match compression {
-            LayerCompression::None => Inflated::Plain(blob),
-            LayerCompression::Gzip => Inflated::Gzip(Box::new(MultiGzDecoder::new(buffered(blob)))),
-            LayerCompression::Zstd => {
-                let mut decoder = zstd::Decoder::with_buffer(buffered(blob))?;
-                decoder.window_log_max(MAX_ZSTD_WINDOW_LOG)?;
-                Inflated::Zstd(decoder)
-            }
-        })
-    }
-}
-
-impl<R: Read> Read for Inflated<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = match self {
-            Inflated::Plain(blob) => return blob.read(buffer),
-            Inflated::Gzip(decoder) => decoder.read(buffer)?,
-            Inflated::Zstd(decoder) => decoder.read(buffer)?,
-        };
-        if read == 0 && !buffer.is_empty() {
-            let rest = match self {
-                Inflated::Plain(_) => return Ok(0),
-                Inflated::Gzip(decoder) => decoder.get_mut(),
-                Inflated::Zstd(decoder) => decoder.get_mut(),
-            };
-            io::copy(rest, &mut io::sink())?;
-        }
-        Ok(read)
     }
 }
 

@@ -9,6 +9,7 @@ mod dress;
 mod error;
 mod find;
 mod gc;
+mod inflate;
 mod layer;
 mod pipe;
 mod progress;

@@ -10,11 +10,11 @@ use sha2::{Digest as _, Sha256};
 use crate::oci::Digest;
 
 /// Size of a buffer: large enough that neither side waits for the other at every file.
-const BUFFER: usize = 128 << 10;
+const BUFFER: usize = 64 << 10;
 
-/// Buffers of one pipe: one in each thread's hands, and one before each of the last two. What all pipes together hold
+/// Buffers of one pipe: one in each thread's hands, and some between them. What all pipes together hold
 /// is what a pull's memory grows by.
-const BUFFERS: usize = 5;
+const BUFFERS: usize = 6;
 
 /// A buffer and how much of it is filled.
 struct Chunk {

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use zstd::zstd_safe::DCtx;
+
 use super::document::Documents;
 use super::layer::{Condition, Fetch, Fetched, Wanted};
 use super::record::Root;
@@ -119,7 +121,8 @@ impl Images {
         if missing.is_empty() {
             return Ok(Vec::new());
         }
-        let (cancelled, wide) = (AtomicBool::new(false), Mutex::new(()));
+        let cancelled = AtomicBool::new(false);
+        let zstd = Mutex::new(DCtx::create());
         let budget = Budget::new(self.free()?);
         let fetch = Fetch {
             store: &self.store,
@@ -129,7 +132,7 @@ impl Images {
             budget: &budget,
             keep_blobs: self.keep_blobs,
             cancelled: &cancelled,
-            wide: &wide,
+            zstd: &zstd,
         };
         let queue = AtomicUsize::new(0);
         let results = Mutex::new(Ok(Vec::new()));

@@ -4,20 +4,21 @@
 //! `archive/tar`, with which the rest of the world reads layers; where Go guesses, this reader refuses.
 
 use std::io::{self, BufRead, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::block::{BLOCK, Block};
 use super::entry::{Attributes, Entry, Kind};
-use super::path::{PathError, SafePath, quoted};
+use super::extension::Extensions;
+use super::path::{SafePath, quoted};
 use super::pax::Pax;
 use super::sparse::{self, SparseMap};
+use super::{ArchiveError, Budget};
 use crate::sys::beneath::{FileType, Time};
 
 /// Largest extension header; real ones hold a few paths and attributes.
-const MAX_EXTENSION: u64 = 1 << 20;
+pub(super) const MAX_EXTENSION: u64 = 1 << 20;
 
 /// Most entries of one layer; the largest images in use have a few hundred thousand.
-const MAX_ENTRIES: u64 = 4_000_000;
+pub(super) const MAX_ENTRIES: u64 = 4_000_000;
 
 /// What an entry takes on disk beside its data: an inode and a place in its folder.
 const ENTRY_COST: u64 = 512;
@@ -25,63 +26,6 @@ const ENTRY_COST: u64 = 512;
 /// The kernel's largest device numbers.
 const MAX_MAJOR: u32 = (1 << 12) - 1;
 const MAX_MINOR: u32 = (1 << 20) - 1;
-
-/// Why a stream is not an archive that may be unpacked.
-#[derive(Debug, thiserror::Error)]
-pub enum ArchiveError {
-    /// The stream itself failed: the network, the decompressor, the digest.
-    #[error("{0}")]
-    Read(#[source] io::Error),
-    /// It ends in the middle of an entry.
-    #[error("the archive ends in the middle of an entry")]
-    Truncated,
-    /// A header is damaged, or not a header.
-    #[error("a header's checksum is wrong")]
-    Checksum,
-    /// A field is not a number in its range.
-    #[error("a header's {0} is not a number in its range")]
-    Number(&'static str),
-    /// An extension record that cannot be read.
-    #[error("an extension header is malformed at {0}")]
-    Pax(&'static str),
-    /// An extension header that other readers would apply to other entries.
-    #[error("an extension header contradicts another one about {0}")]
-    Contradiction(&'static str),
-    /// A global header that changes entries.
-    #[error("a global extension header would change the entries after it")]
-    Global,
-    /// An extension header larger than any real one.
-    #[error("an extension header has {0} bytes, more than the {MAX_EXTENSION} allowed")]
-    ExtensionSize(u64),
-    /// A sparse map that does not fit its file.
-    #[error("a sparse file is malformed: {0}")]
-    Sparse(&'static str),
-    /// A sparse map larger than any real one.
-    #[error("a sparse file has more than {limit} regions", limit = sparse::MAX_REGIONS)]
-    SparseRegions,
-    /// A type of entry that is not part of layers.
-    #[error("entry {name} has the unknown type {flag:?}")]
-    Type {
-        /// Its name, quoted.
-        name: String,
-        /// The type's letter.
-        flag: char,
-    },
-    /// A name that leads out.
-    #[error("entry {name} is refused: {source}")]
-    Path {
-        /// The name, quoted.
-        name: String,
-        /// What is wrong with it.
-        source: PathError,
-    },
-    /// More entries than any real layer has.
-    #[error("the archive has more than {MAX_ENTRIES} entries")]
-    Entries,
-    /// More data than there may be.
-    #[error("it unpacks to more than the {0} bytes it may take")]
-    Full(u64),
-}
 
 /// A tar stream and the place in it.
 pub(super) struct Archive<'a> {
@@ -93,44 +37,6 @@ pub(super) struct Archive<'a> {
     budget: &'a Budget,
     /// What of the budget this archive has taken.
     charged: u64,
-}
-
-/// How much may still be unpacked; several layers that are unpacked at once share one.
-#[derive(Debug)]
-pub struct Budget {
-    left: AtomicU64,
-    limit: u64,
-}
-
-impl Budget {
-    /// Room for `limit` bytes: of data, and what each entry takes beside it.
-    pub fn new(limit: u64) -> Budget {
-        Budget {
-            left: AtomicU64::new(limit),
-            limit,
-        }
-    }
-
-    fn charge(&self, cost: u64) -> Result<(), ArchiveError> {
-        self.left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(cost)
-            })
-            .map(drop)
-            .map_err(|_| ArchiveError::Full(self.limit))
-    }
-
-    fn refund(&self, cost: u64) {
-        self.left.fetch_add(cost, Ordering::Relaxed);
-    }
-}
-
-/// Extension headers waiting for their entry.
-#[derive(Default)]
-struct Extensions {
-    pax: Option<Pax>,
-    long_name: Option<Vec<u8>>,
-    long_link: Option<Vec<u8>>,
 }
 
 impl<'a> Archive<'a> {
@@ -170,26 +76,12 @@ impl<'a> Archive<'a> {
                 }
                 return Err(ArchiveError::Truncated);
             };
-            match block.type_flag() {
-                b'x' => {
-                    let pax = Pax::parse(&self.extension(&block)?)?;
-                    set_once(&mut extensions.pax, pax, "its attributes")?;
-                }
-                b'g' => {
-                    if Pax::parse(&self.extension(&block)?)? != Pax::default() {
-                        return Err(ArchiveError::Global);
-                    }
-                }
-                b'L' => {
-                    let name = until_nul(self.extension(&block)?);
-                    set_once(&mut extensions.long_name, name, "its name")?;
-                }
-                b'K' => {
-                    let link = until_nul(self.extension(&block)?);
-                    set_once(&mut extensions.long_link, link, "its link")?;
-                }
-                _ => return self.entry(&block, extensions).map(Some),
+            let flag = block.type_flag();
+            if !Extensions::is_type(flag) {
+                return self.entry(&block, extensions).map(Some);
             }
+            let body = self.extension(&block)?;
+            extensions.take(flag, body)?;
         }
     }
 
@@ -329,9 +221,7 @@ impl<'a> Archive<'a> {
 
     fn expect_body(&mut self, size: u64) -> Result<(), ArchiveError> {
         // More than there is room for needs no reading; and sums with it cannot overflow.
-        if size > self.budget.left.load(Ordering::Relaxed) {
-            return Err(ArchiveError::Full(self.budget.limit));
-        }
+        self.budget.check(size)?;
         self.body = size;
         self.padding = size.next_multiple_of(BLOCK as u64) - size;
         Ok(())
@@ -405,49 +295,6 @@ impl<'a> Archive<'a> {
 pub(super) enum CopyError {
     Archive(ArchiveError),
     Write(io::Error),
-}
-
-impl Extensions {
-    fn is_empty(&self) -> bool {
-        self.pax.is_none() && self.long_name.is_none() && self.long_link.is_none()
-    }
-
-    /// Attributes, name and link of the entry; GNU's and PAX's long names must not both be there and differ.
-    fn resolve(self, block: &Block) -> Result<(Pax, Vec<u8>, Vec<u8>), ArchiveError> {
-        let mut pax = self.pax.unwrap_or_default();
-        let name = agree(self.long_name, pax.path.take(), "its name")?;
-        let link = agree(self.long_link, pax.link.take(), "its link")?;
-        Ok((
-            pax,
-            name.unwrap_or_else(|| block.name()),
-            link.unwrap_or_else(|| block.link().to_vec()),
-        ))
-    }
-}
-
-fn agree(
-    gnu: Option<Vec<u8>>,
-    pax: Option<Vec<u8>>,
-    what: &'static str,
-) -> Result<Option<Vec<u8>>, ArchiveError> {
-    match (gnu, pax) {
-        (Some(gnu), Some(pax)) if gnu != pax => Err(ArchiveError::Contradiction(what)),
-        (gnu, pax) => Ok(gnu.or(pax)),
-    }
-}
-
-fn set_once<T>(place: &mut Option<T>, value: T, what: &'static str) -> Result<(), ArchiveError> {
-    match place.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(ArchiveError::Contradiction(what)),
-    }
-}
-
-fn until_nul(mut name: Vec<u8>) -> Vec<u8> {
-    if let Some(end) = name.iter().position(|&byte| byte == 0) {
-        name.truncate(end);
-    }
-    name
 }
 
 fn safe_path(name: &[u8]) -> Result<SafePath, ArchiveError> {

@@ -1,7 +1,7 @@
 //! One 512-byte tar header: checksum, numbers, names. Reads V7, ustar, PAX, GNU and star headers as Go's
 //! `archive/tar` does, because that is what every other container engine reads them with.
 
-use super::archive::ArchiveError;
+use super::ArchiveError;
 
 /// Size of a header, and the unit that bodies are padded to.
 pub(super) const BLOCK: usize = 512;

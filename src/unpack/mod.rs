@@ -15,7 +15,10 @@
 mod apply;
 mod archive;
 mod block;
+mod budget;
 mod entry;
+mod error;
+mod extension;
 mod path;
 mod pax;
 mod seal;
@@ -24,54 +27,16 @@ mod tree;
 mod whiteout;
 
 use std::collections::HashSet;
-use std::io::{self, BufRead};
+use std::io::BufRead;
 use std::os::fd::BorrowedFd;
 
 use archive::Archive;
 use tree::Tree;
 
-pub use archive::{ArchiveError, Budget};
+pub use budget::Budget;
+pub use error::{ArchiveError, UnpackError};
 pub use path::PathError;
 pub use seal::{Seal, TreePath};
-
-/// Why a layer cannot be unpacked. The layer's name is the caller's to add.
-#[derive(Debug, thiserror::Error)]
-pub enum UnpackError {
-    /// The stream cannot be read, or must not be trusted.
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
-    /// The system refused something.
-    #[error("failed to {action} {path}: {source}")]
-    Write {
-        /// What was attempted.
-        action: &'static str,
-        /// The path in the layer, quoted.
-        path: String,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// An extended attribute cannot be stored.
-    #[error("failed to set attribute {name} of {path}: {source}")]
-    Xattr {
-        /// The path in the layer, quoted.
-        path: String,
-        /// The attribute's name, quoted.
-        name: String,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// The layer asks for something that no layer may have.
-    #[error("{path} is refused: {reason}")]
-    Refused {
-        /// The path in the layer, quoted.
-        path: String,
-        /// Why.
-        reason: String,
-    },
-    /// The folder cannot be read.
-    #[error("failed to read the unpacked layer: {0}")]
-    Read(#[from] io::Error),
-}
 
 /// Unpacks the uncompressed layer `source` into the empty folder `root` and looks at the result. Reads the stream to
 /// its end, so that a reader that checks it has checked all of it; refuses one that unpacks to more than the `budget`,

@@ -1,6 +1,6 @@
 //! PAX extension records: `LENGTH KEY=VALUE\n`, with the keys that change what is unpacked.
 
-use super::archive::ArchiveError;
+use super::ArchiveError;
 use super::entry::Xattr;
 use super::sparse::{MAX_REGIONS, Region};
 use crate::sys::beneath::Time;

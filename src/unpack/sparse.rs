@@ -1,6 +1,6 @@
 //! Sparse files in GNU's old form and its three PAX forms.
 
-use super::archive::ArchiveError;
+use super::ArchiveError;
 use super::block::{BLOCK, Block, parse_number};
 
 /// Most data regions of one sparse file: 1 MiB of map in memory.
