@@ -45,6 +45,16 @@ pub enum DeployError {
         /// The scope that wants it.
         scope: String,
     },
+    /// What `--mount type=bind` names has to be there, other than with `--volume`.
+    #[error(
+        "bind source {source_path} of {label} does not exist: create it, or use --volume, which does"
+    )]
+    BindSource {
+        /// The path.
+        source_path: String,
+        /// Which container.
+        label: String,
+    },
     /// The verb makes no sense now.
     #[error("{verb} refused: {state}")]
     Refused {

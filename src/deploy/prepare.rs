@@ -2,6 +2,7 @@
 //! nothing.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::Size;
@@ -12,6 +13,7 @@ use super::recover::{Previous, discard_candidate, settle};
 use super::request::{self, Wanted};
 use super::site::Site;
 use super::state::State;
+use crate::api::Mount;
 use crate::artifact::payload::Payload;
 use crate::engine::network::{NetworkError, is_bridge, ports};
 use crate::engine::{Container, CreateRequest, Owner};
@@ -99,6 +101,9 @@ fn check_device(site: &Site<'_>, wanted: &[Wanted]) -> Result<(), DeployError> {
             });
         }
     }
+    for wanted in wanted {
+        check_binds(wanted)?;
+    }
     let own: Vec<&str> = all.iter().filter(ours).map(|c| c.id()).collect();
     let network = site.engine.network();
     if wanted
@@ -120,6 +125,27 @@ fn check_device(site: &Site<'_>, wanted: &[Wanted]) -> Result<(), DeployError> {
     }
     network.check(&published, &own)?;
     Ok(())
+}
+
+/// The engine would refuse the same when it creates the container, after the image was fetched.
+fn check_binds(wanted: &Wanted) -> Result<(), DeployError> {
+    let created = |mount: &Mount| {
+        mount
+            .bind_options
+            .as_ref()
+            .is_some_and(|o| o.create_mountpoint)
+    };
+    let mounts = &wanted.body.host_config.mounts;
+    match mounts
+        .iter()
+        .find(|m| m.kind == "bind" && !created(m) && !Path::new(&m.source).exists())
+    {
+        None => Ok(()),
+        Some(mount) => Err(DeployError::BindSource {
+            source_path: mount.source.clone(),
+            label: wanted.label.clone(),
+        }),
+    }
 }
 
 /// Fetches, pins and creates, in this order: a record must never name a layer that a collection could take.

@@ -79,8 +79,9 @@ impl<'a> Site<'a> {
         Ok(all)
     }
 
-    /// The same, as the planner wants them. One that a killed verb had prepared gives up by itself, or runs if the word to
-    /// go came before the kill: which of the two is waited for.
+    /// The same, as the planner wants them: running or not, and nothing in between. One that a killed verb had prepared gives
+    /// up by itself, or runs if the word to go came before the kill, and which of the two is waited for. One that a killed
+    /// verb had asked to stop still runs for a while: it is stopped now.
     pub fn present(&self) -> Result<Vec<Present>, DeployError> {
         let mut present = Vec::new();
         for mut container in self.containers()? {
@@ -96,6 +97,10 @@ impl<'a> Site<'a> {
                     .next(Some(PREPARED_LOOK))?;
                 // Its monitor may have been killed together with the verb.
                 self.engine.settle_one(container.id())?;
+                container = self.engine.find(container.id())?;
+            }
+            if container.status.is_attended() && !container.intent.running {
+                self.engine.stop(container.id(), None)?;
                 container = self.engine.find(container.id())?;
             }
             present.push(Present {

@@ -131,6 +131,8 @@ pub struct Server {
 struct Deployments {
     waiting: VecDeque<(String, Vec<u8>)>,
     current: Option<(String, Vec<u8>)>,
+    /// Deployments offered so far; the number is the current one's id. A device may report an earlier one again.
+    offered: usize,
     statuses: Vec<String>,
     log: String,
 }
@@ -196,6 +198,11 @@ impl Server {
     }
 }
 
+/// The client keeps a numbered log for each deployment and finds it by the id, so that must not look like a number.
+fn id(offered: usize) -> String {
+    format!("deployment-{}", "x".repeat(offered))
+}
+
 fn serve_connection(stream: TcpStream, shared: &(Mutex<Deployments>, Condvar), address: &str) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut stream = stream;
@@ -229,7 +236,14 @@ fn answer(
         "/api/devices/v2/deployments/device/deployments/next" => {
             if state.current.is_none() {
                 state.current = state.waiting.pop_front();
+                if state.current.is_some() {
+                    state.offered += 1;
+                    // A daemon that was killed before may have reported the deployment before once more.
+                    state.statuses.clear();
+                    state.log.clear();
+                }
             }
+            let id = id(state.offered);
             match &state.current {
                 None => (204, Vec::new()),
                 Some((name, _)) => {
@@ -237,14 +251,14 @@ fn answer(
                     let artifact = json!({"artifact_name": name, "source": source, "device_types_compatible": ["qemu"]});
                     (
                         200,
-                        json!({"id": "d1", "artifact": artifact})
+                        json!({"id": id, "artifact": artifact})
                             .to_string()
                             .into_bytes(),
                     )
                 }
             }
         }
-        path if path.ends_with("/status") => {
+        path if path.ends_with(&format!("/{}/status", id(state.offered))) => {
             let status: Value = serde_json::from_str(body).unwrap();
             let status = status["status"].as_str().unwrap().to_owned();
             if status == "success" || status == "failure" {
@@ -253,7 +267,7 @@ fn answer(
             state.statuses.push(status);
             (204, Vec::new())
         }
-        path if path.ends_with("/log") => {
+        path if path.ends_with(&format!("/{}/log", id(state.offered))) => {
             state.log = body.to_owned();
             (204, Vec::new())
         }
