@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::monitor::{self, Report};
 use super::{Container, Engine, EngineError, Intent, Status, attach, runtime};
 use crate::sys::lock::Exclusive;
-use crate::sys::process::Pidfd;
+use crate::sys::process::{self, Pidfd, PollFd};
 use crate::sys::program::{self, Spawn};
 use crate::sys::socket;
 
@@ -300,12 +300,13 @@ impl Drop for Prepared<'_> {
 impl Waiting {
     fn expect(&self, wanted: Report) -> Result<(), EngineError> {
         let mut buffer = [0; monitor::REPORT_LIMIT];
-        let received = socket::receive(self.control.as_fd(), &mut buffer, true);
-        let received = received.map_err(|source| EngineError::System {
-            action: format!("hear from the monitor of {}", self.name),
-            source,
-        })?;
-        let report = Report::decode(&buffer[..received.unwrap_or(0)]);
+        let received = self
+            .hear(&mut buffer)
+            .map_err(|source| EngineError::System {
+                action: format!("hear from the monitor of {}", self.name),
+                source,
+            })?;
+        let report = Report::decode(&buffer[..received]);
         match report {
             Some(report) if report == wanted => Ok(()),
             Some(Report::Failed { reason, code }) => Err(EngineError::Start {
@@ -319,5 +320,20 @@ impl Waiting {
                 code: runtime::EXIT_ENGINE,
             }),
         }
+    }
+
+    /// The monitor's next word; nothing if it is gone. The end of the socket alone would not tell: until it executes its
+    /// program, the container's first process is a copy of the monitor and holds the other end too.
+    fn hear(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let monitor = Pidfd::open(self.monitor.id().cast_signed())?;
+        let mut set = [
+            PollFd::read(self.control.as_fd()),
+            PollFd::read(monitor.as_fd()),
+        ];
+        process::poll(&mut set, None)?;
+        if !set[0].is_ready() {
+            return Ok(0);
+        }
+        Ok(socket::receive(self.control.as_fd(), buffer, true)?.unwrap_or(0))
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::io::{self, Write};
-use std::os::fd::{FromRawFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
@@ -60,6 +60,28 @@ pub fn find_program(name: &str, path: Option<&str>) -> Result<PathBuf, String> {
         }
     }
     Err(format!("exec: {name:?}: {reason}"))
+}
+
+/// Gives up what descriptors stand for, without freeing their numbers: their owners in this copy of the monitor may still
+/// close them.
+pub fn let_go(fds: &[RawFd]) -> io::Result<()> {
+    if fds.is_empty() {
+        return Ok(());
+    }
+    // SAFETY: eventfd takes two integers and returns a new descriptor or -1.
+    let nothing = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+    if nothing < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: just opened, and owned by nobody else.
+    let nothing = unsafe { OwnedFd::from_raw_fd(nothing) };
+    for fd in fds {
+        // SAFETY: dup3 takes three integers; what `fd` stood for is what is to be given up.
+        if unsafe { libc::dup3(nothing.as_raw_fd(), *fd, libc::O_CLOEXEC) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }
 
 /// Makes `envs` the whole environment. The process has one thread.

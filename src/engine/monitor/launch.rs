@@ -2,16 +2,16 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use super::{BundlePaths, GO, Report, attend, bundle_of};
+use super::{BundlePaths, GO, Report, SHARED, attend, bundle_of};
 use crate::engine::files::{self, NetworkMode};
 use crate::engine::network::{self, Join};
 use crate::engine::record::{Outcome, Record, State, Status};
-use crate::engine::runtime::{self, Stdio};
+use crate::engine::runtime::{self, First, Stdio};
 use crate::engine::{Engine, EngineError, attach, inspect, rootfs, time, volumes};
-use crate::sys::process::{Pidfd, ProcessId};
+use crate::sys::process::{self, Pidfd, PollFd, ProcessId};
 use crate::sys::program;
 use crate::sys::{bpf, cgroup, fs, mount, socket};
 
@@ -44,6 +44,14 @@ impl Attempt {
             listener: Some(listener),
             restarts,
             paused,
+        }
+    }
+
+    /// What the command that waits for us gave us and the container must not have.
+    fn shared(&self) -> &'static [RawFd] {
+        match self.control {
+            Some(_) => &SHARED,
+            None => &[],
         }
     }
 
@@ -193,7 +201,12 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         name: record.name.clone(),
         reason,
     };
-    let pid = runtime::create(&bundle.borrow(), stdio, init, ours.as_raw_fd()).map_err(failed)?;
+    let first = First {
+        init,
+        report: ours.as_raw_fd(),
+        release: attempt.shared(),
+    };
+    let pid = runtime::create(&bundle.borrow(), stdio, first).map_err(failed)?;
     drop(ours);
     if let Some(program) = guard {
         // Before the word to go: none of the container's own programs ever runs without it.
@@ -202,7 +215,7 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     }
     let streams = match streams {
         Either::Ready(streams) => streams,
-        Either::Console(listener) => console_streams(&listener, &console)?,
+        Either::Console(listener) => console_streams(&listener, &console, pid)?,
     };
     debug_assert_eq!(terminal, streams.terminal);
     state.init =
@@ -288,8 +301,20 @@ fn stdio<'a>(
     Ok((Stdio::Files([theirs, out, err]), Either::Ready(streams)))
 }
 
-fn console_streams(listener: &OwnedFd, path: &std::path::Path) -> Result<Streams, EngineError> {
+fn console_streams(
+    listener: &OwnedFd,
+    path: &std::path::Path,
+    init: i32,
+) -> Result<Streams, EngineError> {
     let failed = || EngineError::system("receive the container's terminal");
+    // The container's first process sends it, unless it is killed before: then nobody ever connects.
+    let init = Pidfd::open(init).map_err(failed())?;
+    let mut set = [PollFd::read(listener.as_fd()), PollFd::read(init.as_fd())];
+    process::poll(&mut set, None).map_err(failed())?;
+    if !set[0].is_ready() {
+        let died = std::io::Error::other("its first process was killed");
+        return Err(failed()(died));
+    }
     let connection = socket::accept(listener.as_fd()).map_err(failed())?;
     let connection = connection.ok_or_else(|| failed()(std::io::ErrorKind::WouldBlock.into()))?;
     let master = socket::receive_fd(connection.as_fd()).map_err(failed())?;

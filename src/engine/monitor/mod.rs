@@ -38,6 +38,8 @@ pub(super) const REPORT_LIMIT: usize = 8192;
 const CONTROL: RawFd = 3;
 /// The container's lock, shared with the command; closed when the second life begins.
 const LOCK: RawFd = 4;
+/// Both are the command's as well.
+const SHARED: [RawFd; 2] = [CONTROL, LOCK];
 
 /// Arguments of a monitor's first life.
 pub(super) fn arguments(id: &str) -> Vec<String> {

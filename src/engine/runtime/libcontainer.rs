@@ -39,6 +39,20 @@ struct Run {
     init: bool,
     /// Descriptor that gets the reason if the program cannot be executed, and is closed if it can.
     report: Option<i32>,
+    /// Descriptors that the process inherited from its monitor and must not keep while it waits.
+    release: Vec<i32>,
+}
+
+/// What the container's first process is given besides its input and output.
+#[derive(Debug, Clone, Copy)]
+pub struct First<'a> {
+    /// A small init stays as process 1 and the program becomes its child.
+    pub init: bool,
+    /// Gets the reason if the program cannot be executed, and is closed if it can; close-on-exec.
+    pub report: i32,
+    /// Descriptors that it lets go of as soon as it is set up. Being a copy of its monitor, it would otherwise keep a lock
+    /// or a socket open for as long as it waits for its start: for ever, if the monitor is killed.
+    pub release: &'a [i32],
 }
 
 impl Executor for Run {
@@ -54,6 +68,8 @@ impl Executor for Run {
 
     fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
         let refuse = |reason: String| ExecutorValidationError::ArgValidationError(reason);
+        // The first thing that runs in the container's process and is ours.
+        payload::let_go(&self.release).map_err(|error| refuse(error.to_string()))?;
         let args = args(spec).ok_or_else(|| refuse("no command specified".into()))?;
         let env = spec
             .process()
@@ -87,19 +103,13 @@ fn args(spec: &Spec) -> Option<&[String]> {
 }
 
 /// Creates the container: everything is set up and its process waits for [`start`]. Returns that process's pid.
-///
-/// `init` and `report` as in the executor; `report` must be a descriptor of the caller that is close-on-exec.
-pub fn create(
-    bundle: &Bundle<'_>,
-    stdio: Stdio<'_>,
-    init: bool,
-    report: i32,
-) -> Result<i32, String> {
+pub fn create(bundle: &Bundle<'_>, stdio: Stdio<'_>, first: First<'_>) -> Result<i32, String> {
     let builder = builder(
         bundle,
         Run {
-            init,
-            report: Some(report),
+            init: first.init,
+            report: Some(first.report),
+            release: first.release.to_vec(),
         },
     )?;
     let builder = match stdio {
@@ -147,6 +157,7 @@ pub fn exec(bundle: &Bundle<'_>, process: &Path, stdio: Stdio<'_>) -> Result<i32
         Run {
             init: false,
             report: None,
+            release: Vec::new(),
         },
     )?;
     let builder = match stdio {

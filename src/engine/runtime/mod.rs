@@ -3,7 +3,7 @@
 
 mod libcontainer;
 
-pub use libcontainer::{Bundle, Stdio, create, delete, exec, start};
+pub use libcontainer::{Bundle, First, Stdio, create, delete, exec, start};
 
 /// Exit code of the command line when the engine itself failed; Docker's number.
 pub const EXIT_ENGINE: i32 = 125;
