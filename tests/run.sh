@@ -39,4 +39,8 @@ fi
 step "static build"
 tests/build-static.sh
 
+step "demo, on the static build"
+built=${CARGO_TARGET_DIR:-$PWD/target}/x86_64-unknown-linux-gnu/release
+DRAY_BIN="$built/dray" GEN_BIN="$built/docker-artifact-gen" tests/demo.sh
+
 step "all good"
