@@ -24,7 +24,10 @@ export LIBSECCOMP_LINK_TYPE=static LIBSECCOMP_LIB_PATH="${libseccomp%/*}"
 # Not position independent: nothing is relocated at start, so each monitor keeps less memory to itself (README, numbers).
 # The price is a fixed load address; the stack, the heap and every container stay randomised.
 # Functions that came out the same are kept once.
-export RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no -C link-arg=-Wl,--icf=all"
+flags="-C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no -C link-arg=-Wl,--icf=all"
+# Where the builder keeps sources is no part of a program, and stands in each place that can panic otherwise.
+crates=${CARGO_HOME:-$HOME/.cargo}/registry/src
+export RUSTFLAGS="$flags --remap-path-prefix=$crates= --remap-path-prefix=$PWD="
 
 # The index of the unwind tables is left out, so that nobody looks for the tables themselves, which go below.
 for program in dray docker-artifact-gen; do
