@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::device::{Call, Device, on_device};
+use common::registry::{Fault, On};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -179,6 +180,7 @@ const MANAGED: &[(&str, &str)] = &[
         "aborted by the server",
         "V1 @v2 D SR AI NR AR [v1] NR AF C only[v1]",
     ),
+    ("timeout in download", "V1 @drip D/fetching C only[v1]"),
     (
         "timeout in install",
         "V1 @slow D SR AI/waiting SR AR [v1] AF C only[v1]",
@@ -583,6 +585,16 @@ fn meta_data(device: &Device, artifact: &str) -> String {
         "short" => {
             device.push("short", "sleep 3", json!({}));
             json!({"containers": [device.pinned("short")], "run_args": format!("{words} --restart no")})
+        }
+        // A byte now and then, for longer than any test waits.
+        "drip" => {
+            let image = device.push("drip", "exec sleep 100000", json!({}));
+            let layers = image.blobs.iter().filter(|(digest, _)| **digest != image.config);
+            // The other one is here already.
+            let (layer, _) = layers.min_by_key(|(_, blob)| blob.len()).unwrap();
+            let requests = On::Path(layer.to_string());
+            device.registry.fault(requests, Fault::Drip(1000), usize::MAX);
+            device.artifact("drip", words)
         }
         // On its way for longer than any test waits.
         "slow" => {

@@ -20,6 +20,7 @@ use crate::engine::{Container, CreateRequest, Owner};
 use crate::images::{Event, Image, Progress};
 use crate::oci::Platform;
 use crate::runargs::Pull;
+use crate::sys::terminate;
 
 /// Settles what is left of the deployment before, then makes the candidate.
 pub(super) fn prepare(site: &mut Site<'_>, inbox: Inbox) -> Result<(), DeployError> {
@@ -221,7 +222,10 @@ fn fetch(site: &Site<'_>, number: u64, wanted: &Wanted) -> Result<Image, DeployE
             site.say(&format!("fetching image {name}"));
             let tally = Tally::default();
             let platform = wanted.platform.clone().unwrap_or_else(Platform::host);
-            let image = site.images().pull(&wanted.image, &platform, &tally)?;
+            let pulled = site.images().pull(&wanted.image, &platform, &tally);
+            // Whatever it says it failed of: it was told to.
+            site.hold.check()?;
+            let image = pulled?;
             site.say(&format!("fetched {tally}: image {name}"));
             image
         }
@@ -252,6 +256,10 @@ impl Progress for Tally {
             Event::Received { bytes, .. } => self.bytes.fetch_add(*bytes, Relaxed),
             _ => 0,
         };
+    }
+
+    fn is_cancelled(&self) -> bool {
+        terminate::requested()
     }
 }
 

@@ -213,6 +213,9 @@ impl Read for Metered<'_> {
         if self.fetch.cancelled.load(Ordering::Relaxed) {
             return Err(io::Error::other("another layer failed"));
         }
+        if self.fetch.progress.is_cancelled() {
+            return Err(io::Error::other("the pull was cancelled"));
+        }
         let read = match self.inner.read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
             Err(error) => {

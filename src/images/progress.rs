@@ -48,6 +48,11 @@ pub enum Event<'a> {
 pub trait Progress: Sync {
     /// Takes one step.
     fn event(&self, event: &Event<'_>);
+
+    /// Whether nobody wants the image any more; asked whenever bytes arrive.
+    fn is_cancelled(&self) -> bool {
+        false
+    }
 }
 
 impl<F: Fn(&Event<'_>) + Sync> Progress for F {

@@ -24,7 +24,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::Scratch;
-use super::image::{Entry, Image, Layer};
+use super::image::{Built, Entry, Image, Layer};
 use super::registry::Registry;
 
 /// Longest wait for anything that is expected to happen; far beyond what it takes, also on a busy machine.
@@ -133,7 +133,7 @@ impl Device {
     }
 
     /// Puts an image of busybox that runs `script` into the registry, as `shop/NAME:1`.
-    pub fn push(&self, name: &str, script: &str, config: Value) {
+    pub fn push(&self, name: &str, script: &str, config: Value) -> Built {
         let busybox = std::fs::read("/bin/busybox").expect("busybox-static");
         let mut entries = vec![
             Entry::dir("bin"),
@@ -152,6 +152,7 @@ impl Device {
             .config(config)
             .build();
         self.registry.push(&format!("shop/{name}"), "1", &image);
+        image
     }
 
     /// The reference of a pushed image, with its digest.
