@@ -11,6 +11,8 @@
 //! AI^waiting     a call whose client is killed then; the module goes on by itself
 //! AI/waiting     a call that gets SIGTERM then, and has to fail in time
 //! cut boot       the power goes; the device starts again
+//! kill-monitors  kill -9 of the monitors of all containers
+//! stop           a person stops the container web
 //! [v1]           exactly these containers run; [] none
 //! has[v1,v2]     exactly these exist, running or not, and only their generations are pinned
 //! only[v1]       both
@@ -266,6 +268,45 @@ const KILLS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Kill -9 of monitors: the next call or boot sees to it that the right containers run.
+const MONITORS: &[(&str, &str)] = &[
+    ("idle, cleanup", "V1 kill-monitors C only[v1]"),
+    ("idle, boot", "V1 kill-monitors boot only[v1]"),
+    (
+        "idle, new deployment",
+        "V1 kill-monitors @v2 D [v1] AI AC C only[v2]",
+    ),
+    ("prepared", "V1 @v2 D kill-monitors AI [v2] AC C only[v2]"),
+    (
+        "install, with the module",
+        "V1 @v2 D AI~waiting kill-monitors AR [v1] AF C only[v1]",
+    ),
+    (
+        "switch, with the module",
+        "V1 @v2 D AI~stopping kill-monitors AR [v1] AF C only[v1]",
+    ),
+    (
+        "preparation, with the module",
+        "V1 @v2 D AI~preparing kill-monitors AI [v2] AC C only[v2]",
+    ),
+    (
+        "trial, commit",
+        "V1 @v2 D AI kill-monitors AC [v2] C only[v2]",
+    ),
+    (
+        "trial, rollback",
+        "V1 @v2 D AI kill-monitors AR [v1] C only[v1]",
+    ),
+    (
+        "commit, rolled back",
+        "V1 @v2 D AI AC~committed kill-monitors AR [v1] C only[v1]",
+    ),
+    (
+        "rollback, with the module",
+        "V1 @v2 D AI AR~starting kill-monitors AR [v1] C only[v1]",
+    ),
+];
+
 /// The power goes, and `dray boot` comes before any client.
 const CUTS: &[(&str, &str)] = &[
     ("nothing open", "V1 cut [] boot only[v1]"),
@@ -308,6 +349,10 @@ const CUTS: &[(&str, &str)] = &[
         "V1 @v2 D AI AC C~removing cut boot [v2] C only[v2]",
     ),
     ("booted twice", "V1 cut boot boot only[v1]"),
+    (
+        "stopped by a person before",
+        "V1 stop [] cut boot [] C has[v1]",
+    ),
 ];
 
 /// Everything twice, and in orders that no client has.
@@ -373,6 +418,11 @@ fn managed_orders() {
 #[test]
 fn kills() {
     all(KILLS);
+}
+
+#[test]
+fn killed_monitors() {
+    all(MONITORS);
 }
 
 #[test]
@@ -442,6 +492,11 @@ impl Walk<'_> {
                 "boot" => {
                     let boot = device.dray(&["boot"]);
                     assert!(boot.succeeded(), "{}: {boot:?}", self.done);
+                }
+                "kill-monitors" => device.kill_monitors(),
+                "stop" => {
+                    let stopped = device.dray(&["stop", "web"]);
+                    assert!(stopped.status.success(), "{}: {stopped:?}", self.done);
                 }
                 "rm-tree" => std::fs::remove_dir_all(&self.tree).unwrap(),
                 // The window of the artifact `short` is over, and so is its life.

@@ -251,7 +251,8 @@ fn stop_signal(container: &Container) -> Result<i32, EngineError> {
 }
 
 impl Prepared<'_> {
-    /// Says go: the programs are executed. Returns when all of them run; if one cannot, the others are stopped again.
+    /// Says go: the programs are executed, in the order in which they were prepared, each when the one before runs. If one
+    /// cannot run, the others are stopped again.
     pub fn start(self) -> Result<(), EngineError> {
         self.start_after(&[])
     }
@@ -265,15 +266,12 @@ impl Prepared<'_> {
                 .write_intent(Intent { running: true })?;
         }
         self.engine.halt(old, None)?;
-        for waiting in &self.waiting {
-            // A monitor that has gone is reported below.
+        // In order, each when the one before runs: it may depend on it.
+        let started = self.waiting.iter().try_for_each(|waiting| {
+            // A monitor that has gone is reported right after.
             let _ = socket::send(waiting.control.as_fd(), monitor::GO);
-        }
-        let started: Result<Vec<()>, _> = self
-            .waiting
-            .iter()
-            .map(|w| w.expect(Report::Started))
-            .collect();
+            waiting.expect(Report::Started)
+        });
         // From here on they live their own lives: one that ended at once may be restarting for ever.
         let ids: Vec<String> = self.waiting.drain(..).map(|waiting| waiting.id).collect();
         let tidied = old.iter().try_for_each(|id| self.engine.wait_monitor(id));

@@ -141,6 +141,7 @@ impl Device {
         ];
         for applet in [
             "sh", "sleep", "true", "false", "cat", "echo", "wget", "nc", "httpd", "id", "ls",
+            "grep",
         ] {
             entries.push(Entry::symlink(format!("bin/{applet}"), "busybox"));
         }
@@ -320,6 +321,13 @@ impl Device {
     pub fn journal(&self) -> Option<Value> {
         let text = std::fs::read(self.host.state.join("deployments/docker/journal.json")).ok()?;
         Some(serde_json::from_slice(&text).unwrap())
+    }
+
+    /// Kills the monitors of all containers, and leaves what they look after alone.
+    pub fn kill_monitors(&self) {
+        for now in self.containers().into_iter().filter_map(|(_, now)| now) {
+            end(&now.monitor);
+        }
     }
 
     /// Ends every process of the device's containers and forgets what does not survive a reboot.
