@@ -11,16 +11,18 @@ use std::process::ExitCode;
 
 use dray::config::Settings;
 use dray::host::Host;
+use dray::sys::program;
 
 /// The name under which Mender finds its update module.
 const MODULE: &str = "docker";
 
 fn main() -> ExitCode {
+    program::keep_off_the_stack();
     let mut words = std::env::args_os();
-    let program = words.next().unwrap_or_default();
+    let name = words.next().unwrap_or_default();
     let words: Vec<_> = words.collect();
     let host = Host::os();
-    if Path::new(&program)
+    if Path::new(&name)
         .file_name()
         .is_some_and(|name| name == MODULE)
     {

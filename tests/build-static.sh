@@ -49,6 +49,14 @@ for binary in "$built/dray" "$built/docker-artifact-gen"; do
     fi
     echo "$binary: $(stat -c %s "$binary") bytes"
 done
+# An error is one line and an exit code, also where somebody asks for the backtrace that these programs cannot make.
+printf '[unknown]\n' >"$empty"
+status=0
+RUST_BACKTRACE=1 DRAY_CONFIG="$empty" "$built/dray" ps 2>/dev/null || status=$?
+if [ "$status" -eq 0 ] || [ "$status" -ge 128 ]; then
+    echo "build-static: dray ends with $status instead of reporting an error" >&2
+    exit 1
+fi
 size=$(stat -c %s "$built/dray")
 echo "dray: $size bytes of at most $limit"
 if [ "$size" -gt "$limit" ]; then

@@ -93,6 +93,19 @@ fn sealed_copy() -> io::Result<OwnedFd> {
     Ok(copy.into())
 }
 
+/// Keeps errors from taking a backtrace where the program has no tables to walk the stack with, which the static build
+/// leaves out (`tests/build-static.sh`): the walker would abort the process, and the error would never be said.
+///
+/// First thing in `main`: it changes the environment, which is safe only before there is a second thread.
+pub fn keep_off_the_stack() {
+    if cfg!(target_feature = "crt-static") {
+        for name in ["RUST_BACKTRACE", "RUST_LIB_BACKTRACE"] {
+            // SAFETY: no other thread reads the environment, by this function's contract.
+            unsafe { std::env::remove_var(name) };
+        }
+    }
+}
+
 /// What a spawned process gets; everything not named here stays behind.
 #[derive(Debug)]
 pub struct Spawn<'a> {
