@@ -202,6 +202,43 @@ fn a_deployment_takes_its_port_over_and_gives_it_back() {
 
 #[test]
 #[ignore = "needs root: namespaces and mounts"]
+fn a_candidate_that_restarts_for_ever_does_not_take_the_port_back() {
+    on_device("bridge-loop", |device| {
+        device.push("good", SERVE, json!({}));
+        device.push("bad", "exit 3", json!({}));
+        let words = "-p 8080:80 --restart always";
+        let call = |version: &str, states: &[&str]| {
+            let tree = device.tree(version, &device.artifact(version, words).to_string());
+            states
+                .iter()
+                .map(|state| device.call(state, &tree).succeeded())
+                .collect::<Vec<_>>()
+        };
+        let installed = call(
+            "good",
+            &["Download", "ArtifactInstall", "ArtifactCommit", "Cleanup"],
+        );
+        assert_eq!(installed, [true; 4]);
+        // It is being restarted by its policy just when it is stopped, sooner or later.
+        for round in 0..8 {
+            let refused = call(
+                "bad",
+                &[
+                    "Download",
+                    "ArtifactInstall",
+                    "ArtifactRollback",
+                    "ArtifactFailure",
+                    "Cleanup",
+                ],
+            );
+            assert_eq!(refused, [true, false, true, true, true], "round {round}");
+            assert_eq!(fetch_soon("127.0.0.1", 8080), "good", "round {round}");
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
 fn a_download_says_early_what_the_network_will_not_do() {
     on_device("bridge-early", |device| {
         let meta_data = device.artifact("v1", "-p 8080:80").to_string();

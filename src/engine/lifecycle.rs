@@ -254,12 +254,16 @@ impl Prepared<'_> {
     /// Says go: the programs are executed, in the order in which they were prepared, each when the one before runs. If one
     /// cannot run, the others are stopped again.
     pub fn start(self) -> Result<(), EngineError> {
-        self.start_after(&[])
+        self.go(&[], monitor::GO)
     }
 
     /// Ends the containers `old` and says go as soon as their processes are gone, before their monitors have tidied up:
-    /// the switch of a deployment.
-    pub fn start_after(mut self, old: &[&str]) -> Result<(), EngineError> {
+    /// the switch of a deployment. Ports of the scope's other generations lead to the new containers from then on.
+    pub fn start_after(self, old: &[&str]) -> Result<(), EngineError> {
+        self.go(old, monitor::TAKE_OVER)
+    }
+
+    fn go(mut self, old: &[&str], word: &[u8]) -> Result<(), EngineError> {
         for waiting in &self.waiting {
             self.engine
                 .folders(&waiting.id)
@@ -269,7 +273,7 @@ impl Prepared<'_> {
         // In order, each when the one before runs: it may depend on it.
         let started = self.waiting.iter().try_for_each(|waiting| {
             // A monitor that has gone is reported right after.
-            let _ = socket::send(waiting.control.as_fd(), monitor::GO);
+            let _ = socket::send(waiting.control.as_fd(), word);
             waiting.expect(Report::Started)
         });
         // From here on they live their own lives: one that ended at once may be restarting for ever.

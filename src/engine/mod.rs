@@ -245,7 +245,7 @@ impl Engine {
             .map_err(EngineError::system("lock container names"))
     }
 
-    /// Held while a container is changed.
+    /// Held while a container is changed or brought up.
     fn lock(&self, id: &str) -> Result<Exclusive, EngineError> {
         let run = self.folders(id).run;
         crate::sys::fs::create_dirs(&run).map_err(|source| EngineError::write(&run, source))?;

@@ -418,9 +418,15 @@ impl<'a> Attendant<'a> {
                 return self.stay();
             }
         }
+        let lock = self.engine.lock(&id)?;
+        if !self.folders.intent()?.running {
+            drop(lock);
+            return self.stay();
+        }
         let restarts = self.state.outcome.restart_count + 1;
         let listener = self.clients.into_listener();
-        launch::run(self.engine, &id, Attempt::again(listener, restarts, pause))
+        let attempt = Attempt::again(listener, lock, restarts, pause);
+        launch::run(self.engine, &id, attempt)
     }
 }
 

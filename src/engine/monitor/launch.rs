@@ -5,12 +5,13 @@ use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use super::{BundlePaths, GO, Report, SHARED, attend, bundle_of};
+use super::{BundlePaths, GO, Report, SHARED, TAKE_OVER, attend, bundle_of};
 use crate::engine::files::{self, NetworkMode};
 use crate::engine::network::{self, Join};
 use crate::engine::record::{Outcome, Record, State, Status};
 use crate::engine::runtime::{self, First, Stdio};
 use crate::engine::{Engine, EngineError, attach, inspect, rootfs, time, volumes};
+use crate::sys::lock::Exclusive;
 use crate::sys::process::{self, Pidfd, PollFd, ProcessId};
 use crate::sys::program;
 use crate::sys::{bpf, cgroup, fs, mount, socket};
@@ -20,8 +21,8 @@ use crate::sys::{bpf, cgroup, fs, mount, socket};
 pub(super) struct Attempt {
     /// The command that waits for us; absent for a restart by policy.
     control: Option<OwnedFd>,
-    /// Clients that stay connected over a restart, and the socket they came through.
-    listener: Option<OwnedFd>,
+    /// Of a restart by policy: the socket of clients that stay connected, and the container's lock.
+    earlier: Option<(OwnedFd, Exclusive)>,
     /// Restarts by policy so far.
     pub restarts: u32,
     /// The pause before this attempt.
@@ -32,26 +33,33 @@ impl Attempt {
     pub(super) fn first(control: OwnedFd) -> Attempt {
         Attempt {
             control: Some(control),
-            listener: None,
+            earlier: None,
             restarts: 0,
             paused: Duration::ZERO,
         }
     }
 
-    pub(super) fn again(listener: OwnedFd, restarts: u32, paused: Duration) -> Attempt {
+    /// The lock is held until the program runs, so that whoever stops the container finds either no attempt or a program
+    /// that hears the signal.
+    pub(super) fn again(
+        listener: OwnedFd,
+        lock: Exclusive,
+        restarts: u32,
+        paused: Duration,
+    ) -> Attempt {
         Attempt {
             control: None,
-            listener: Some(listener),
+            earlier: Some((listener, lock)),
             restarts,
             paused,
         }
     }
 
-    /// What the command that waits for us gave us and the container must not have.
-    fn shared(&self) -> &'static [RawFd] {
-        match self.control {
-            Some(_) => &SHARED,
-            None => &[],
+    /// What somebody waits for, so that the container's first process must not keep it open.
+    fn shared(&self) -> Vec<RawFd> {
+        match &self.earlier {
+            None => SHARED.to_vec(),
+            Some((_, lock)) => vec![lock.as_fd().as_raw_fd()],
         }
     }
 
@@ -62,13 +70,20 @@ impl Attempt {
         }
     }
 
-    /// Waits for the word to go; false if the command has given up or died.
-    fn wait_for_go(&self) -> bool {
+    /// Waits for the word to go: whether the container takes over its scope's ports. `None` if the command has given up or
+    /// died.
+    fn wait_for_go(&self) -> Option<bool> {
         let Some(control) = &self.control else {
-            return true;
+            // Who restarts by policy may have been replaced meanwhile.
+            return Some(false);
         };
         let mut buffer = [0; 8];
-        matches!(socket::receive(control.as_fd(), &mut buffer, true), Ok(Some(length)) if &buffer[..length] == GO)
+        let length = socket::receive(control.as_fd(), &mut buffer, true).ok()??;
+        match &buffer[..length] {
+            GO => Some(false),
+            TAKE_OVER => Some(true),
+            _ => None,
+        }
     }
 }
 
@@ -119,12 +134,15 @@ pub(super) fn run(engine: &Engine, id: &str, attempt: Attempt) -> Result<(), Eng
 fn bring_up(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Option<Created>, EngineError> {
     let mut created = create(engine, id, attempt)?;
     attempt.report(&Report::Prepared);
-    if !attempt.wait_for_go() {
+    let Some(takes_over) = attempt.wait_for_go() else {
         return Ok(None);
-    }
+    };
     if NetworkMode::of(&created.record) == NetworkMode::Bridge {
         // What it replaces is down by now, or on its way; its ports move here in one transaction.
-        let replaced = replaced(engine, &created.record)?;
+        let replaced = match takes_over {
+            true => replaced(engine, &created.record)?,
+            false => Vec::new(),
+        };
         let replaced: Vec<&str> = replaced.iter().map(String::as_str).collect();
         engine.network().publish(&[id], &replaced)?;
     }
@@ -172,8 +190,8 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     fs::create_dirs(&folders.run).map_err(|source| EngineError::write(&folders.run, source))?;
     folders.write_now(&state)?;
     cgroup::enter_monitor(id).map_err(EngineError::system("enter a control group of our own"))?;
-    let listener = match &attempt.listener {
-        Some(listener) => listener.try_clone(),
+    let listener = match &attempt.earlier {
+        Some((listener, _)) => listener.try_clone(),
         None => socket::listen_packets(&folders.run, attach::SOCKET),
     };
     let listener = listener.map_err(EngineError::system("listen for clients"))?;
@@ -204,7 +222,7 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     let first = First {
         init,
         report: ours.as_raw_fd(),
-        release: attempt.shared(),
+        release: &attempt.shared(),
     };
     let pid = runtime::create(&bundle.borrow(), stdio, first).map_err(failed)?;
     drop(ours);
@@ -253,7 +271,7 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     })
 }
 
-/// Containers of the same scope and another generation: their ports are this one's as soon as it takes over.
+/// Containers of the same scope and another generation: their ports are this one's if it takes over.
 fn replaced(engine: &Engine, record: &Record) -> Result<Vec<String>, EngineError> {
     let Some(own) = &record.owner else {
         return Ok(Vec::new());

@@ -30,8 +30,10 @@ use crate::sys::{cgroup, process};
 
 /// The hidden word of the command line that leads here.
 pub const WORD: &str = "monitor";
-/// Says go.
+/// Says go: the program is executed, and published ports that are free lead to it.
 pub(super) const GO: &[u8] = b"G";
+/// Says go, and that the container replaces those of its scope's other generations: their ports are its own from here on.
+pub(super) const TAKE_OVER: &[u8] = b"T";
 /// Longest report.
 pub(super) const REPORT_LIMIT: usize = 8192;
 /// The monitor's end of the control socket.
