@@ -6,6 +6,7 @@ pub mod bpf;
 pub mod cgroup;
 pub mod changes;
 pub mod conntrack;
+pub mod doze;
 pub mod fs;
 pub mod links;
 pub mod lock;

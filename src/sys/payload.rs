@@ -172,7 +172,6 @@ fn run_under_init(program: &std::path::Path, payload: &Payload<'_>) -> String {
         // SAFETY: ours to close; the child has its own copy.
         unsafe { libc::close(fd) };
     }
-    super::process::release_program();
     let code = reap_until(child);
     // SAFETY: ends this process; there is nothing to clean up in a container's process 1.
     unsafe { libc::_exit(code) }
@@ -186,8 +185,7 @@ fn reap_until(child: libc::pid_t) -> i32 {
         libc::sigfillset(&mut all);
         libc::sigprocmask(libc::SIG_BLOCK, &all, std::ptr::null_mut());
         loop {
-            let mut info: libc::siginfo_t = std::mem::zeroed();
-            let signal = libc::sigwaitinfo(&all, &mut info);
+            let signal = super::doze::signal(&all);
             if signal != libc::SIGCHLD {
                 if signal > 0 {
                     libc::kill(child, signal);

@@ -277,46 +277,6 @@ pub fn inherited(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Gives the pages of our program's text and constants back, so that a process which only waits keeps next to nothing
-/// resident. They come back from the page cache when they are needed.
-pub fn release_program() {
-    let Ok(maps) = fs::read_to_string("/proc/self/maps") else {
-        return;
-    };
-    // All looking before all giving: what runs afterwards brings its pages back.
-    let ranges: Vec<(usize, usize)> = maps.lines().filter_map(unchanged_range).collect();
-    drop(maps);
-    for (start, end) in ranges {
-        // SAFETY: the range maps unchanged parts of a file into this process; its pages come back from there.
-        unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };
-    }
-}
-
-/// The range of one line of `/proc/self/maps` if nothing in it differs from its file: text, and the constants at the
-/// beginning of a file. Other read-only pages may hold relocations, which the file does not have.
-fn unchanged_range(line: &str) -> Option<(usize, usize)> {
-    let mut words = line.split_ascii_whitespace();
-    let (range, permissions, offset) = (words.next()?, words.next()?, words.next()?);
-    let path = words.nth(2)?;
-    let constants = offset.bytes().all(|digit| digit == b'0');
-    let unchanged = !permissions.contains('w') && (permissions.contains('x') || constants);
-    if !unchanged || !path.starts_with('/') {
-        return None;
-    }
-    let (start, end) = range.split_once('-')?;
-    let bound = |text: &str| usize::from_str_radix(text, 16).ok();
-    Some((bound(start)?, bound(end)?))
-}
-
-/// Returns freed heap memory to the system.
-pub fn trim_heap() {
-    // SAFETY: takes an integer; glibc only.
-    #[cfg(target_env = "gnu")]
-    unsafe {
-        libc::malloc_trim(0)
-    };
-}
-
 /// Sends a signal to a whole process group of our own making; gone already is success.
 pub fn signal_group(group: i32, signal: i32) -> io::Result<()> {
     // SAFETY: kill takes two integers.

@@ -12,8 +12,8 @@ use crate::engine::files::NetworkMode;
 use crate::engine::logs::{Stream, Writer};
 use crate::engine::record::{Folders, Record, State, Status};
 use crate::engine::{Engine, EngineError, attach, restart, rootfs, runtime, time};
-use crate::sys::cgroup;
 use crate::sys::process::{self, Pidfd, PollFd};
+use crate::sys::{cgroup, doze};
 
 /// One read of output. The kernel's pipes hold 64 KiB; a smaller piece keeps the monitor small.
 const PIECE: usize = 16 * 1024;
@@ -221,16 +221,13 @@ impl<'a> Attendant<'a> {
         }
     }
 
-    /// Waits for something to happen. Once nothing has for a while, the pages of our program go back: a monitor that only
-    /// waits keeps its heap and its stack.
+    /// Waits for something to happen; small once nothing has for a while.
     fn rest(&self, set: &mut [PollFd], timeout: Option<Duration>) -> io::Result<()> {
         let first = timeout.map_or(QUIET, |timeout| timeout.min(QUIET));
         if process::poll(set, Some(first))? > 0 || timeout.is_some_and(|timeout| timeout <= QUIET) {
             return Ok(());
         }
-        process::trim_heap();
-        process::release_program();
-        process::poll(set, timeout.map(|timeout| timeout - QUIET)).map(drop)
+        doze::poll(set, timeout.map(|timeout| timeout - QUIET)).map(drop)
     }
 
     /// Copies one piece of output to the log and the clients; forgets the stream at its end.
