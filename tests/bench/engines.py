@@ -9,13 +9,12 @@ PATIENCE_S = 120
 
 
 class Engine:
-    """A container engine in `work`. `words` is the start of each of its commands."""
+    """A container engine in the folder of its name below `work`. `words` is the start of each of its commands."""
 
     name = ""
 
     def __init__(self, work, cache):
         self.work, self.cache = f"{work}/{self.name}", cache
-        os.makedirs(self.work)
         self.env = dict(os.environ)
         self.words = []
 
