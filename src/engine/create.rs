@@ -10,7 +10,7 @@ use super::{
 use crate::api::{CreateBody, LogConfig};
 use crate::config::LogDriver;
 use crate::images::Image;
-use crate::sys::fs;
+use crate::sys::{cgroup, fs};
 
 /// What a container is to be made from.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub struct CreateRequest<'a> {
 impl Engine {
     /// Makes a container and returns its id. After a cut or an error there is none, and nothing of it.
     pub fn create(&self, request: &CreateRequest<'_>) -> Result<String, EngineError> {
+        // Most containers are started right after they are made.
+        cgroup::warm_up();
         self.images.check(request.image)?;
         let mut body = spec::merge(request.body, &request.image.config);
         self.default_log(&mut body.host_config.log_config);

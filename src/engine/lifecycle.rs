@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::monitor::{self, Report};
 use super::{Container, Engine, EngineError, Intent, Status, attach, runtime};
+use crate::sys::cgroup;
 use crate::sys::lock::Exclusive;
 use crate::sys::process::{self, Pidfd, PollFd};
 use crate::sys::program::{self, Spawn};
@@ -30,6 +31,7 @@ pub struct Prepared<'a> {
 struct Waiting {
     id: String,
     name: String,
+    auto_remove: bool,
     control: OwnedFd,
     monitor: Child,
     _lock: Exclusive,
@@ -38,6 +40,7 @@ struct Waiting {
 impl Engine {
     /// Brings containers up to the point where only the word to go is missing.
     pub fn prepare(&self, ids: &[&str]) -> Result<Prepared<'_>, EngineError> {
+        cgroup::warm_up();
         let mut prepared = Prepared {
             engine: self,
             waiting: Vec::new(),
@@ -65,7 +68,7 @@ impl Engine {
         self.settle_one(id)?;
         let lock = self.lock(id)?;
         let container = self.load(id)?;
-        let name = container.record.name;
+        let name = container.record.name.clone();
         if container.status.is_attended() {
             return Err(EngineError::Running { name });
         }
@@ -89,6 +92,7 @@ impl Engine {
         Ok(Waiting {
             id: id.to_owned(),
             name,
+            auto_remove: container.record.body.host_config.auto_remove,
             control,
             monitor,
             _lock: lock,
@@ -264,7 +268,8 @@ impl Prepared<'_> {
     }
 
     fn go(mut self, old: &[&str], word: &[u8]) -> Result<(), EngineError> {
-        for waiting in &self.waiting {
+        // Of a --rm container nothing outlives its end, whatever ended it.
+        for waiting in self.waiting.iter().filter(|waiting| !waiting.auto_remove) {
             self.engine
                 .folders(&waiting.id)
                 .write_intent(Intent { running: true })?;

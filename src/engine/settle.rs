@@ -1,6 +1,6 @@
 //! Putting right what a kill or a power cut left, at each start of dray.
 
-use super::{Engine, EngineError, Outcome, State, Status, restart, runtime, time};
+use super::{Engine, EngineError, Outcome, Remove, State, Status, restart, runtime, time};
 use crate::sys::lock::Exclusive;
 use crate::sys::{cgroup, fs};
 
@@ -159,10 +159,19 @@ impl Engine {
         Ok(())
     }
 
-    /// Starts what is to run after a boot: by policy, and only containers that no deployment owns; those are `deploy`'s.
+    /// Starts what is to run after a boot: by policy, and only containers that no deployment owns; those are `deploy`'s. Removes
+    /// those with `--rm` that the power went away under.
     pub fn start_at_boot(&self) -> Result<Vec<Started>, EngineError> {
         let mut started = Vec::new();
         for container in self.list()?.into_iter().rev() {
+            if container.record.body.host_config.auto_remove && !container.status.is_attended() {
+                let gone = Remove {
+                    force: false,
+                    volumes: true,
+                };
+                self.remove(container.id(), gone)?;
+                continue;
+            }
             if container.record.owner.is_none()
                 && !container.status.is_attended()
                 && container.starts_at_boot()

@@ -6,6 +6,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::time::Duration;
 
 use super::process::{Pidfd, ProcessId};
@@ -74,6 +75,29 @@ fn hierarchies() -> io::Result<Vec<Hierarchy>> {
         }
     }
     Ok(all)
+}
+
+/// Begins, in the background and once per process, what the next process that changes its group would wait for.
+///
+/// Before the first such change in a while, the kernel waits until every processor has passed a quiet moment, 7 to 25 ms;
+/// changes right after it are free. Asking for a change that changes nothing starts that wait while we still do other things.
+pub fn warm_up() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // Whatever fails here fails again, and is reported, where it matters.
+        let Some(hierarchy) = hierarchies().ok().and_then(|all| all.into_iter().next()) else {
+            return;
+        };
+        let own = hierarchy.own.trim_start_matches('/');
+        let procs = hierarchy.dir.join(own).join("cgroup.procs");
+        let ask = move || {
+            OpenOptions::new()
+                .write(true)
+                .open(procs)?
+                .write_all(std::process::id().to_string().as_bytes())
+        };
+        let _ = std::thread::Builder::new().spawn(ask);
+    });
 }
 
 /// Moves this process into the group of the monitor of `id`, in the unified hierarchy and wherever it is in somebody's

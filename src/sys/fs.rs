@@ -123,6 +123,14 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
     }
 }
 
+/// As [`remove_file`] for one that does no harm if a cut brings it back: not synced.
+pub fn forget_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Removes a tree so that a cut never leaves a half-deleted tree under its name; gone already is success.
 pub fn remove_tree(path: &Path) -> io::Result<()> {
     let trash = scratch_beside(path);

@@ -19,6 +19,8 @@ use crate::sys::{cgroup, doze};
 const PIECE: usize = 16 * 1024;
 /// After so long without an event a monitor makes itself small.
 const QUIET: Duration = Duration::from_secs(1);
+/// How long the network stays when its last container has ended.
+const LINGER: Duration = Duration::from_secs(1);
 /// How long output that is still in the pipes is waited for once the container has ended and somebody else holds them open.
 const DRAIN: Duration = Duration::from_millis(100);
 
@@ -391,8 +393,13 @@ impl<'a> Attendant<'a> {
         }
         self.clients.tell(&state_packet(&self.state));
         self.clients.close();
-        // Takes the kernel tens of milliseconds, for which nobody waits any more. Bridge or not: what an earlier monitor
-        // was killed before tidying goes too.
+        if NetworkMode::of(&self.record) == NetworkMode::Bridge {
+            // Whoever comes next finds bridge and rules there, which the kernel takes tens of milliseconds to remove and to
+            // make again.
+            let _network = self.engine.network().keep()?;
+            process::poll(&mut [], Some(LINGER)).map_err(EngineError::system("wait"))?;
+        }
+        // Bridge or not: what an earlier monitor was killed before tidying goes too.
         self.engine.network().tidy()?;
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! <run>/network/
 //!   lock               exclusive while anything below or in the kernel changes
+//!   keep               shared by whoever wants the network to stay, exclusive while it is removed
 //!   network.json       bridge, its addresses, and what to undo with it; exists as long as the bridge may
 //!   leases/<id>        one container's address, interface and ports; written before anything exists in the kernel,
 //!                      removed after everything is gone from it
@@ -254,7 +255,7 @@ fn write(path: &Path, record: &impl Serialize) -> Result<(), NetworkError> {
 }
 
 fn remove(path: &Path) -> Result<(), NetworkError> {
-    sys::fs::remove_file(path).map_err(|source| NetworkError::State {
+    sys::fs::forget_file(path).map_err(|source| NetworkError::State {
         path: path.to_owned(),
         source,
     })

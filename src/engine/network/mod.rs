@@ -3,8 +3,9 @@
 //! [`Network::attach`] gives a container its address and its eth0, [`Network::publish`] says to which containers the
 //! published ports lead, [`Network::detach`] takes everything back. What exists is written down before it is made
 //! ([`lease`]), so that after a kill at any point [`Network::settle`] finishes or undoes it. The firewall table follows
-//! from the leases ([`rules`]); each change of it is one transaction. With the last container everything goes: bridge,
-//! table, forwarding if it was off before.
+//! from the leases ([`rules`]); each change of it is one transaction. After the last container everything goes: bridge,
+//! table, forwarding if it was off before. A monitor whose container has ended keeps it for a second ([`Network::keep`]):
+//! making it and removing it takes the kernel longer than everything else together.
 //!
 //! Published ports answer on every IPv4 address of the host, 127.0.0.1 included, and to containers that go through the
 //! host's address. Nothing listens on them: the kernel translates. Ports that are not published cannot be reached from
@@ -46,6 +47,7 @@ use crate::api::PortBinding;
 use crate::config::{self, Settings};
 use crate::host::Host;
 use crate::sys::links::Links;
+use crate::sys::lock::{Exclusive, Shared};
 use crate::sys::nft::Firewall;
 
 use lease::{Built, Lease, Leases};
@@ -54,6 +56,9 @@ pub use address::Mac;
 pub use error::NetworkError;
 pub use names::NamesError;
 pub use ports::{BoundPort, PortError, Protocol, PublishedPort};
+
+/// Lock file of those who keep the network although it is empty.
+const KEEP: &str = "keep";
 
 /// Whether a container with this network mode joins the bridge.
 pub fn is_bridge(mode: &str) -> bool {
@@ -257,6 +262,12 @@ impl Network {
         }
     }
 
+    /// While any process holds this, bridge and table stay although nobody is attached.
+    pub fn keep(&self) -> Result<Shared, NetworkError> {
+        let path = self.dir.join(KEEP);
+        Shared::wait(&path).map_err(|source| NetworkError::State { path, source })
+    }
+
     /// Removes what released containers left: interfaces, and bridge, table and forwarding if nobody is attached.
     pub fn tidy(&self) -> Result<(), NetworkError> {
         match Leases::open(&self.dir)? {
@@ -325,7 +336,7 @@ impl Network {
         leases.remove(id)
     }
 
-    /// Removes interfaces without a lease, and everything if there is no lease at all.
+    /// Removes interfaces without a lease, and everything if there is no lease at all and nobody keeps it.
     fn clear(&self, leases: &mut Leases) -> Result<(), NetworkError> {
         let Some(built) = leases.built.clone() else {
             return Ok(());
@@ -337,6 +348,11 @@ impl Network {
         if !leases.all.is_empty() {
             return Ok(());
         }
+        let path = self.dir.join(KEEP);
+        let unkept = Exclusive::attempt(&path);
+        let Some(_unkept) = unkept.map_err(|source| NetworkError::State { path, source })? else {
+            return Ok(());
+        };
         self.with_firewall(|firewall| {
             bridge::tear_down(&mut links, firewall, &built, &self.owner)
         })?;
