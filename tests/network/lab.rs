@@ -166,7 +166,7 @@ impl Lab {
             .filter_map(|dir| std::fs::read_dir(dir).ok())
             .flatten()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name != "leases" && name != "lock")
+            .filter(|name| !["leases", "lock", "keep"].contains(&name.as_str()))
             .collect();
         names.sort();
         names

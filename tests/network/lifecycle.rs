@@ -58,6 +58,27 @@ fn forwarding_stays_for_another_bridge() {
 
 #[test]
 #[ignore = "needs root: enters network namespaces"]
+fn an_empty_network_stays_while_somebody_keeps_it() {
+    let lab = Lab::new("kept");
+    let before = lab.snapshot();
+    let room = Room::new();
+    lab.attach("web", &room, &["8080:80"]);
+    let (first, second) = (lab.network.keep().unwrap(), lab.network.keep().unwrap());
+    lab.network.release("web").unwrap();
+    for guard in [first, second] {
+        lab.network.settle(&|_| false).unwrap();
+        lab.network.tidy().unwrap();
+        assert_eq!(lab.records(), ["network.json"]);
+        drop(guard);
+    }
+    lab.network.tidy().unwrap();
+    assert_eq!(lab.records(), [""; 0]);
+    drop(room);
+    assert_eq!(lab.snapshot(), before);
+}
+
+#[test]
+#[ignore = "needs root: enters network namespaces"]
 fn a_host_that_never_had_a_container_is_not_touched() {
     let lab = Lab::new("untouched");
     let before = lab.snapshot();
