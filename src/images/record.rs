@@ -144,12 +144,11 @@ impl Images {
         write(&path, &file)
     }
 
-    /// Forgets all that `holder` pinned; call after removing the record that named it. Unknown holders are success. A pin that
-    /// a cut brings back holds what nobody needs until the next settling finds its holder gone.
+    /// Forgets all that `holder` pinned; call after removing the record that named it. Unknown holders are success.
     pub fn unpin(&self, holder: &str) -> Result<(), ImagesError> {
         let path = self.pin_path(holder)?;
         let _records = self.store.lock_records()?;
-        fs::forget_file(&path).map_err(failed("remove", &path))
+        fs::remove_file(&path).map_err(failed("remove", &path))
     }
 
     /// All pins, by holder in alphabetical order.

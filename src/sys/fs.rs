@@ -123,8 +123,8 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
     }
 }
 
-/// As [`remove_file`] for one that does no harm if a cut brings it back: not synced.
-pub fn forget_file(path: &Path) -> io::Result<()> {
+/// As [`remove_file`] for a file that need not outlive this boot: not synced.
+pub fn remove_file_volatile(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

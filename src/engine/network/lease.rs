@@ -255,7 +255,7 @@ fn write(path: &Path, record: &impl Serialize) -> Result<(), NetworkError> {
 }
 
 fn remove(path: &Path) -> Result<(), NetworkError> {
-    sys::fs::forget_file(path).map_err(|source| NetworkError::State {
+    sys::fs::remove_file_volatile(path).map_err(|source| NetworkError::State {
         path: path.to_owned(),
         source,
     })
