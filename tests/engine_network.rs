@@ -260,3 +260,110 @@ fn a_download_says_early_what_the_network_will_not_do() {
         assert!(device.call("Cleanup", &tree).succeeded());
     });
 }
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn a_container_shares_the_network_of_another_one() {
+    on_device("share", |device| {
+        device.push("web", SERVE, json!({}));
+        let image = device.registry.name("shop/web:1");
+        let run = |words: &[&str]| device.dray(&[&["run"], words].concat());
+        let mode = "container:web";
+        let missing = run(&["--rm", "--network", mode, &image, "true"]);
+        assert_eq!(missing.status.code(), Some(125));
+        assert_eq!(missing.stderr, "dray: no such container: web\n");
+
+        dray(
+            device,
+            &[
+                "run", "-d", "--name", "web", "-h", "box", "-p", "8080:80", &image,
+            ],
+        );
+        fetch_soon("127.0.0.1", 8080);
+        let script = "cat /etc/hosts /etc/hostname; echo mine > /tmp/x 2>&1; wget -qO- http://127.0.0.1/version";
+        let said = run(&["--rm", "--network", mode, &image, "sh", "-c", script]);
+        assert!(said.status.success(), "{said:?}");
+        assert!(
+            said.stdout.ends_with("172.29.0.2\tbox\nbox\nweb"),
+            "{said:?}"
+        );
+
+        // By id, so that another name changes nothing; and through one that shares it too.
+        let idle = ["sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"];
+        let side = ["run", "-d", "--name", "side", "--network", mode, &image];
+        dray(device, &[&side[..], &idle].concat());
+        dray(device, &["rename", "web", "shop"]);
+        let words = ["--rm", "--network", "container:side", &image];
+        let fetch = ["wget", "-qO-", "http://127.0.0.1/version"];
+        assert_eq!(run(&[&words[..], &fetch].concat()).stdout, "web");
+        assert_eq!(
+            inspect(device, "side"),
+            json!({"Ports": {}, "Networks": {}})
+        );
+
+        dray(device, &["stop", "side", "shop"]);
+        let refused = device.dray(&["start", "side"]);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(
+            refused.stderr.contains(
+                "container shop, whose network is to be shared, is not running: start it first"
+            ),
+            "{refused:?}"
+        );
+        dray(device, &["start", "shop", "side"]);
+        dray(
+            device,
+            &["exec", "side", "wget", "-qO-", "http://127.0.0.1/version"],
+        );
+
+        // After a cut of both, the older one comes first.
+        dray(device, &["rm", "-f", "side", "shop"]);
+        for (name, network) in [("web", "bridge"), ("side", mode)] {
+            let words = [
+                "run",
+                "-d",
+                "--restart",
+                "always",
+                "--name",
+                name,
+                "--network",
+                network,
+                &image,
+            ];
+            dray(device, &[&words[..], &idle].concat());
+        }
+        device.kill_monitors();
+        let both = dray(device, &["ps", "-q"]).stdout;
+        assert_eq!(both.lines().count(), 2, "{both}");
+        dray(device, &["rm", "-f", "side", "web"]);
+    });
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn a_deployment_shares_no_network_of_its_own() {
+    on_device("share-deploy", |device| {
+        let deploy = |version: &str, words: &str, states: &[&str]| {
+            let tree = device.tree(version, &device.artifact(version, words).to_string());
+            let calls: Vec<Called> = states
+                .iter()
+                .map(|state| device.call(state, &tree))
+                .collect();
+            calls.into_iter().find(|c| !c.succeeded())
+        };
+        let all = ["Download", "ArtifactInstall", "ArtifactCommit", "Cleanup"];
+        assert!(deploy("v1", "--name web", &all).is_none());
+        let refused = deploy("v2", "--network container:web", &["Download"]).unwrap();
+        assert!(
+            refused
+                .stderr
+                .contains("--network container:web is not supported: a deployment replaces"),
+            "{refused:?}"
+        );
+        deploy("v2", "", &["ArtifactFailure", "Cleanup"]);
+        let image = device.registry.name("shop/v3:1");
+        dray(device, &["run", "-d", "--name", "vpn", &image]);
+        assert!(deploy("v2", "--network container:vpn", &all).is_none());
+        assert_eq!(device.running(), ["v2", "v3"]);
+    });
+}

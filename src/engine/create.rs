@@ -5,7 +5,8 @@ use std::os::unix::fs::DirBuilderExt;
 
 use super::record::{self, Record};
 use super::{
-    Engine, EngineError, Folders, Owner, files, logs, names, network, rootfs, spec, time, volumes,
+    Engine, EngineError, Folders, Owner, files, logs, names, network, rootfs, share, spec, time,
+    volumes,
 };
 use crate::api::{CreateBody, LogConfig};
 use crate::config::LogDriver;
@@ -34,6 +35,7 @@ impl Engine {
         cgroup::warm_up();
         self.images.check(request.image)?;
         let mut body = spec::merge(request.body, &request.image.config);
+        share::resolve(self, &mut body.host_config, request.owner.as_ref())?;
         self.default_log(&mut body.host_config.log_config);
         let shown = request.name.unwrap_or("");
         logs::Writer::new(&body.host_config.log_config, std::path::Path::new("")).map_err(

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::network::NetworkError;
 use super::network::names::{self, HostFiles, HostsInput};
 use super::record::{Folders, Record};
+use super::share::Shared;
 use super::spec::user::MAX_ACCOUNT_FILE;
 use super::spec::{
     self, CgroupVersion, Device, Kernel, Namespace, Namespaces, ResolvedMount, SpecInput,
@@ -24,6 +25,8 @@ pub enum NetworkMode {
     Host,
     /// A namespace of its own with loopback only.
     None,
+    /// Another container's namespace, see [`super::share`].
+    Container,
 }
 
 impl NetworkMode {
@@ -32,6 +35,7 @@ impl NetworkMode {
         match record.body.host_config.network_mode.as_str() {
             "host" => NetworkMode::Host,
             "none" => NetworkMode::None,
+            mode if mode.starts_with("container:") => NetworkMode::Container,
             _ => NetworkMode::Bridge,
         }
     }
@@ -58,9 +62,42 @@ pub fn write_all(
     record: &Record,
     folders: &Folders,
     root: &Path,
+    shared: Option<&Shared>,
 ) -> Result<Option<DeviceProgram>, EngineError> {
-    let hostname = hostname(engine, record);
-    write(&folders.run.join("hostname"), &names::hostname(&hostname))?;
+    let names = match shared {
+        Some(shared) => NameFiles::of(engine, &shared.owner, &engine.folders(&shared.owner.id)),
+        None => {
+            write_names(engine, record, folders)?;
+            NameFiles::of(engine, record, folders)
+        }
+    };
+    let bundle = folders.run.join("bundle");
+    fs::create_dirs(&bundle).map_err(|source| EngineError::write(&bundle, source))?;
+    let namespaces = namespaces(record, shared);
+    let config = runtime_config(record, root, &names, &namespaces)?;
+    write(&bundle.join("config.json"), &config.to_string())?;
+    let guarded = cgroup::is_unified() && bpf::can_filter_devices();
+    Ok(guarded.then(|| spec::device_program(&config)).flatten())
+}
+
+/// The files by which a container knows names: its own, or those of the container whose network it shares.
+struct NameFiles {
+    hostname: String,
+    paths: [PathBuf; 3],
+}
+
+impl NameFiles {
+    fn of(engine: &Engine, record: &Record, folders: &Folders) -> NameFiles {
+        NameFiles {
+            hostname: hostname(engine, record),
+            paths: ["hosts", "resolv.conf", "hostname"].map(|name| folders.run.join(name)),
+        }
+    }
+}
+
+fn write_names(engine: &Engine, record: &Record, folders: &Folders) -> Result<(), EngineError> {
+    let hostname = names::hostname(&hostname(engine, record));
+    write(&folders.run.join("hostname"), &hostname)?;
     write_hosts(engine, record, folders, None)?;
     let host_files = host_files(engine)?;
     let config = &record.body.host_config;
@@ -68,13 +105,7 @@ pub fn write_all(
         NetworkMode::Host => names::resolv_conf_of_host(&host_files, config),
         _ => names::resolv_conf(&host_files, config),
     };
-    write(&folders.run.join("resolv.conf"), &resolv_conf)?;
-    let bundle = folders.run.join("bundle");
-    fs::create_dirs(&bundle).map_err(|source| EngineError::write(&bundle, source))?;
-    let config = runtime_config(record, folders, root, &hostname)?;
-    write(&bundle.join("config.json"), &config.to_string())?;
-    let guarded = cgroup::is_unified() && bpf::can_filter_devices();
-    Ok(guarded.then(|| spec::device_program(&config)).flatten())
+    write(&folders.run.join("resolv.conf"), &resolv_conf)
 }
 
 /// Writes `/etc/hosts` anew, in place: the container holds the file by a mount.
@@ -104,9 +135,9 @@ pub fn write_hosts(
 
 fn runtime_config(
     record: &Record,
-    folders: &Folders,
     root: &Path,
-    hostname: &str,
+    names: &NameFiles,
+    namespaces: &Namespaces,
 ) -> Result<serde_json::Value, EngineError> {
     let host_config = &record.body.host_config;
     let account_file = |path| {
@@ -123,34 +154,32 @@ fn runtime_config(
         &group,
     )?;
     let mounts: Vec<ResolvedMount> = record.mounts.iter().map(resolved).collect();
-    let files = (
-        folders.run.join("hosts"),
-        folders.run.join("resolv.conf"),
-        folders.run.join("hostname"),
-    );
-    let namespaces = namespaces(record);
+    let [hosts, resolv_conf, hostname] = &names.paths;
     let input = SpecInput {
         id: &record.id,
         body: &record.body,
         rootfs: root,
-        hostname,
+        hostname: &names.hostname,
         cgroups_path: &cgroup::path_of(&record.id),
         mounts: &mounts,
         files: spec::Files {
-            hosts: Some(&files.0),
-            resolv_conf: Some(&files.1),
-            hostname: Some(&files.2),
+            hosts: Some(hosts),
+            resolv_conf: Some(resolv_conf),
+            hostname: Some(hostname),
         },
         account: &account,
-        namespaces: &namespaces,
+        namespaces,
         devices: &devices(record)?,
         kernel: &kernel()?,
     };
     Ok(spec::build(&input)?)
 }
 
-fn namespaces(record: &Record) -> Namespaces {
+fn namespaces(record: &Record, shared: Option<&Shared>) -> Namespaces {
     let mut namespaces = Namespaces::of(&record.body.host_config);
+    if let Some(shared) = shared {
+        namespaces.network = Namespace::Join(shared.netns.path());
+    }
     if NetworkMode::of(record) == NetworkMode::Host && record.body.host_config.uts_mode.is_empty() {
         // Docker keeps the UTS namespace separate, but with the host's name in it.
         namespaces.uts = Namespace::New;

@@ -94,6 +94,7 @@ fn or_never(time: &str) -> &str {
 pub(super) fn network_settings(record: &Record, attachment: Option<&Attachment>) -> Value {
     let Some(attachment) = attachment else {
         let name = match NetworkMode::of(record) {
+            NetworkMode::Container => return json!({ "Ports": {}, "Networks": {} }),
             NetworkMode::Bridge => "bridge",
             NetworkMode::Host => "host",
             NetworkMode::None => "none",

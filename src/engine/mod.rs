@@ -29,6 +29,7 @@ mod restart;
 mod rootfs;
 pub mod runtime;
 mod settle;
+mod share;
 pub mod spec;
 mod time;
 pub mod volumes;

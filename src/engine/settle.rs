@@ -29,6 +29,12 @@ impl Engine {
         self.sweep()?;
         // What a monitor was killed before releasing or tidying, and leases of containers that are no more.
         self.network.settle(&|id| self.is_attended(id))?;
+        // As after a boot: whoever shares another one's network was made after it.
+        again.sort_by_cached_key(|id| {
+            self.folders(id)
+                .record()
+                .map_or_else(|_| String::new(), |r| r.created)
+        });
         for id in again {
             // Its own failure must not keep the others from running; `ps` and `inspect` show it.
             let _ = self.start(&id);

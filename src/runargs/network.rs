@@ -97,14 +97,12 @@ pub(super) fn place(draft: &mut Draft<'_>) -> Result<(), RunArgsError> {
             ));
         }
     };
-    if target.starts_with("container:") {
+    if let Some(owner) = target.strip_prefix("container:") {
+        if owner.is_empty() {
+            return Err("--network container: names no container".to_owned().into());
+        }
         check_container_mode(draft)?;
-        return Err(unsupported(
-            "sharing another container's network is not built yet; use bridge, host or none"
-                .to_owned(),
-        ));
-    }
-    if !BUILT_IN.contains(&target) {
+    } else if !BUILT_IN.contains(&target) {
         return Err(unsupported(format!(
             "user-defined networks are not built yet, so there is no {target:?}; use bridge, host or none"
         )));

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::PathBuf;
 use std::thread;
 
@@ -31,6 +31,15 @@ impl Netns {
         use std::os::unix::fs::MetadataExt;
         let (mine, theirs) = (self.0.metadata()?, other.0.metadata()?);
         Ok((mine.dev(), mine.ino()) == (theirs.dev(), theirs.ino()))
+    }
+
+    /// Where other processes of this host find it as long as this handle is open.
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from(format!(
+            "/proc/{}/fd/{}",
+            std::process::id(),
+            self.0.as_raw_fd()
+        ))
     }
 
     /// Runs `work` inside the namespace, on a thread that ends with it: there is no way back that could fail and leave

@@ -10,6 +10,7 @@ use crate::engine::files::{self, NetworkMode};
 use crate::engine::network::{self, Join};
 use crate::engine::record::{Outcome, Record, State, Status};
 use crate::engine::runtime::{self, First, Stdio};
+use crate::engine::share::Shared;
 use crate::engine::{Engine, EngineError, attach, inspect, rootfs, time, volumes};
 use crate::sys::lock::Exclusive;
 use crate::sys::process::{self, Pidfd, PollFd, ProcessId};
@@ -205,7 +206,8 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         source,
     })?;
     volumes::fill_all(&root, &record.mounts)?;
-    let guard = files::write_all(engine, &record, &folders, &root)?;
+    let shared = Shared::find(engine, &record)?;
+    let guard = files::write_all(engine, &record, &folders, &root, shared.as_ref())?;
     let (report, ours) = socket::pipe().map_err(EngineError::system("make a pipe"))?;
     let bundle = bundle_of(engine, id);
     fs::create_dirs(&engine.host().run.join("runtime"))
@@ -225,7 +227,7 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         release: &attempt.shared(),
     };
     let pid = runtime::create(&bundle.borrow(), stdio, first).map_err(failed)?;
-    drop(ours);
+    drop((ours, shared));
     if let Some(program) = guard {
         // Before the word to go: none of the container's own programs ever runs without it.
         bpf::filter_devices(&cgroup::unified_group(id), &program)
