@@ -19,6 +19,12 @@ impl Store {
         self.note(&diff_id.hex())
     }
 
+    /// Takes the note of a layer away that is about to be removed.
+    pub(super) fn forget_checked(&self, diff_id: &Digest) -> Result<(), StoreError> {
+        let path = self.boot_dir().join(diff_id.hex());
+        fs::remove_file_volatile(&path).map_err(failed("remove", &path))
+    }
+
     /// Notes durably that the device is being shut down in order; the next use takes the note away.
     pub fn note_clean_stop(&self) -> Result<(), StoreError> {
         let _shared = self.lock_shared()?;

@@ -212,6 +212,7 @@ impl Store {
 
     /// Removes layers, and all that were set aside.
     pub fn remove_layers(&self, _alone: &Exclusive, diff_ids: &[Digest]) -> Result<(), StoreError> {
+        diff_ids.iter().try_for_each(|id| self.forget_checked(id))?;
         let dir = self.layers_dir();
         let mut paths: Vec<PathBuf> = diff_ids.iter().map(|id| self.layer_dir(id)).collect();
         for entry in std::fs::read_dir(&dir).map_err(failed("read", &dir))? {

@@ -36,7 +36,8 @@ def count_over(pids, look):
     for pid in pids:
         try:
             total += look(pid)
-        except (FileNotFoundError, ProcessLookupError):
+        except OSError:
+            # It ended meanwhile: no file, no process, or, for a mount table, an invalid argument.
             continue
     return total
 

@@ -24,11 +24,13 @@ use super::bind::Claim;
 use super::ports::PublishedPort;
 use super::{Attachment, NetworkError};
 use crate::sys;
-use crate::sys::lock::Exclusive;
+use crate::sys::lock::{Exclusive, Shared};
 
 /// The version of both files that this program writes and reads.
 const VERSION: u32 = 1;
 const MODE: u32 = 0o600;
+/// Lock file of those who keep the network although it is empty.
+pub(super) const KEEP: &str = "keep";
 
 /// What one container has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +104,9 @@ impl Leases {
             path: leases.clone(),
             source,
         })?;
+        let path = dir.join(KEEP);
+        // Made with the folder, so that a network that has been had many containers holds no more files than one that had one.
+        Shared::wait(&path).map_err(|source| NetworkError::State { path, source })?;
         Leases::read(dir)
     }
 

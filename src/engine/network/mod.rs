@@ -50,15 +50,12 @@ use crate::sys::links::Links;
 use crate::sys::lock::{Exclusive, Shared};
 use crate::sys::nft::Firewall;
 
-use lease::{Built, Lease, Leases};
+use lease::{Built, KEEP, Lease, Leases};
 
 pub use address::Mac;
 pub use error::NetworkError;
 pub use names::NamesError;
 pub use ports::{BoundPort, PortError, Protocol, PublishedPort};
-
-/// Lock file of those who keep the network although it is empty.
-const KEEP: &str = "keep";
 
 /// Whether a container with this network mode joins the bridge.
 pub fn is_bridge(mode: &str) -> bool {
