@@ -1,5 +1,6 @@
 //! `dray logs`: what containers wrote.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
@@ -10,6 +11,7 @@ use dray::engine::logs::{self, Entry, Filter, Stream};
 use dray::engine::{Attached, Engine};
 use dray::sys::changes::Changes;
 use dray::sys::process::{self, PollFd};
+use dray::sys::zone;
 
 use super::Context;
 
@@ -21,14 +23,22 @@ pub struct Words {
     /// With times
     #[arg(short, long)]
     timestamps: bool,
+    /// With the tag, and the labels and variables that --log-opt named
+    #[arg(long)]
+    details: bool,
     /// Only the last so many lines, or "all"
-    #[arg(short = 'n', long, default_value = "all")]
+    #[arg(
+        short = 'n',
+        long,
+        default_value = "all",
+        allow_negative_numbers = true
+    )]
     tail: String,
     /// Not before: RFC 3339, seconds since 1970, or a span such as 10m
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     since: Option<String>,
     /// Not after
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     until: Option<String>,
     /// Name or id
     container: String,
@@ -44,23 +54,14 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
             container.name()
         );
     }
-    let tail =
-        match words.tail.as_str() {
-            "all" => None,
-            number => Some(number.parse().map_err(|_| {
-                anyhow::anyhow!("--tail {number:?} is neither a number nor \"all\"")
-            })?),
-        };
-    let time = |option: &Option<String>| {
-        option
-            .as_deref()
-            .map(|text| moment(text, context.host.now()))
-            .transpose()
-    };
+    let now = context.host.now();
+    let since = words.since.as_deref().map(|text| moment(text, now));
+    let until = words.until.as_deref().map(|text| moment(text, now));
+    let (since, until) = (since.transpose()?, until.transpose()?);
     let filter = Filter {
-        tail,
-        since: time(&words.since)?,
-        until: time(&words.until)?,
+        tail: tail(&words.tail)?,
+        since: since.map(dray::engine::format_time),
+        until: until.map(dray::engine::format_time),
     };
     let folder = engine.folders(container.id()).state.join("logs");
     // Before the first read, so that nothing falls between.
@@ -68,19 +69,36 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         .follow
         .then(|| Changes::of_folder(&folder))
         .transpose()?;
-    let mut follow = logs::read(&folder, &filter, |entry| print(&entry, words.timestamps))?;
+    let mut follow = logs::read(&folder, &filter, |entry| words.print(&entry))?;
     if let Some(changes) = changes {
-        go_on(&engine, container.id(), &changes, || {
-            Ok(follow.more(|entry| print(&entry, words.timestamps))?)
+        let left = || {
+            until.map(|until| {
+                until
+                    .duration_since(context.host.now())
+                    .unwrap_or(Duration::ZERO)
+            })
+        };
+        go_on(&engine, container.id(), &changes, left, || {
+            Ok(follow.more(|entry| words.print(&entry))?)
         })?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How many lines; `None` is all of them, which is also Docker's meaning of a negative number.
+fn tail(text: &str) -> anyhow::Result<Option<usize>> {
+    match (text, text.parse::<i64>()) {
+        ("all", _) => Ok(None),
+        (_, Ok(number)) => Ok(usize::try_from(number).ok()),
+        _ => anyhow::bail!("--tail {text:?} is neither a number nor \"all\""),
+    }
 }
 
 fn go_on(
     engine: &Engine,
     id: &str,
     changes: &Changes,
+    left: impl Fn() -> Option<Duration>,
     mut more: impl FnMut() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let Some(mut session) = engine.attach(id, false)? else {
@@ -88,8 +106,12 @@ fn go_on(
     };
     loop {
         more()?;
+        let left = left();
+        if left == Some(Duration::ZERO) {
+            return Ok(());
+        }
         let mut set = [PollFd::read(changes.as_fd()), PollFd::read(session.as_fd())];
-        process::poll(&mut set, None)?;
+        process::poll(&mut set, left)?;
         changes.drain();
         if set[1].is_ready()
             && let Some(Attached::Closed) = session.take()?
@@ -99,33 +121,48 @@ fn go_on(
     }
 }
 
-fn print(entry: &Entry, timestamps: bool) -> std::io::Result<()> {
-    let stamp = if timestamps {
-        format!("{} ", entry.time)
-    } else {
-        String::new()
-    };
-    let text = format!("{stamp}{}", entry.text);
-    match entry.stream {
-        Stream::Stdout => std::io::stdout().write_all(text.as_bytes()),
-        Stream::Stderr => std::io::stderr().write_all(text.as_bytes()),
+impl Words {
+    fn print(&self, entry: &Entry) -> std::io::Result<()> {
+        let mut text = String::new();
+        if self.timestamps {
+            text = format!("{} ", entry.time);
+        }
+        if self.details {
+            text += &format!("{} ", details(&entry.attributes));
+        }
+        text += &entry.text;
+        match entry.stream {
+            Stream::Stdout => std::io::stdout().write_all(text.as_bytes()),
+            Stream::Stderr => std::io::stderr().write_all(text.as_bytes()),
+        }
     }
 }
 
-/// A time as stored in logs, from one of docker's ways to say it.
-fn moment(text: &str, now: SystemTime) -> anyhow::Result<String> {
-    let time = if let Some(time) = dray::engine::parse_time(text) {
-        Some(time)
-    } else if let Ok(seconds) = text.parse::<f64>() {
-        SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds)?)
-    } else {
-        let span = dray::runargs::value::duration(text)
-            .ok()
-            .and_then(|n| u64::try_from(n).ok());
-        span.and_then(|nanoseconds| now.checked_sub(Duration::from_nanos(nanoseconds)))
+/// `name=value,…`, escaped as Docker escapes them: as in the query of an address.
+fn details(attributes: &BTreeMap<String, String>) -> String {
+    let escaped = |text: &str| -> String {
+        text.bytes()
+            .map(|byte| match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                    char::from(byte).to_string()
+                }
+                b' ' => "+".to_owned(),
+                byte => format!("%{byte:02X}"),
+            })
+            .collect()
     };
-    let time = time.ok_or_else(|| {
-        anyhow::anyhow!("{text:?} is no time: use 2026-01-02T15:04:05Z, seconds, or 10m")
-    })?;
-    Ok(dray::engine::format_time(time))
+    let pairs: Vec<String> = attributes
+        .iter()
+        .map(|(name, value)| format!("{}={}", escaped(name), escaped(value)))
+        .collect();
+    pairs.join(",")
+}
+
+/// A time from one of docker's ways to say it.
+fn moment(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
+    logs::moment(text, now, zone::offset(now)?).ok_or_else(|| {
+        anyhow::anyhow!(
+            "{text:?} is no time: use 2026-01-02T15:04:05Z, seconds since 1970, or a span such as 10m"
+        )
+    })
 }

@@ -188,7 +188,7 @@ pub struct LogConfig {
     /// `json-file`, `local`, `none`; empty means the ini's default.
     #[serde(rename = "Type", skip_serializing_if = "String::is_empty")]
     pub driver: String,
-    /// Options by name: `max-size`, `max-file`.
+    /// Options by name, such as `max-size`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub config: BTreeMap<String, String>,
 }

@@ -38,12 +38,10 @@ impl Engine {
         share::resolve(self, &mut body.host_config, request.owner.as_ref())?;
         self.default_log(&mut body.host_config.log_config);
         let shown = request.name.unwrap_or("");
-        logs::Writer::new(&body.host_config.log_config, std::path::Path::new("")).map_err(
-            |error| EngineError::Unsupported {
-                option: "--log-driver".into(),
-                reason: error.to_string(),
-            },
-        )?;
+        logs::check(&body.host_config.log_config).map_err(|error| EngineError::Unsupported {
+            option: "--log-driver".into(),
+            reason: error.to_string(),
+        })?;
         network::ports::from_body(&body, []).map_err(network::NetworkError::from)?;
 
         let id = names::new_id()?;

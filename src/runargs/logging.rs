@@ -1,4 +1,4 @@
-//! `--log-driver` and `--log-opt`.
+//! `--log-driver` and `--log-opt`: which drivers there are, the options of each, and the template of a tag.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,28 @@ use super::RunArgsError;
 use super::draft::Draft;
 use super::value;
 
-/// The drivers that dray has; an empty name is the configured default.
-const DRIVERS: [&str; 4] = ["", "json-file", "local", "none"];
+/// The drivers that dray has and the options that each honours.
+const DRIVERS: [(&str, &[&str]); 3] = [
+    (
+        "json-file",
+        &[
+            "compress", "env", "labels", "max-file", "max-size", "mode", "tag",
+        ],
+    ),
+    ("local", &["compress", "max-file", "max-size", "mode"]),
+    ("none", &[]),
+];
 
-/// The options that they honour.
-const OPTIONS: [&str; 2] = ["max-size", "max-file"];
+/// What a tag's template may name, as Docker calls it.
+const TAG_FIELDS: [&str; 7] = [
+    ".ID",
+    ".FullID",
+    ".Name",
+    ".ImageID",
+    ".ImageFullID",
+    ".ImageName",
+    ".DaemonName",
+];
 
 /// Places driver and options, each checked: a limit that is misread would fill the device's disk.
 pub(super) fn place(draft: &mut Draft<'_>) -> Result<(), RunArgsError> {
@@ -19,20 +36,19 @@ pub(super) fn place(draft: &mut Draft<'_>) -> Result<(), RunArgsError> {
     if driver == "none" && !given.is_empty() {
         return Err(format!("invalid logging opts for driver {driver}").into());
     }
-    if !DRIVERS.contains(&driver.as_str()) {
-        return Err(unsupported(
-            "log-driver",
-            format!("there is no driver {driver:?}; use json-file, local or none"),
-        ));
-    }
+    // An empty name is the configured default; it is checked again when that is known.
+    let Some(known) = options(if driver.is_empty() {
+        "json-file"
+    } else {
+        &driver
+    }) else {
+        return Err(unsupported("log-driver", no_driver(&driver)));
+    };
     let mut options = BTreeMap::new();
     for option in &given {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
-        if !OPTIONS.contains(&name) {
-            return Err(unsupported(
-                "log-opt",
-                format!("there is no option {name:?}; max-size and max-file exist"),
-            ));
+        if !known.contains(&name) {
+            return Err(unsupported("log-opt", no_option(name, known)));
         }
         check(name, value)?;
         options.insert(name.to_owned(), value.to_owned());
@@ -41,22 +57,134 @@ pub(super) fn place(draft: &mut Draft<'_>) -> Result<(), RunArgsError> {
     Ok(())
 }
 
-fn check(name: &str, text: &str) -> Result<(), String> {
-    let valid = match name {
-        "max-size" => value::bytes(text).is_ok_and(|size| size > 0),
-        _ => value::decimal(text).is_ok_and(|files| files > 0),
+/// The options of a driver; `None` if dray does not have it.
+pub fn options(driver: &str) -> Option<&'static [&'static str]> {
+    let found = DRIVERS.iter().find(|(name, _)| *name == driver);
+    found.map(|(_, options)| *options)
+}
+
+/// Says which drivers there are.
+pub fn no_driver(driver: &str) -> String {
+    let names: Vec<&str> = DRIVERS.iter().map(|(name, _)| *name).collect();
+    format!("there is no driver {driver:?}; use {}", any_of(&names))
+}
+
+/// Says which options there are.
+pub fn no_option(name: &str, known: &[&str]) -> String {
+    let instead = match name {
+        "env-regex" => "; name the variables with env=A,B",
+        "labels-regex" => "; name the labels with labels=a,b",
+        _ => "",
     };
-    match valid {
-        true => Ok(()),
-        false => Err(format!(
-            "invalid value {text:?} for log option {name}: it has to be a positive number"
-        )),
+    match known {
+        [] => format!("there is no option {name:?}, nor any other for this driver"),
+        known => format!(
+            "there is no option {name:?} for this driver, but {}{instead}",
+            known.join(", ")
+        ),
     }
+}
+
+fn any_of(names: &[&str]) -> String {
+    match names {
+        [most @ .., last] if !most.is_empty() => format!("{} or {last}", most.join(", ")),
+        names => names.concat(),
+    }
+}
+
+/// Checks the value of an option that its driver has.
+pub fn check(name: &str, text: &str) -> Result<(), String> {
+    let expected = match name {
+        "max-size" if text == "-1" || value::bytes(text).is_ok_and(|size| size > 0) => {
+            return Ok(());
+        }
+        "max-size" => "a size such as 10m, or -1 for no bound",
+        "max-file" if value::decimal(text).is_ok_and(|files| files > 0) => return Ok(()),
+        "max-file" => "a number of files, at least 1",
+        "compress" if text == "false" => return Ok(()),
+        "compress" => "false: a monitor keeps too little memory to compress logs",
+        "mode" if text == "blocking" => return Ok(()),
+        "mode" => "blocking: what a container writes goes to its log at once",
+        "tag" => return expand_tag(text, |_| String::new()).map(drop),
+        _ => return Ok(()),
+    };
+    Err(format!(
+        "invalid value {text:?} for log option {name}: it has to be {expected}"
+    ))
+}
+
+/// Fills in the fields of a tag's template, such as `{{.Name}}`.
+pub fn expand_tag(template: &str, value: impl Fn(&str) -> String) -> Result<String, String> {
+    let mut tag = String::new();
+    let mut rest = template;
+    while let Some((before, field)) = rest.split_once("{{") {
+        tag.push_str(before);
+        let Some((field, after)) = field.split_once("}}") else {
+            return Err(format!(
+                "invalid log tag {template:?}: a {{{{ is not closed"
+            ));
+        };
+        if !TAG_FIELDS.contains(&field.trim()) {
+            return Err(format!(
+                "invalid log tag {template:?}: {:?} is none of {}",
+                field.trim(),
+                TAG_FIELDS.join(", ")
+            ));
+        }
+        tag.push_str(&value(field.trim()));
+        rest = after;
+    }
+    Ok(tag + rest)
 }
 
 fn unsupported(option: &str, reason: String) -> RunArgsError {
     RunArgsError::Unsupported {
         option: option.to_owned(),
         reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_filled_in() {
+        let value = |field: &str| field[1..].to_lowercase();
+        for (template, tag) in [
+            ("", Ok("")),
+            ("plain", Ok("plain")),
+            ("{{.ImageName}}/{{ .Name }}", Ok("imagename/name")),
+            ("x{{.ID}}y", Ok("xidy")),
+            ("{{.ID", Err("a {{ is not closed")),
+            ("{{.Hostname}}", Err("\".Hostname\" is none of .ID, ")),
+            ("{{json .ID}}", Err("\"json .ID\" is none of .ID, ")),
+        ] {
+            match (expand_tag(template, value), tag) {
+                (Ok(got), Ok(tag)) => assert_eq!(got, tag, "{template}"),
+                (Err(got), Err(part)) => assert!(got.contains(part), "{template}: {got}"),
+                other => panic!("{template}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_option_of_every_driver_is_checked() {
+        for (name, right, wrong) in [
+            ("max-size", vec!["1", "10m", "-1"], vec!["0", "x", "-2", ""]),
+            ("max-file", vec!["1", "9"], vec!["0", "x", "-1", ""]),
+            ("compress", vec!["false"], vec!["true", ""]),
+            ("mode", vec!["blocking"], vec!["non-blocking", ""]),
+            ("tag", vec!["", "{{.ID}}"], vec!["{{.X}}"]),
+            ("env", vec!["A,B", ""], vec![]),
+            ("labels", vec!["a,b", ""], vec![]),
+        ] {
+            for value in right {
+                assert_eq!(check(name, value), Ok(()), "{name}={value}");
+            }
+            for value in wrong {
+                assert!(check(name, value).is_err(), "{name}={value}");
+            }
+        }
     }
 }

@@ -15,7 +15,7 @@ mod error;
 mod health;
 mod labels;
 mod lex;
-mod logging;
+pub mod logging;
 mod mount;
 mod network;
 mod options;

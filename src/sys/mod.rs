@@ -21,3 +21,4 @@ pub mod program;
 pub mod socket;
 pub mod terminal;
 pub mod terminate;
+pub mod zone;

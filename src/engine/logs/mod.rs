@@ -9,11 +9,25 @@
 //! `.1` is the next older file. A line is cut after [`MAX_LINE`] bytes, as Docker cuts it: such a part has no newline in
 //! json-file and the mark `P` in local, and is put together again by the next one.
 
+mod about;
+mod file;
+mod moment;
 mod reader;
 mod writer;
 
+use std::path::Path;
+
+use crate::api::LogConfig;
+
+pub use about::About;
+pub use moment::moment;
 pub use reader::{Entry, Filter, Follow, read};
 pub use writer::{Writer, WriterError};
+
+/// Refuses a configuration that no log can be kept by.
+pub fn check(config: &LogConfig) -> Result<(), WriterError> {
+    Writer::new(config, &About::default(), Path::new("")).map(drop)
+}
 
 /// Most bytes of one log line; longer lines are split. Docker's number.
 pub const MAX_LINE: usize = 16 * 1024;

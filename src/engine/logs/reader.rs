@@ -1,6 +1,6 @@
 //! Reads log files, whichever driver wrote them, the oldest line first.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::writer::rotated;
+use super::file::rotated;
 use super::{Format, MAX_LINE, Stream};
 
 /// Most bytes of one stored line: the text, escaped in the worst case, and the members around it.
@@ -23,12 +23,14 @@ pub struct Entry {
     pub time: String,
     /// The text with its newline, if it had one.
     pub text: String,
+    /// The tag, and the labels and variables that the log's options name.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// Which entries are wanted. Times are RFC 3339 in UTC, as stored, and compare as text.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Only the last so many.
+    /// Only the last so many of those that are there at the beginning.
     pub tail: Option<usize>,
     /// Not before.
     pub since: Option<String>,
@@ -47,6 +49,8 @@ impl Filter {
 struct JsonLine {
     log: String,
     stream: String,
+    #[serde(default)]
+    attrs: BTreeMap<String, String>,
     time: String,
 }
 
@@ -59,6 +63,10 @@ pub fn read(
     let mut follow = Follow {
         logs: logs.to_owned(),
         place: None,
+        filter: Filter {
+            tail: None,
+            ..filter.clone()
+        },
     };
     let mut last = VecDeque::new();
     let mut pass = |entry: Entry| -> io::Result<()> {
@@ -96,6 +104,7 @@ pub fn read(
 pub struct Follow {
     logs: PathBuf,
     place: Option<(Format, Place)>,
+    filter: Filter,
 }
 
 /// A position in one file, which may have been renamed since.
@@ -109,8 +118,13 @@ impl Follow {
     /// Hands over what was written since the last call.
     pub fn more(&mut self, mut take: impl FnMut(Entry) -> io::Result<()>) -> io::Result<()> {
         let Some((format, place)) = self.place else {
-            *self = read(&self.logs, &Filter::default(), take)?;
+            *self = read(&self.logs, &self.filter, take)?;
             return Ok(());
+        };
+        let filter = &self.filter;
+        let mut take = |entry: Entry| match filter.takes(&entry) {
+            true => take(entry),
+            false => Ok(()),
         };
         let current = self.logs.join(format.file_name());
         // The file we were in may have become .1, .2 … meanwhile: finish it, then the newer ones.
@@ -174,7 +188,12 @@ fn read_from(
 fn parse(format: Format, line: &[u8]) -> Option<Entry> {
     match format {
         Format::Json => {
-            let JsonLine { log, stream, time } = serde_json::from_slice(line).ok()?;
+            let JsonLine {
+                log,
+                stream,
+                attrs,
+                time,
+            } = serde_json::from_slice(line).ok()?;
             let stream = if stream == "stderr" {
                 Stream::Stderr
             } else {
@@ -184,6 +203,7 @@ fn parse(format: Format, line: &[u8]) -> Option<Entry> {
                 stream,
                 time,
                 text: log,
+                attributes: attrs,
             })
         }
         Format::Local => {
@@ -204,6 +224,7 @@ fn parse(format: Format, line: &[u8]) -> Option<Entry> {
                 stream,
                 time: time.into(),
                 text: text.into(),
+                attributes: BTreeMap::new(),
             })
         }
     }
@@ -211,7 +232,7 @@ fn parse(format: Format, line: &[u8]) -> Option<Entry> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Writer;
+    use super::super::{About, Writer};
     use super::*;
     use crate::api::LogConfig;
     use crate::sys::fs;
@@ -240,7 +261,7 @@ mod tests {
                 driver: driver.into(),
                 config: options.into_iter().collect(),
             };
-            let mut writer = Writer::new(&config, &dir).unwrap();
+            let mut writer = Writer::new(&config, &About::default(), &dir).unwrap();
             let line = |n: u32| format!("line {n}\n");
             for n in 0..5 {
                 writer
@@ -284,6 +305,25 @@ mod tests {
                     .collect::<Vec<_>>(),
                 "{driver}"
             );
+            let until = Filter {
+                until: Some("T3".into()),
+                ..Filter::default()
+            };
+            let mut follow = read(&dir, &until, |_| Ok(())).unwrap();
+            for time in ["T3", "T4"] {
+                writer
+                    .write(Stream::Stdout, time.as_bytes(), time)
+                    .and_then(|()| writer.finish(time))
+                    .unwrap();
+            }
+            let mut more = Vec::new();
+            follow
+                .more(|entry| {
+                    more.push(entry.text);
+                    Ok(())
+                })
+                .unwrap();
+            assert_eq!(more, ["T3"], "{driver}");
             std::fs::remove_dir_all(&dir).unwrap();
         }
     }

@@ -1,99 +1,69 @@
-//! Writes log files and keeps them within their bounds.
+//! Takes what a container writes apart into lines and hands them to its log driver.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
-use serde::Serialize;
-
-use super::{Format, MAX_LINE, Stream};
+use super::file::LogFile;
+use super::{About, Format, MAX_LINE, Stream};
 use crate::api::LogConfig;
+use crate::runargs::logging;
 
 /// A log that cannot be kept as asked for.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum WriterError {
     /// Not a driver of this engine.
-    #[error("log driver {0:?} is not supported: use json-file, local or none")]
+    #[error("{0}")]
     Driver(String),
     /// Not an option of this driver, or not a value for it.
-    #[error("log option {name}={value:?} is not valid for log driver {driver}: {expected}")]
-    Option {
-        /// The driver.
-        driver: String,
-        /// The option.
-        name: String,
-        /// Its value.
-        value: String,
-        /// What would be valid.
-        expected: &'static str,
-    },
+    #[error("{0}")]
+    Option(String),
 }
 
 /// Writes one container's log.
 #[derive(Debug)]
 pub struct Writer {
-    target: Option<Target>,
+    sink: Sink,
     partial: [Vec<u8>; 2],
 }
 
+/// Where lines go.
 #[derive(Debug)]
-struct Target {
-    format: Format,
-    path: PathBuf,
-    file: Option<File>,
-    size: u64,
-    max_size: u64,
-    max_file: u32,
-}
-
-/// One line of json-file, in Docker's member order.
-#[derive(Serialize)]
-struct JsonLine<'a> {
-    log: &'a str,
-    stream: &'static str,
-    time: &'a str,
+enum Sink {
+    Nowhere,
+    File(LogFile),
 }
 
 impl Writer {
     /// A writer for `config` into the folder `logs`; nothing is created before the first line.
-    pub fn new(config: &LogConfig, logs: &Path) -> Result<Writer, WriterError> {
-        let (format, max_size, max_file) = match config.driver.as_str() {
-            "" | "json-file" => (Format::Json, 10 << 20, 3),
-            "local" => (Format::Local, 20 << 20, 5),
-            "none" => {
-                return Ok(Writer {
-                    target: None,
-                    partial: Default::default(),
-                });
-            }
-            other => return Err(WriterError::Driver(other.into())),
+    pub fn new(config: &LogConfig, about: &About, logs: &Path) -> Result<Writer, WriterError> {
+        let driver = match config.driver.as_str() {
+            "" => "json-file",
+            driver => driver,
         };
-        let path = logs.join(format.file_name());
-        let mut target = Target {
-            format,
-            path,
-            file: None,
-            size: 0,
-            max_size,
-            max_file,
-        };
+        let known = logging::options(driver)
+            .ok_or_else(|| WriterError::Driver(logging::no_driver(driver)))?;
         for (name, value) in &config.config {
-            target.set(&config.driver, name, value)?;
+            if !known.contains(&name.as_str()) {
+                return Err(WriterError::Option(logging::no_option(name, known)));
+            }
+            logging::check(name, value).map_err(WriterError::Option)?;
         }
+        let file = |format| LogFile::new(format, config, about, logs).map(Sink::File);
         Ok(Writer {
-            target: Some(target),
+            sink: match driver {
+                "json-file" => file(Format::Json)?,
+                "local" => file(Format::Local)?,
+                _ => Sink::Nowhere,
+            },
             partial: Default::default(),
         })
     }
 
-    /// Takes output of the container; whole lines go to the file at `time` (RFC 3339), the rest waits for its end.
+    /// Takes output of the container; whole lines go on at `time` (RFC 3339), the rest waits for its end.
     pub fn write(&mut self, stream: Stream, mut output: &[u8], time: &str) -> io::Result<()> {
-        let Some(target) = &mut self.target else {
-            return Ok(());
-        };
         let partial = &mut self.partial[stream as usize];
-        while !output.is_empty() {
+        let mut result = Ok(());
+        while !output.is_empty() && !matches!(self.sink, Sink::Nowhere) {
             let room = MAX_LINE - partial.len();
             let end = output
                 .iter()
@@ -104,155 +74,39 @@ impl Writer {
             partial.extend_from_slice(now);
             output = rest;
             if end.is_some() || partial.len() == MAX_LINE {
-                target.line(stream, partial, time)?;
+                // A line that is lost must not grow until the disk has room again.
+                result = result.and(self.sink.line(stream, partial, time));
                 partial.clear();
             }
         }
-        Ok(())
+        result
     }
 
     /// Writes what has no newline yet; at the container's end.
     pub fn finish(&mut self, time: &str) -> io::Result<()> {
-        let Some(target) = &mut self.target else {
-            return Ok(());
-        };
         for stream in [Stream::Stdout, Stream::Stderr] {
             let partial = std::mem::take(&mut self.partial[stream as usize]);
             if !partial.is_empty() {
-                target.line(stream, &partial, time)?;
+                self.sink.line(stream, &partial, time)?;
             }
         }
         Ok(())
     }
 }
 
-impl Target {
-    fn set(&mut self, driver: &str, name: &str, value: &str) -> Result<(), WriterError> {
-        let refuse = |expected| WriterError::Option {
-            driver: if driver.is_empty() {
-                "json-file".into()
-            } else {
-                driver.into()
-            },
-            name: name.into(),
-            value: value.into(),
-            expected,
-        };
-        match name {
-            "max-size" if value == "-1" => self.max_size = u64::MAX,
-            "max-size" => {
-                self.max_size = size(value)
-                    .filter(|size| *size > 0)
-                    .ok_or_else(|| refuse("a size such as 10m, or -1 for no bound"))?;
-            }
-            "max-file" => {
-                let files = value.parse().ok().filter(|files| *files > 0);
-                self.max_file = files.ok_or_else(|| refuse("a number of files, at least 1"))?;
-            }
-            "mode" if value == "blocking" => {}
-            _ => return Err(refuse("max-size and max-file are the options there are")),
-        }
-        Ok(())
-    }
-
+impl Sink {
     fn line(&mut self, stream: Stream, text: &[u8], time: &str) -> io::Result<()> {
-        let line = match self.format {
-            Format::Json => {
-                let log = String::from_utf8_lossy(text);
-                let mut line = serde_json::to_vec(&JsonLine {
-                    log: &log,
-                    stream: stream.word(),
-                    time,
-                })?;
-                line.push(b'\n');
-                line
-            }
-            Format::Local => {
-                let (text, mark) = match text.strip_suffix(b"\n") {
-                    Some(text) => (text, 'F'),
-                    None => (text, 'P'),
-                };
-                let mut line = format!("{time} {}{mark} ", &stream.word()[3..4]).into_bytes();
-                line.extend_from_slice(text);
-                line.push(b'\n');
-                line
-            }
-        };
-        self.append(&line)
-    }
-
-    fn append(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.file.is_some() && self.size + line.len() as u64 > self.max_size && self.size > 0 {
-            self.rotate()?;
-        }
-        if self.file.is_none() {
-            let file = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(0o600)
-                .open(&self.path)?;
-            self.size = file.metadata()?.len();
-            self.file = Some(file);
-            if self.size + line.len() as u64 > self.max_size && self.size > 0 {
-                return self.append(line);
-            }
-        }
-        if let Some(file) = &mut self.file {
-            file.write_all(line)?;
-            self.size += line.len() as u64;
-        }
-        Ok(())
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a log need not survive a power cut, its rotation even less"
-    )]
-    fn rotate(&mut self) -> io::Result<()> {
-        self.file = None;
-        self.size = 0;
-        for number in (1..self.max_file).rev() {
-            let older = rotated(&self.path, number);
-            let newer = if number == 1 {
-                self.path.clone()
-            } else {
-                rotated(&self.path, number - 1)
-            };
-            match std::fs::rename(&newer, &older) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        if self.max_file == 1 {
-            std::fs::remove_file(&self.path)
-        } else {
-            Ok(())
+        match self {
+            Sink::Nowhere => Ok(()),
+            Sink::File(file) => file.line(stream, text, time),
         }
     }
-}
-
-/// Bytes of `10m`, `1g`, `512k`, `100`: powers of 1024, as Docker reads them.
-fn size(text: &str) -> Option<u64> {
-    let text = text.to_ascii_lowercase();
-    let text = text.strip_suffix('b').unwrap_or(&text);
-    let (number, unit) = match text.as_bytes().last()? {
-        b'k' => (&text[..text.len() - 1], 1 << 10),
-        b'm' => (&text[..text.len() - 1], 1 << 20),
-        b'g' => (&text[..text.len() - 1], 1 << 30),
-        _ => (text, 1),
-    };
-    number.parse::<u64>().ok()?.checked_mul(unit)
-}
-
-/// The path of the `number`th older file.
-pub(super) fn rotated(path: &Path, number: u32) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{number}"));
-    name.into()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn config(driver: &str, options: &[(&str, &str)]) -> LogConfig {
@@ -266,6 +120,10 @@ mod tests {
         }
     }
 
+    fn writer(config: &LogConfig, dir: &Path) -> Writer {
+        Writer::new(config, &About::default(), dir).unwrap()
+    }
+
     fn folder(name: &str) -> PathBuf {
         let dir = std::env::temp_dir().join(format!("dray-logs-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
@@ -275,7 +133,7 @@ mod tests {
     #[test]
     fn lines_are_docker_s() {
         let dir = folder("json");
-        let mut writer = Writer::new(&config("", &[]), &dir).unwrap();
+        let mut writer = writer(&config("", &[]), &dir);
         writer.write(Stream::Stdout, b"one\ntw", "T1").unwrap();
         writer.write(Stream::Stderr, b"e\"\x1b\n", "T2").unwrap();
         writer.write(Stream::Stdout, b"o\nrest", "T3").unwrap();
@@ -300,7 +158,7 @@ mod tests {
     #[test]
     fn long_lines_are_cut_and_memory_stays_bounded() {
         let dir = folder("long");
-        let mut writer = Writer::new(&config("local", &[]), &dir).unwrap();
+        let mut writer = writer(&config("local", &[]), &dir);
         writer
             .write(Stream::Stdout, &vec![b'x'; MAX_LINE * 2 + 1], "T")
             .unwrap();
@@ -322,11 +180,10 @@ mod tests {
             ("3", vec!["json.log", "json.log.1", "json.log.2"]),
         ] {
             let dir = folder(&format!("bounds{files}"));
-            let mut writer = Writer::new(
+            let mut writer = writer(
                 &config("json-file", &[("max-size", "200"), ("max-file", files)]),
                 &dir,
-            )
-            .unwrap();
+            );
             for line in 0..40 {
                 writer
                     .write(Stream::Stdout, format!("line {line}\n").as_bytes(), "T")
@@ -355,20 +212,41 @@ mod tests {
 
     #[test]
     fn wrong_options_are_named() {
-        for (driver, option, value) in [
-            ("json-file", "max-size", "0"),
-            ("json-file", "max-size", "many"),
-            ("local", "max-file", "0"),
-            ("json-file", "labels", "a"),
+        let refused = |driver: &str, options: &[(&str, &str)]| {
+            let config = config(driver, options);
+            let refused = Writer::new(&config, &About::default(), Path::new("/nowhere"));
+            refused.unwrap_err().to_string()
+        };
+        for (driver, option, value, said) in [
+            ("json-file", "max-size", "0", "max-size"),
+            ("json-file", "max-size", "many", "\"many\""),
+            ("local", "max-file", "0", "max-file"),
+            ("local", "labels", "a", "\"labels\""),
+            ("json-file", "tag", "{{.Nobody}}", "\".Nobody\""),
+            ("json-file", "env-regex", "^A", "env=A,B"),
         ] {
-            let refused = Writer::new(&config(driver, &[(option, value)]), Path::new("/nowhere"))
-                .unwrap_err();
-            assert!(
-                refused.to_string().contains(&format!("{option}={value:?}")),
-                "{refused}"
-            );
+            let refused = refused(driver, &[(option, value)]);
+            assert!(refused.contains(said), "{refused}");
         }
-        let refused = Writer::new(&config("syslog", &[]), Path::new("/nowhere")).unwrap_err();
-        assert_eq!(refused, WriterError::Driver("syslog".into()));
+        assert_eq!(
+            refused("fluentd", &[]),
+            "there is no driver \"fluentd\"; use json-file, local or none"
+        );
+    }
+
+    #[test]
+    fn attributes_and_the_tag_are_in_every_line() {
+        let dir = folder("attributes");
+        let config = config("json-file", &[("tag", "{{.DaemonName}}")]);
+        let mut writer = writer(&config, &dir);
+        writer.write(Stream::Stdout, b"one\n", "T1").unwrap();
+        assert_eq!(
+            std::fs::read_to_string(dir.join("json.log")).unwrap(),
+            concat!(
+                r#"{"log":"one\n","stream":"stdout","attrs":{"tag":"docker"},"time":"T1"}"#,
+                "\n"
+            )
+        );
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

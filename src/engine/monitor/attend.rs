@@ -9,7 +9,7 @@ use super::clients::{Clients, Wish};
 use super::launch::{self, Attempt};
 use super::{bundle_of, probe};
 use crate::engine::files::NetworkMode;
-use crate::engine::logs::{Stream, Writer};
+use crate::engine::logs::{About, Stream, Writer};
 use crate::engine::record::{Folders, Record, State, Status};
 use crate::engine::{Engine, EngineError, attach, restart, rootfs, runtime, time};
 use crate::sys::process::{self, Pidfd, PollFd};
@@ -138,6 +138,7 @@ impl<'a> Attendant<'a> {
         let mut state = folders.now(&engine.host().boot_id)?.ok_or_else(missing)?;
         let log = Writer::new(
             &record.body.host_config.log_config,
+            &About::of(&record),
             &folders.state.join("logs"),
         )
         .map_err(|error| EngineError::Unsupported {

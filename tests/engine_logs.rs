@@ -1,0 +1,340 @@
+//! What containers write: every driver's line, `dray logs` with docker's options, and a monitor that stays small and alive
+//! whatever is written to it.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test files need no durable writer; a broken set-up should panic"
+)]
+
+mod common;
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::device::{Device, on_device, run};
+use dray::sys::changes::Changes;
+use dray::sys::process::{self, PollFd};
+use serde_json::{Value, json};
+
+/// Longest wait for what is expected to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Pushes an image with a shell; its name.
+fn push(device: &Device) -> String {
+    device.push("box", "true", json!({}));
+    device.registry.name("shop/box:1")
+}
+
+/// Starts a container of this shell line; its id.
+fn start(device: &Device, image: &str, options: &[&str], line: &str) -> String {
+    let words = [
+        &["run", "-d", "--network", "none"][..],
+        options,
+        &[image, "/bin/sh", "-c", line],
+    ];
+    let called = device.dray(&words.concat());
+    assert!(called.status.success(), "{words:?}: {called:?}");
+    called.stdout.trim().to_owned()
+}
+
+fn log_folder(device: &Device, id: &str) -> PathBuf {
+    device.host.state.join("containers").join(id).join("logs")
+}
+
+/// Waits until the newest log file of container `id` ends with `text`.
+fn wait_for_log(device: &Device, id: &str, text: &str) {
+    let folder = log_folder(device, id);
+    let changes = Changes::of_folder(&folder).unwrap();
+    let begun = Instant::now();
+    let file = ["json.log", "local.log"];
+    while !file
+        .iter()
+        .filter_map(|name| std::fs::read(folder.join(name)).ok())
+        .any(|log| String::from_utf8_lossy(&log).contains(text))
+    {
+        let left = PATIENCE.saturating_sub(begun.elapsed());
+        assert!(!left.is_zero(), "no {text:?} in the log of {id} in time");
+        process::poll(&mut [PollFd::read(changes.as_fd())], Some(left)).unwrap();
+        changes.drain();
+    }
+}
+
+fn inspect(device: &Device, name: &str) -> Value {
+    let called = device.dray(&["inspect", name]);
+    assert!(called.status.success(), "{called:?}");
+    let list: Value = serde_json::from_str(&called.stdout).unwrap();
+    list[0].clone()
+}
+
+fn remove(device: &Device, name: &str) {
+    let removed = device.dray(&["rm", "-f", name]);
+    assert!(removed.status.success(), "{removed:?}");
+}
+
+#[test]
+fn logs_has_docker_s_options() {
+    on_device("logs-options", |device| {
+        let image = push(device);
+        let options = [
+            "--name=talker",
+            "--label=colour=dark red",
+            "--label=other=x",
+            "--env=SITE=a&b",
+            "--log-opt=labels=colour,absent",
+            "--log-opt=env=SITE",
+            "--log-opt=tag={{.Name}}/{{.ID}}",
+        ];
+        let line = "echo one; sleep 0.2; echo two >&2; sleep 0.2; echo three; exec sleep 100000";
+        let id = start(device, &image, &options, line);
+        wait_for_log(device, &id, "three");
+        let stored = std::fs::read_to_string(log_folder(device, &id).join("json.log")).unwrap();
+        let lines: Vec<Value> = stored
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let tag = format!("talker/{}", &id[..12]);
+        assert_eq!(
+            lines[0]["attrs"],
+            json!({"SITE": "a&b", "colour": "dark red", "tag": tag})
+        );
+        let times: Vec<&str> = lines.iter().map(|l| l["time"].as_str().unwrap()).collect();
+
+        let details = format!("SITE=a%26b,colour=dark+red,tag=talker%2F{} ", &id[..12]);
+        let unix: f64 = dray::engine::parse_time(times[1])
+            .unwrap()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_secs_f64();
+        let half_way = format!("{:.6}", unix - 0.1);
+        let out = |text: &str| (text.to_owned(), String::new());
+        let all = ("one\nthree\n".to_owned(), "two\n".to_owned());
+        for (words, expected) in [
+            (vec![], all.clone()),
+            (vec!["--tail", "all"], all.clone()),
+            (vec!["--tail", "-1"], all.clone()),
+            (vec!["--tail", "0"], out("")),
+            (vec!["-n", "1"], out("three\n")),
+            (vec!["-n", "2"], (out("three\n").0, "two\n".to_owned())),
+            (vec!["-t", "-n1"], out(&format!("{} three\n", times[2]))),
+            (vec!["--details", "-n1"], out(&format!("{details}three\n"))),
+            (
+                vec!["--details", "-t", "-n1"],
+                out(&format!("{} {details}three\n", times[2])),
+            ),
+            (vec!["--since", times[2]], out("three\n")),
+            (vec!["--until", times[0]], out("one\n")),
+            (
+                vec!["--since", &half_way],
+                ("three\n".to_owned(), "two\n".to_owned()),
+            ),
+            (vec!["--until", &half_way], out("one\n")),
+            (vec!["--since", "1h"], all.clone()),
+            (vec!["--since=-1h"], out("")),
+            (vec!["--until", "1h"], out("")),
+            (vec!["-f", "--until", times[0]], out("one\n")),
+            // Ends by itself once the time has come, though the container runs.
+            (vec!["-f", "--until=-300ms", "-n1"], out("three\n")),
+        ] {
+            let words = [&["logs"], &words[..], &["talker"]].concat();
+            let called = device.dray(&words);
+            assert!(called.status.success(), "{words:?}: {called:?}");
+            assert_eq!((called.stdout, called.stderr), expected, "{words:?}");
+        }
+        for (words, said) in [
+            (["--tail", "few"], "neither a number nor"),
+            (["--since", "yesterday"], "is no time"),
+            (["--until", "2026-02-30"], "is no time"),
+        ] {
+            let called = device.dray(&[&["logs"], &words[..], &["talker"]].concat());
+            assert!(
+                !called.status.success() && called.stderr.contains(said),
+                "{words:?}: {called:?}"
+            );
+        }
+        remove(device, "talker");
+    });
+}
+
+#[test]
+fn follow_ends_with_the_container() {
+    on_device("logs-follow", |device| {
+        let image = push(device);
+        let line = "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done";
+        for driver in ["json-file", "local"] {
+            let id = start(
+                device,
+                &image,
+                &["--name=ends", "--log-driver", driver],
+                line,
+            );
+            wait_for_log(device, &id, "up");
+            let follower = Command::new(env!("CARGO_BIN_EXE_dray"))
+                .args(["logs", "-f", "--since", "1h", "ends"])
+                .env("DRAY_CONFIG", &device.host.config)
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            assert!(device.dray(&["stop", "ends"]).status.success());
+            let output = follower.wait_with_output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), "up\nbye\n");
+            remove(device, "ends");
+        }
+    });
+}
+
+/// Most memory that the monitor of container `id` has had since it attends it, in kB.
+fn peak(device: &Device, id: &str) -> u64 {
+    let containers = device.containers();
+    let (_, now) = containers
+        .iter()
+        .find(|(record, _)| record.id == id)
+        .unwrap();
+    let monitor = &now.as_ref().unwrap().monitor;
+    assert!(monitor.is_alive(), "the monitor of {id} is gone");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", monitor.pid)).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.unwrap().split_ascii_whitespace().next().unwrap();
+    number.parse().unwrap()
+}
+
+/// What a monitor may need in addition, however much is written to it, in kB.
+const SLACK: u64 = 512;
+
+/// Writes so many bytes without a newline, then a line, and stays.
+fn flood(bytes: u32) -> String {
+    format!(
+        "busybox yes | busybox tr -d '\\n' | head -c {bytes}; echo; echo the-end; exec sleep 100000"
+    )
+    .replace("head", "busybox head")
+}
+
+#[test]
+fn output_without_newlines_does_not_grow_the_monitor() {
+    on_device("logs-flood", |device| {
+        let image = push(device);
+        for driver in ["json-file", "local"] {
+            let measured = |bytes| {
+                let options = [
+                    "--name=flood",
+                    "--log-driver",
+                    driver,
+                    "--log-opt=max-size=1m",
+                ];
+                let id = start(device, &image, &options, &flood(bytes));
+                wait_for_log(device, &id, "the-end");
+                let peak = peak(device, &id);
+                let kept: u64 = std::fs::read_dir(log_folder(device, &id))
+                    .unwrap()
+                    .map(|entry| entry.unwrap().metadata().unwrap().len())
+                    .sum();
+                assert!(kept <= 5 << 20, "{driver}: {kept} bytes of logs");
+                assert_eq!(inspect(device, "flood")["State"]["Running"], true);
+                remove(device, "flood");
+                peak
+            };
+            let (little, much) = (measured(1 << 20), measured(24 << 20));
+            assert!(
+                much <= little + SLACK,
+                "{driver}: {much} kB after 24 MiB, {little} kB after 1 MiB"
+            );
+        }
+    });
+}
+
+/// Unmounts a folder when dropped.
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        run("umount", &["-l", self.0.to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn a_full_disk_loses_lines_but_neither_container_nor_monitor() {
+    on_device("logs-full", |device| {
+        let image = push(device);
+        let line = "busybox yes 0123456789 | busybox head -c 4m; cat /wait; echo; echo after; exec sleep 100000";
+        let fifo = device.join("wait");
+        run("mkfifo", &[fifo.to_str().unwrap()]);
+        let bind = format!("{}:/wait", fifo.display());
+        let words = [
+            "create",
+            "--name=full",
+            "--network=none",
+            "-v",
+            &bind,
+            &image,
+            "/bin/sh",
+            "-c",
+            line,
+        ];
+        let made = device.dray(&words);
+        assert!(made.status.success(), "{made:?}");
+        let id = made.stdout.trim();
+        let logs = log_folder(device, id);
+        let folder = logs.to_str().unwrap();
+        run(
+            "mount",
+            &["-t", "tmpfs", "-o", "size=128k", "tmpfs", folder],
+        );
+        let mounted = Mounted(logs.clone());
+        assert!(device.dray(&["start", "full"]).status.success());
+        // The container has written everything when it opens the pipe; then there is room again.
+        let pipe = std::fs::OpenOptions::new().write(true).open(&fifo).unwrap();
+        let state = inspect(device, "full")["State"].clone();
+        assert_eq!(state["Running"], true);
+        let error = state["Error"].as_str().unwrap();
+        assert!(error.contains("failed to write the log"), "{state}");
+        let little = peak(device, id);
+        run("mount", &["-o", "remount,size=64m", folder]);
+        drop(pipe);
+        wait_for_log(device, id, "after");
+        let text = device.dray(&["logs", "full"]).stdout;
+        assert!(text.ends_with("\nafter\n"), "{:?}", text.len());
+        assert!(peak(device, id) <= little + SLACK);
+        drop(mounted);
+        remove(device, "full");
+    });
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_the_container_back_and_nothing_else() {
+    on_device("logs-stalled", |device| {
+        let image = push(device);
+        let options = ["--name=fast", "--log-opt=max-size=1m"];
+        let id = start(
+            device,
+            &image,
+            &options,
+            "cat /dev/zero | busybox tr '\\0' 'x'",
+        );
+        let mut stalled = Command::new(env!("CARGO_BIN_EXE_dray"))
+            .args(["attach", "--no-stdin", "fast"])
+            .env("DRAY_CONFIG", &device.host.config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Once the pipe to us is full and the monitor's patience with it, nothing is logged any more.
+        let changes = Changes::of_folder(&log_folder(device, &id)).unwrap();
+        let quiet = Duration::from_millis(500);
+        let begun = Instant::now();
+        while process::poll(&mut [PollFd::read(changes.as_fd())], Some(quiet)).unwrap() > 0 {
+            changes.drain();
+            assert!(begun.elapsed() < PATIENCE, "the container goes on writing");
+        }
+        let before = peak(device, &id);
+        assert!(Path::new(&format!("/proc/{}", stalled.id())).exists());
+        stalled.kill().unwrap();
+        stalled.wait().unwrap();
+        process::poll(&mut [PollFd::read(changes.as_fd())], Some(PATIENCE)).unwrap();
+        assert!(peak(device, &id) <= before + SLACK);
+        let stopped = device.dray(&["stop", "-t", "0", "fast"]);
+        assert!(stopped.status.success(), "{stopped:?}");
+        remove(device, "fast");
+    });
+}
