@@ -94,6 +94,70 @@ fn install_commit_refuse_and_roll_back() {
 }
 
 #[test]
+fn a_named_volume_outlives_every_deployment() {
+    on_device("client", |device| {
+        let client = Client::new(device, &json!({}));
+        let words = "--name web -v data:/data -v /own";
+        let install = |version: &str| {
+            let artifact = client.artifact(version, &device.artifact(version, words));
+            client.install(&artifact).0
+        };
+        let note = |line: &str| {
+            let line =
+                format!("echo {line} | cat >> /data/history; echo {line} | cat >> /own/history");
+            let written = device.dray(&["exec", "web", "sh", "-c", &line]);
+            assert!(written.status.success(), "{written:?}");
+        };
+        let run = |word: &str| assert_eq!(client.run(&[word]).status.code(), Some(0), "{word}");
+        let volumes = || device.dray(&["volume", "ls", "-q"]).stdout.lines().count();
+        assert_eq!(install("v1"), 0);
+        note("trial-of-v1");
+        run("commit");
+        note("v1");
+        assert_eq!(install("v2"), 0);
+        note("trial-of-v2");
+        run("rollback");
+        note("v1-again");
+        assert_eq!(install("dies"), 1);
+        assert_eq!(install("v3"), 0);
+        run("commit");
+        note("v3");
+        assert_eq!(device.present(), [("web".to_owned(), "v3".to_owned())]);
+        let own = device.dray(&["exec", "web", "cat", "/own/history"]);
+        assert_eq!(
+            own.stdout, "v3\n",
+            "an anonymous volume is of one container"
+        );
+        assert_eq!(volumes(), 2, "those of earlier containers went with them");
+        for words in [
+            &["gc"][..],
+            &["volume", "prune", "-af"],
+            &["volume", "rm", "data"],
+        ] {
+            let tried = device.dray(words);
+            assert_eq!(
+                tried.status.success(),
+                words[1..] != ["rm", "data"],
+                "{tried:?}"
+            );
+        }
+        // Without the volume, and then with it again.
+        let without = client.artifact("v1", &device.artifact("v1", "--name web"));
+        assert_eq!(client.install(&without).0, 0);
+        run("commit");
+        assert_eq!(device.dray(&["gc"]).status.code(), Some(0));
+        assert_eq!(volumes(), 1);
+        assert_eq!(install("v2"), 0);
+        run("commit");
+        let history = device.dray(&["exec", "web", "cat", "/data/history"]);
+        assert_eq!(
+            history.stdout,
+            "trial-of-v1\nv1\ntrial-of-v2\nv1-again\nv3\n"
+        );
+    });
+}
+
+#[test]
 fn what_a_refused_request_says_reaches_the_operator() {
     on_device("client", |device| {
         let client = Client::new(device, &json!({}));

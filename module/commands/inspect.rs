@@ -1,4 +1,4 @@
-//! `dray inspect`: everything about containers or images, as JSON with the names of Docker's API.
+//! `dray inspect`: everything about containers, images or volumes, as JSON with the names of Docker's API.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use super::Context;
 
 #[derive(Debug, Args)]
 pub struct Words {
-    /// Names or ids of containers or images
+    /// Names or ids of containers, images or volumes
     #[arg(required = true)]
     things: Vec<String>,
 }
@@ -39,7 +39,13 @@ fn inspect(engine: &Engine, thing: &str) -> anyhow::Result<Value> {
         Ok(container) => Ok(engine.inspect(&container)?),
         Err(EngineError::NotFound(_)) => match engine.images().find(thing) {
             Ok(image) => Ok(image_document(&image)),
-            Err(error) if error.is_absent() => anyhow::bail!("no such container or image: {thing}"),
+            Err(error) if error.is_absent() => match engine.volume(thing) {
+                Ok(volume) => Ok(super::volume::document(&volume)),
+                Err(EngineError::NoVolume(_)) => {
+                    anyhow::bail!("no such container, image or volume: {thing}")
+                }
+                Err(error) => Err(error.into()),
+            },
             Err(error) => Err(error.into()),
         },
         Err(error) => Err(error.into()),

@@ -13,6 +13,7 @@ mod ps;
 mod pull;
 mod run;
 mod table;
+mod volume;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -99,7 +100,7 @@ enum Word {
     Ps(ps::Words),
     /// Print what containers wrote
     Logs(logs::Words),
-    /// Print everything about containers or images as JSON
+    /// Print everything about containers, images or volumes as JSON
     Inspect(inspect::Words),
     /// List images
     Images(images::Words),
@@ -107,6 +108,8 @@ enum Word {
     Pull(pull::Words),
     /// Take names of images away and remove what nobody needs any more
     Rmi(images::Rmi),
+    /// Manage volumes: create, ls, inspect, rm, prune
+    Volume(volume::Words),
     /// Remove layers and blobs that neither a name, a container nor a deployment needs
     Gc(gc::Words),
     /// After a boot: put deployments right and start what is to run
@@ -159,6 +162,7 @@ pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Resu
         Word::Images(words) => images::run(&context, &words),
         Word::Pull(words) => pull::run(&context, &words),
         Word::Rmi(words) => images::rmi(&context, &words),
+        Word::Volume(words) => volume::run(&context, &words),
         Word::Gc(words) => gc::run(&context, &words),
         Word::Boot => boot::run(&context),
         Word::Monitor(inner) => monitor::run(host, settings, &inner.words)

@@ -279,6 +279,17 @@ pub struct VolumeOptions {
     /// Labels of a volume that this mount creates.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Driver of a volume that this mount creates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver_config: Option<Driver>,
+}
+
+/// Driver of a volume.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Driver {
+    /// Only `local` exists.
+    pub name: String,
 }
 
 /// Options of a tmpfs mount.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::oci::Healthcheck;
 
 pub use host_config::{
-    BindOptions, DeviceMapping, HostConfig, LogConfig, Mount, PortBinding, RestartPolicy,
+    BindOptions, DeviceMapping, Driver, HostConfig, LogConfig, Mount, PortBinding, RestartPolicy,
     TmpfsOptions, Ulimit, VolumeOptions,
 };
 pub use networking::{EndpointSettings, NetworkingConfig};

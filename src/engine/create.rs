@@ -52,7 +52,7 @@ impl Engine {
             None => names::invent(|name| self.check_name(name, &id).is_err())?,
         };
         self.check_name(&name, &id)?;
-        let mounts = volumes::resolve(&self.host, shown, &body)?;
+        let mounts = volumes::resolve(self, shown, &body, request.owner.as_ref(), &names_lock)?;
         let record = Record {
             version: record::VERSION,
             id: id.clone(),
@@ -74,6 +74,7 @@ impl Engine {
         self.write_new(&record, request.image).inspect_err(|_| {
             // The error that matters is the first one; a pin without a container goes with the next settling.
             let _ = self.images.unpin(&pin_name(&id));
+            let _ = self.remove_anonymous(&record, &names_lock);
         })?;
         drop(names_lock);
         Ok(id)

@@ -95,6 +95,17 @@ pub enum EngineError {
     /// A volume name.
     #[error("invalid volume name {0:?}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
     VolumeName(String),
+    /// No volume has this name.
+    #[error("get {0}: no such volume")]
+    NoVolume(String),
+    /// Containers have it.
+    #[error("remove {name}: volume is in use - [{ids}]; remove those containers first")]
+    VolumeInUse {
+        /// Its name.
+        name: String,
+        /// Whose it is.
+        ids: String,
+    },
     /// Something this engine does not do.
     #[error("{option} is not supported: {reason}")]
     Unsupported {

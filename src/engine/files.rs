@@ -13,7 +13,7 @@ use super::spec::user::MAX_ACCOUNT_FILE;
 use super::spec::{
     self, CgroupVersion, Device, Kernel, Namespace, Namespaces, ResolvedMount, SpecInput,
 };
-use super::{Engine, EngineError, rootfs};
+use super::{Engine, EngineError, rootfs, volumes};
 use crate::sys::{bpf, cgroup, fs};
 
 /// The network modes there are.
@@ -74,7 +74,7 @@ pub fn write_all(
     let bundle = folders.run.join("bundle");
     fs::create_dirs(&bundle).map_err(|source| EngineError::write(&bundle, source))?;
     let namespaces = namespaces(record, shared);
-    let config = runtime_config(record, root, &names, &namespaces)?;
+    let config = runtime_config(engine, record, root, &names, &namespaces)?;
     write(&bundle.join("config.json"), &config.to_string())?;
     let guarded = cgroup::is_unified() && bpf::can_filter_devices();
     Ok(guarded.then(|| spec::device_program(&config)).flatten())
@@ -134,6 +134,7 @@ pub fn write_hosts(
 }
 
 fn runtime_config(
+    engine: &Engine,
     record: &Record,
     root: &Path,
     names: &NameFiles,
@@ -153,7 +154,10 @@ fn runtime_config(
         &passwd,
         &group,
     )?;
-    let mounts: Vec<ResolvedMount> = record.mounts.iter().map(resolved).collect();
+    let run = &engine.host().run;
+    let mounts: Vec<ResolvedMount> = (0..record.mounts.len())
+        .map(|number| resolved(run, record, number))
+        .collect();
     let [hosts, resolv_conf, hostname] = &names.paths;
     let input = SpecInput {
         id: &record.id,
@@ -187,9 +191,10 @@ fn namespaces(record: &Record, shared: Option<&Shared>) -> Namespaces {
     namespaces
 }
 
-fn resolved(mount: &super::MountPoint) -> ResolvedMount {
+fn resolved(run: &Path, record: &Record, number: usize) -> ResolvedMount {
+    let mount = &record.mounts[number];
     ResolvedMount {
-        source: PathBuf::from(&mount.source),
+        source: volumes::source_of(run, record, number),
         target: PathBuf::from(&mount.destination),
         readonly: !mount.rw,
         propagation: mount.propagation.clone(),

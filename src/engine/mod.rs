@@ -52,6 +52,7 @@ pub use record::{Folders, Health, Intent, MountPoint, Outcome, Owner, Record, St
 pub use remove::Remove;
 pub use settle::Started;
 pub use time::{parse as parse_time, rfc3339 as format_time};
+pub use volumes::Volume;
 pub use watch::{Event, Watch};
 
 /// All containers of this device.
@@ -188,6 +189,21 @@ impl Engine {
             1 => Ok(matches.remove(0)),
             _ => Err(EngineError::Ambiguous(word.to_owned())),
         }
+    }
+
+    /// The container that a new one of `owner` means by `word`: one of the same generation first, which has the name only
+    /// after the switch.
+    fn find_beside(&self, word: &str, owner: Option<&Owner>) -> Result<Container, EngineError> {
+        for id in self.ids()?.iter().filter(|_| owner.is_some()) {
+            let container = self.load(id)?;
+            let record = &container.record;
+            if record.owner.as_ref() == owner
+                && (record.name == word || record.wanted_name.as_deref() == Some(word))
+            {
+                return Ok(container);
+            }
+        }
+        self.find(word)
     }
 
     /// Gives a container another name.

@@ -87,6 +87,9 @@ pub struct MountPoint {
     /// Whether the container may write.
     #[serde(rename = "RW")]
     pub rw: bool,
+    /// Folder or file inside of the volume that is mounted in its place.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub subpath: String,
     /// Mount propagation.
     pub propagation: String,
     /// With the mounts below the source.
@@ -112,6 +115,7 @@ impl Default for MountPoint {
             source: text(),
             destination: text(),
             rw: true,
+            subpath: text(),
             propagation: text(),
             recursive: true,
             writable_below: false,
@@ -308,7 +312,8 @@ impl Folders {
     }
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, EngineError> {
+/// The file, if there is one.
+pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, EngineError> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -327,7 +332,8 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, EngineError> {
         })
 }
 
-fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), EngineError> {
+/// Replaces the file, durably.
+pub(super) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), EngineError> {
     let text = serde_json::to_vec_pretty(value).map_err(|e| EngineError::write(path, e.into()))?;
     fs::replace(path, 0o600, &text).map_err(|e| EngineError::write(path, e))
 }

@@ -1,7 +1,7 @@
 //! Removing containers: the record first, then what it held.
 
 use super::create::pin_name;
-use super::{Engine, EngineError, Folders, Record, volumes};
+use super::{Engine, EngineError, Folders, Record};
 use crate::sys::fs;
 
 /// How a container is removed.
@@ -49,10 +49,8 @@ impl Engine {
         let Folders { state, run } = self.folders(&record.id);
         fs::remove_tree(&state).map_err(|source| EngineError::write(&state, source))?;
         self.images.unpin(&pin_name(&record.id))?;
-        if with_volumes {
-            for volume in record.mounts.iter().filter(|mount| mount.anonymous) {
-                volumes::remove(&self.host, &volume.name)?;
-            }
+        if with_volumes && record.mounts.iter().any(|mount| mount.anonymous) {
+            self.remove_anonymous(record, &self.lock_names()?)?;
         }
         match std::fs::remove_dir_all(&run) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

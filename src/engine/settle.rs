@@ -131,12 +131,13 @@ impl Engine {
         let failed = |source| EngineError::write(&self.containers(), source);
         let lock_path = self.host.run.join("containers.lock");
         // Somebody who makes a container right now has scratch of his own: then another start sweeps.
-        let Some(_names) =
+        let Some(names) =
             Exclusive::attempt(&lock_path).map_err(EngineError::system("lock container names"))?
         else {
             return Ok(());
         };
         fs::sweep_scratch(&self.containers()).map_err(failed)?;
+        self.sweep_volumes(&names)?;
         let ids = self.ids()?;
         for id in &ids {
             // What a killed command or monitor was writing; a folder that goes meanwhile needs no sweeping.

@@ -1,124 +1,184 @@
-//! Named volumes: `<state>/volumes/<name>/_data`. Nothing but a person's `dray volume rm` and `dray rm -v` of an
-//! anonymous one ever removes a volume.
+//! Binds and volumes of a container. Nothing but a person's `dray volume rm` and `prune`, and `dray rm -v` of an anonymous
+//! one, ever removes a volume.
 
 mod fill;
+mod named;
+mod subpath;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::record::MountPoint;
-use super::{EngineError, names};
+use super::{Engine, EngineError, Owner, names};
 use crate::api::{CreateBody, Mount};
-use crate::host::Host;
-use crate::runargs::volume::{Bind, Source, clean};
-use crate::sys::{fs, process};
+use crate::runargs::volume::{Bind, Source, TakenOver, clean};
+use crate::sys::lock::Exclusive;
+
+pub use named::{ANONYMOUS, Volume, size};
+pub use subpath::{Subpaths, source_of};
+
+/// A mount, and what has to be made for it.
+struct Wanted {
+    point: MountPoint,
+    make: Make,
+}
+
+enum Make {
+    /// It is there.
+    Nothing,
+    /// The source of a bind where it is missing: a folder.
+    Folder,
+    /// The volume where it is missing, with these labels.
+    Volume(BTreeMap<String, String>),
+}
 
 /// Every bind and volume of a container, resolved, in the order in which they have to be mounted. Creates the volumes and,
-/// as Docker does for `--volume`, missing sources of binds.
+/// as Docker does for `--volume`, missing sources of binds; but only once everything that can be known to be wrong is known.
 pub fn resolve(
-    host: &Host,
+    engine: &Engine,
     container: &str,
     body: &CreateBody,
+    owner: Option<&Owner>,
+    names: &Exclusive,
 ) -> Result<Vec<MountPoint>, EngineError> {
     let config = &body.host_config;
-    let mut mounts = Vec::new();
+    let mut wanted = Vec::new();
     for bind in &config.binds {
-        mounts.push(from_bind(host, container, bind)?);
+        wanted.push(from_bind(container, bind)?);
     }
     for mount in config.mounts.iter().filter(|mount| mount.kind != "tmpfs") {
-        mounts.push(from_mount(host, container, mount)?);
+        wanted.push(from_mount(container, mount)?);
     }
-    for path in anonymous(body, &mounts) {
-        let mut mount = MountPoint {
-            destination: path,
-            ..MountPoint::default()
-        };
-        attach(host, &mut mount, "")?;
-        mounts.push(mount);
+    // What was said for a place counts more than what another container has there.
+    let given = taken(body, &wanted);
+    let inherited = taken_over(engine, body, owner)?.into_values();
+    wanted.extend(inherited.filter(|wanted| !given.contains(&wanted.point.destination)));
+    for path in anonymous(body, &wanted) {
+        wanted.push(volume(path, "", BTreeMap::new())?);
+    }
+    let mut mounts = Vec::with_capacity(wanted.len());
+    for Wanted { mut point, make } in wanted {
+        match make {
+            Make::Nothing => {}
+            // Docker's rule for --volume, and only for it: a missing source becomes a folder.
+            Make::Folder => make_folder(container, &point.source, &point.destination)?,
+            Make::Volume(labels) => {
+                let volume = engine.make_volume(&point.name, labels, names)?;
+                point.source = volume.data.display().to_string();
+            }
+        }
+        mounts.push(point);
     }
     // A mount below another one has to come after it.
     mounts.sort_by_key(|mount| mount.destination.matches('/').count());
     Ok(mounts)
 }
 
-/// Where the image's VOLUME and `--volume PATH` want a volume of their own: wherever nothing else is mounted.
-fn anonymous(body: &CreateBody, mounts: &[MountPoint]) -> BTreeSet<String> {
-    let absolute = |path: &str| clean(&format!("/{path}"));
+/// The mounts of the containers that `--volumes-from` names, by their place; of several for one place the last one counts.
+fn taken_over(
+    engine: &Engine,
+    body: &CreateBody,
+    owner: Option<&Owner>,
+) -> Result<BTreeMap<String, Wanted>, EngineError> {
+    let mut all = BTreeMap::new();
+    for text in &body.host_config.volumes_from {
+        let from = TakenOver::parse(text).map_err(|reason| EngineError::Unsupported {
+            option: format!("--volumes-from {text}"),
+            reason,
+        })?;
+        for mut point in engine.find_beside(&from.container, owner)?.record.mounts {
+            point.rw &= !from.readonly;
+            // It has its content, or does without.
+            point.no_copy = true;
+            let make = Make::Nothing;
+            all.insert(point.destination.clone(), Wanted { point, make });
+        }
+    }
+    Ok(all)
+}
+
+/// Places where something is mounted.
+fn taken(body: &CreateBody, wanted: &[Wanted]) -> BTreeSet<String> {
     let config = &body.host_config;
-    let taken: BTreeSet<String> = mounts
+    wanted
         .iter()
-        .map(|mount| mount.destination.as_str())
+        .map(|wanted| wanted.point.destination.as_str())
         .chain(config.tmpfs.keys().map(String::as_str))
         .chain(config.mounts.iter().map(|mount| mount.target.as_str()))
         .map(absolute)
         .chain(["/".to_owned()])
-        .collect();
-    let wanted = body.config.volumes.keys().map(|path| absolute(path));
-    wanted.filter(|path| !taken.contains(path)).collect()
+        .collect()
 }
 
-fn from_bind(host: &Host, container: &str, text: &str) -> Result<MountPoint, EngineError> {
+fn absolute(path: &str) -> String {
+    clean(&format!("/{path}"))
+}
+
+/// Where the image's VOLUME and `--volume PATH` want a volume of their own: wherever nothing else is mounted.
+fn anonymous(body: &CreateBody, wanted: &[Wanted]) -> BTreeSet<String> {
+    let taken = taken(body, wanted);
+    let paths = body.config.volumes.keys().map(|path| absolute(path));
+    paths.filter(|path| !taken.contains(path)).collect()
+}
+
+fn from_bind(container: &str, text: &str) -> Result<Wanted, EngineError> {
     let bind = Bind::parse(text).map_err(|reason| refuse(container, text, "", &reason))?;
-    let mut mount = MountPoint {
-        destination: bind.target,
-        rw: !bind.readonly,
-        no_copy: bind.nocopy,
-        propagation: bind.propagation,
-        ..MountPoint::default()
+    let mut wanted = match bind.source {
+        Source::Path(path) => Wanted {
+            point: MountPoint {
+                kind: "bind".into(),
+                source: path,
+                destination: bind.target,
+                ..MountPoint::default()
+            },
+            make: Make::Folder,
+        },
+        Source::Name(name) => volume(bind.target, &name, BTreeMap::new())?,
     };
-    match bind.source {
-        Source::Path(path) => {
-            // Docker's rule for --volume, and only for it: a missing source becomes a folder.
-            make_folder(container, &path, &mount.destination)?;
-            mount.kind = "bind".into();
-            mount.source = path;
-        }
-        Source::Name(name) => attach(host, &mut mount, &name)?,
-    }
-    check_propagation(container, &mount)?;
-    Ok(mount)
+    wanted.point.rw = !bind.readonly;
+    wanted.point.no_copy = bind.nocopy;
+    wanted.point.propagation = bind.propagation;
+    check_propagation(container, &wanted.point)?;
+    Ok(wanted)
 }
 
-fn from_mount(host: &Host, container: &str, mount: &Mount) -> Result<MountPoint, EngineError> {
-    let mut point = MountPoint {
-        kind: mount.kind.clone(),
+fn from_mount(container: &str, mount: &Mount) -> Result<Wanted, EngineError> {
+    if mount.kind == "bind" {
+        return long_bind(container, mount);
+    }
+    let options = mount.volume_options.clone().unwrap_or_default();
+    let mut wanted = volume(mount.target.clone(), &mount.source, options.labels)?;
+    wanted.point.rw = !mount.read_only;
+    // A folder inside of a volume is there before: such a volume is not new.
+    wanted.point.no_copy = options.no_copy || !options.subpath.is_empty();
+    wanted.point.subpath = options.subpath;
+    Ok(wanted)
+}
+
+fn long_bind(container: &str, mount: &Mount) -> Result<Wanted, EngineError> {
+    let options = mount.bind_options.clone().unwrap_or_default();
+    let point = MountPoint {
+        kind: "bind".into(),
         source: mount.source.clone(),
         destination: mount.target.clone(),
         rw: !mount.read_only,
+        propagation: options.propagation,
+        recursive: !options.non_recursive,
+        writable_below: options.read_only_non_recursive,
         ..MountPoint::default()
     };
-    if mount.kind == "bind" {
-        let options = mount.bind_options.clone().unwrap_or_default();
-        point.propagation = options.propagation;
-        point.recursive = !options.non_recursive;
-        point.writable_below = options.read_only_non_recursive;
-        if options.create_mountpoint {
-            make_folder(container, &mount.source, &mount.target)?;
-        }
-        if !Path::new(&mount.source).exists() {
-            let reason = "bind source path does not exist; create it, or use --volume, which does";
-            return Err(refuse(container, &mount.source, &mount.target, reason));
-        }
-    } else {
-        let options = mount.volume_options.as_ref();
-        point.no_copy = options.is_some_and(|options| options.no_copy);
-        attach(host, &mut point, &mount.source)?;
-        if let Some(subpath) = mount
-            .volume_options
-            .as_ref()
-            .map(|o| &o.subpath)
-            .filter(|s| !s.is_empty())
-        {
-            return Err(EngineError::Unsupported {
-                option: format!("--mount volume-subpath={subpath}"),
-                reason: "mount the whole volume instead".into(),
-            });
-        }
-    }
     check_propagation(container, &point)?;
-    Ok(point)
+    let make = match options.create_mountpoint {
+        true => Make::Folder,
+        false if Path::new(&point.source).exists() => Make::Nothing,
+        false => {
+            let reason = "bind source path does not exist; create it, or use --volume, which does";
+            return Err(refuse(container, &point.source, &point.destination, reason));
+        }
+    };
+    Ok(Wanted { point, make })
 }
 
 /// The monitor's mount namespace receives mounts from the host but sends none back.
@@ -131,36 +191,30 @@ fn check_propagation(container: &str, mount: &MountPoint) -> Result<(), EngineEr
     Ok(())
 }
 
-/// Makes `mount` a volume: the one called `name`, or a new one of its own if `name` is empty.
-fn attach(host: &Host, mount: &mut MountPoint, name: &str) -> Result<(), EngineError> {
-    mount.kind = "volume".into();
-    mount.anonymous = name.is_empty();
-    mount.name = match name {
+/// The volume called `name`, or a new one of its own if `name` is empty.
+fn volume(
+    destination: String,
+    name: &str,
+    mut labels: BTreeMap<String, String>,
+) -> Result<Wanted, EngineError> {
+    let anonymous = name.is_empty();
+    let name = match name {
         "" => {
-            let bytes =
-                process::random::<32>().map_err(EngineError::system("read random numbers"))?;
-            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+            labels.insert(ANONYMOUS.to_owned(), String::new());
+            names::new_id()?
         }
         name if names::is_valid(name) => name.to_owned(),
         name => return Err(EngineError::VolumeName(name.to_owned())),
     };
-    let data = data_of(host, &mount.name);
-    create(&data).map_err(|source| EngineError::write(&data, source))?;
-    mount.source = data.display().to_string();
-    Ok(())
-}
-
-fn create(data: &Path) -> std::io::Result<()> {
-    if data.is_dir() {
-        return Ok(());
-    }
-    if let Some(volume) = data.parent() {
-        fs::create_dirs(volume)?;
-    }
-    match DirBuilder::new().mode(0o755).create(data) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
-        _ => fs::sync_parent(data),
-    }
+    let point = MountPoint {
+        kind: "volume".into(),
+        name,
+        destination,
+        anonymous,
+        ..MountPoint::default()
+    };
+    let make = Make::Volume(labels);
+    Ok(Wanted { point, make })
 }
 
 /// Gives the container's new volumes what the image has in their places; `root` is its mounted root filesystem.
@@ -175,17 +229,6 @@ pub fn fill_all(root: &Path, mounts: &[MountPoint]) -> Result<(), EngineError> {
         })?;
     }
     Ok(())
-}
-
-/// Where the data of volume `name` lies.
-pub fn data_of(host: &Host, name: &str) -> PathBuf {
-    host.state.join("volumes").join(name).join("_data")
-}
-
-/// Removes a volume with its data; one that is gone already is success.
-pub fn remove(host: &Host, name: &str) -> Result<(), EngineError> {
-    let volume = host.state.join("volumes").join(name);
-    fs::remove_tree(&volume).map_err(|source| EngineError::write(&volume, source))
 }
 
 fn make_folder(container: &str, source: &str, destination: &str) -> Result<(), EngineError> {

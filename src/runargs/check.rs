@@ -256,6 +256,9 @@ fn mounts(host: &HostConfig) -> Check {
     for mount in &host.mounts {
         once(volume::clean(&mount.target))?;
     }
+    for taken in &host.volumes_from {
+        volume::TakenOver::parse(taken)?;
+    }
     for (target, options) in &host.tmpfs {
         once(volume::target_path(target)?)?;
         tmpfs::merge(options).map_err(|option| format!("invalid tmpfs option {option:?}"))?;

@@ -3,7 +3,7 @@
 use super::outside::Outside;
 use super::value::{boolean, bytes};
 use super::{csv, volume};
-use crate::api::{BindOptions, Mount, TmpfsOptions, VolumeOptions};
+use crate::api::{BindOptions, Driver, Mount, TmpfsOptions, VolumeOptions};
 
 /// Reads one mount and checks it as Docker's client and daemon do.
 pub(super) fn parse(text: &str, outside: &Outside<'_>) -> Result<Mount, String> {
@@ -62,7 +62,13 @@ fn set(mount: &mut Mount, key: &str, value: &str, field: &str) -> Result<(), Str
                 .filter(|_| !value.starts_with('+'));
             tmpfs_options(mount).mode = mode.ok_or_else(invalid)?.into();
         }
-        "volume-subpath" | "volume-driver" | "volume-opt" | "image-subpath" => {
+        "volume-subpath" => volume_options(mount).subpath = value.to_owned(),
+        "volume-driver" => {
+            volume_options(mount).driver_config = Some(Driver {
+                name: value.to_owned(),
+            });
+        }
+        "volume-opt" | "image-subpath" => {
             return Err(format!(
                 "{key} is not supported by dray: volumes are plain folders; leave it out"
             ));
@@ -141,6 +147,32 @@ fn check_client(mount: &Mount) -> Result<(), String> {
     Ok(())
 }
 
+fn check_volume(mount: &Mount) -> Result<(), String> {
+    let Some(options) = &mount.volume_options else {
+        return Ok(());
+    };
+    let driver = options.driver_config.as_ref().map_or("", |d| &d.name);
+    if !matches!(driver, "" | "local") {
+        return Err(format!(
+            "volume driver {driver:?} is not supported by dray: volumes are plain folders of this device; leave it out"
+        ));
+    }
+    // As Go's filepath.IsLocal: below the volume, said without a way out of it.
+    let mut depth = 0_i32;
+    let inside = options.subpath.split('/').all(|part| {
+        depth += match part {
+            "" | "." => 0,
+            ".." => -1,
+            _ => 1,
+        };
+        depth >= 0
+    });
+    match inside && !options.subpath.starts_with('/') {
+        true => Ok(()),
+        false => Err("subpath must be a relative path within the volume".to_owned()),
+    }
+}
+
 /// What Docker's daemon asks for, and what dray does not do.
 fn check_daemon(mount: &Mount, elsewhere: bool) -> Result<(), String> {
     volume::target_path(&mount.target)?;
@@ -159,8 +191,8 @@ fn check_daemon(mount: &Mount, elsewhere: bool) -> Result<(), String> {
         "volume" if mount.source.is_empty() && mount.read_only => {
             Err("must not set ReadOnly mode when using anonymous volumes".to_owned())
         }
-        "volume" if mount.source.is_empty() => Ok(()),
-        "volume" => volume::name(&mount.source).map(drop),
+        "volume" if mount.source.is_empty() => check_volume(mount),
+        "volume" => volume::name(&mount.source).and_then(|_| check_volume(mount)),
         "tmpfs" if !mount.source.is_empty() => Err("field Source must not be specified".to_owned()),
         "tmpfs" => Ok(()),
         "image" | "npipe" | "cluster" => {

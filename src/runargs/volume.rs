@@ -98,6 +98,40 @@ impl Bind {
     }
 }
 
+/// One entry of `HostConfig.VolumesFrom`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenOver {
+    /// Name or id of the container whose binds and volumes are mounted here too.
+    pub container: String,
+    /// All of them read-only.
+    pub readonly: bool,
+}
+
+impl TakenOver {
+    /// `CONTAINER[:ro|rw]`, checked as Docker's daemon does.
+    pub fn parse(text: &str) -> Result<TakenOver, String> {
+        if text.is_empty() {
+            return Err("volumes-from specification cannot be an empty string".to_owned());
+        }
+        let (container, mode) = text.split_once(':').unwrap_or((text, "rw"));
+        // Propagation and copying are as in the other container, so its own options for them are refused here.
+        let mut probe = Bind {
+            source: Source::Name(container.to_owned()),
+            target: String::new(),
+            readonly: false,
+            nocopy: false,
+            propagation: String::new(),
+        };
+        match probe.apply(mode) {
+            Ok(()) if !probe.nocopy => Ok(TakenOver {
+                container: container.to_owned(),
+                readonly: probe.readonly,
+            }),
+            _ => Err(format!("invalid mode: {mode}")),
+        }
+    }
+}
+
 /// The modes that dray honours.
 pub(super) fn propagation(mode: &str) -> Result<String, String> {
     match mode {
@@ -230,6 +264,31 @@ mod tests {
                 propagation: propagation.to_owned(),
             };
             assert_eq!(Bind::parse(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_whose_volumes_are_taken_over() {
+        for (text, container, readonly) in [
+            ("db", "db", false),
+            ("db:rw", "db", false),
+            ("db:ro,z", "db", true),
+        ] {
+            let container = container.to_owned();
+            let expected = TakenOver {
+                container,
+                readonly,
+            };
+            assert_eq!(TakenOver::parse(text), Ok(expected), "{text}");
+        }
+        for (text, error) in [
+            ("", "volumes-from specification cannot be an empty string"),
+            ("db:rx", "invalid mode: rx"),
+            ("db:nocopy", "invalid mode: nocopy"),
+            ("db:rslave", "invalid mode: rslave"),
+            ("db:ro:rw", "invalid mode: ro:rw"),
+        ] {
+            assert_eq!(TakenOver::parse(text), Err(error.to_owned()), "{text}");
         }
     }
 

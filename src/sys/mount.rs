@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -205,6 +205,27 @@ fn overlay_by_options(overlay: &Overlay<'_>, target: &Path) -> io::Result<()> {
     };
     std::env::set_current_dir(before)?;
     result
+}
+
+/// Shows at `target` what `source` is a handle of, with the mounts below it.
+pub fn bind(source: BorrowedFd<'_>, target: &Path) -> io::Result<()> {
+    let source = path(&super::beneath::through_proc(source))?;
+    let target = path(target)?;
+    // SAFETY: both paths outlive the call; a bind takes neither type nor data.
+    let done = unsafe {
+        libc::mount(
+            source.as_ptr(),
+            target.as_ptr(),
+            std::ptr::null(),
+            libc::MS_BIND | libc::MS_REC,
+            std::ptr::null(),
+        )
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Unmounts what lies at `target` as soon as nobody uses it; nothing mounted there is success.

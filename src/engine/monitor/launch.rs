@@ -206,6 +206,7 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         source,
     })?;
     volumes::fill_all(&root, &record.mounts)?;
+    let subpaths = volumes::Subpaths::mount(engine, &record)?;
     let shared = Shared::find(engine, &record)?;
     let guard = files::write_all(engine, &record, &folders, &root, shared.as_ref())?;
     let (report, ours) = socket::pipe().map_err(EngineError::system("make a pipe"))?;
@@ -227,7 +228,8 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         release: &attempt.shared(),
     };
     let pid = runtime::create(&bundle.borrow(), stdio, first).map_err(failed)?;
-    drop((ours, shared));
+    // The container has mounts of its own by now.
+    drop((ours, shared, subpaths));
     if let Some(program) = guard {
         // Before the word to go: none of the container's own programs ever runs without it.
         bpf::filter_devices(&cgroup::unified_group(id), &program)

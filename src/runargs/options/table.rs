@@ -277,6 +277,6 @@ pub(super) const OPTIONS: &[Opt] = &[
     yes("uts", "string", "HostConfig.UTSMode", text!(host().uts_mode)),
     short('v', "volume", "list", "HostConfig.Binds, Volumes", push!(volumes)),
     yes("volume-driver", "string", "HostConfig.VolumeDriver", text!(host().volume_driver)),
-    no("volumes-from", "list", "HostConfig.VolumesFrom", "taking over another container's volumes is not built yet; name the volumes with --volume"),
+    yes("volumes-from", "list", "HostConfig.VolumesFrom", push!(host().volumes_from)),
     short('w', "workdir", "string", "WorkingDir", text!(config().working_dir)),
 ];

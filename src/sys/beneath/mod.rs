@@ -21,7 +21,7 @@ pub use attributes::{
     set_mode, set_mode_of_node, set_modified, set_modified_of, set_owner, set_owner_of, set_xattr,
     set_xattr_of, xattrs,
 };
-pub use resolve::{met_symlink, open_beneath, open_file_in_root, open_in_root};
+pub use resolve::{find_beneath, met_symlink, open_beneath, open_file_in_root, open_in_root};
 pub use status::{FileType, Room, Status, Time, room, status, status_if_present, status_of};
 
 /// Opens a directory by its path, for use as a handle.
@@ -170,7 +170,8 @@ pub fn path_of(dir: BorrowedFd<'_>) -> io::Result<PathBuf> {
     std::fs::read_link(through_proc(dir))
 }
 
-fn through_proc(file: BorrowedFd<'_>) -> PathBuf {
+/// A path that leads to what `file` is a handle of, for calls that take no handle.
+pub(super) fn through_proc(file: BorrowedFd<'_>) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 

@@ -23,6 +23,16 @@ pub fn open_beneath(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
     )
 }
 
+/// Finds whatever `path` below `root` is, without opening it; any symbolic link on the way is an error (`ELOOP`).
+pub fn find_beneath(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
+    open_resolved(
+        root,
+        path,
+        OFlag::O_PATH | OFlag::O_CLOEXEC,
+        ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS,
+    )
+}
+
 /// Opens the directory `path` below `root` as a process chrooted to `root` would: `..` stops at it, absolute links
 /// start at it.
 pub fn open_in_root(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {

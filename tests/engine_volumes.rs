@@ -1,0 +1,454 @@
+//! Volumes, on real containers: `dray volume`, volumes of other containers, and every form of `--mount`.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test files need no durable writer; a broken set-up should panic"
+)]
+
+mod common;
+
+use std::path::Path;
+
+use common::device::{Device, on_device, run};
+use common::image::{Entry, Image, Layer};
+use serde_json::{Value, json};
+
+/// Pushes an image of busybox with a volume of its own.
+fn push(device: &Device) -> String {
+    let busybox = std::fs::read("/bin/busybox").expect("busybox-static");
+    let mut entries = vec![
+        Entry::dir("bin"),
+        Entry::file("bin/busybox", busybox).mode(0o755),
+        Entry::dir("srv"),
+        Entry::file("srv/kept", "from the image"),
+    ];
+    let applets = [
+        "sh", "cat", "echo", "ls", "sleep", "touch", "mkdir", "stat", "grep", "ln", "mv", "test",
+        "mount", "df", "rm",
+    ];
+    entries.extend(applets.map(|applet| Entry::symlink(format!("bin/{applet}"), "busybox")));
+    let config = json!({ "Env": ["PATH=/bin"], "Volumes": { "/srv": {} } });
+    let image = Image::oci([Layer::of(&entries)]).config(config).build();
+    device.registry.push("box", "1", &image);
+    device.registry.name("box:1")
+}
+
+/// A word that has to succeed; what it printed.
+fn dray(device: &Device, words: &[&str]) -> String {
+    let called = device.dray(words);
+    assert!(called.status.success(), "{words:?}: {called:?}");
+    assert_eq!(called.stderr, "", "{words:?}");
+    called.stdout.trim_end().to_owned()
+}
+
+/// A word that has to fail; what it said about it.
+fn refused(device: &Device, words: &[&str]) -> String {
+    let called = device.dray(words);
+    assert!(!called.status.success(), "{words:?}: {called:?}");
+    called.stderr.trim_end().to_owned()
+}
+
+/// Both streams of a shell line in a new container without a network.
+fn shell(device: &Device, image: &str, options: &[&str], line: &str) -> String {
+    let line = format!("{{ {line}; }} 2>&1");
+    let words = [
+        &["run", "--rm", "--network", "none"],
+        options,
+        &[image, "sh", "-c", &line],
+    ];
+    let called = device.dray(&words.concat());
+    assert_eq!(called.stderr, "", "{options:?}");
+    called.stdout.trim_end().to_owned()
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn names(device: &Device, words: &[&str]) -> Vec<String> {
+    let listed = dray(device, &[&["volume", "ls", "-q"], words].concat());
+    listed.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn volumes_are_made_listed_looked_at_and_removed() {
+    on_device("volume", |device| {
+        let create = |words: &[&str]| dray(device, &[&["volume", "create"], words].concat());
+        assert_eq!(
+            create(&["data", "--label", "of=shop", "--label", "x"]),
+            "data"
+        );
+        assert_eq!(create(&["other"]), "other");
+        // It is there already, and stays as it is.
+        assert_eq!(create(&["--label", "of=nobody", "data"]), "data");
+        let unnamed = create(&[]);
+        assert!(unnamed.len() == 64 && unnamed.bytes().all(|b| b.is_ascii_hexdigit()));
+
+        let listed = dray(device, &["volume", "ls", "--filter", "dangling=false"]);
+        assert_eq!(listed, "DRIVER   VOLUME NAME");
+        let listed = dray(device, &["volume", "ls", "-f", "name=^data$"]);
+        assert_eq!(listed, "DRIVER   VOLUME NAME\nlocal    data");
+        for (filter, expected) in [
+            ("name=at", &["data"][..]),
+            ("name=^o", &["other"]),
+            ("label=of", &["data"]),
+            ("label=of=shop", &["data"]),
+            ("label=of=nobody", &[]),
+            ("driver=nfs", &[]),
+            ("label=com.docker.volume.anonymous", &[&unnamed]),
+        ] {
+            assert_eq!(names(device, &["--filter", filter]), expected, "{filter}");
+        }
+        let mount = device.host.state.join("volumes/data/_data");
+        let line = json(&dray(
+            device,
+            &["volume", "ls", "--format", "json", "-f", "name=data"],
+        ));
+        assert_eq!(line["Name"], "data");
+        assert_eq!(line["Mountpoint"], json!(mount));
+        assert_eq!(line["Labels"], "of=shop,x=");
+
+        for words in [&["volume", "inspect", "data"][..], &["inspect", "data"]] {
+            let mut volume = json(&dray(device, words))[0].take();
+            let created = volume["CreatedAt"].take();
+            assert!(created.as_str().unwrap().starts_with("20"), "{created}");
+            let expected = json!({
+                "CreatedAt": null, "Driver": "local", "Labels": { "of": "shop", "x": "" }, "Mountpoint": mount,
+                "Name": "data", "Options": null, "Scope": "local",
+            });
+            assert_eq!(volume, expected);
+        }
+
+        for (words, said) in [
+            (&["create", "x"][..], "invalid volume name \"x\""),
+            (&["create", "../up"], "invalid volume name \"../up\""),
+            (
+                &["create", "-d", "nfs", "n1"],
+                "volume driver \"nfs\" is not supported",
+            ),
+            (
+                &["create", "-o", "type=nfs", "n1"],
+                "--opt type=nfs is not supported",
+            ),
+            (&["create", "--label", "=x", "n1"], "a label needs a name"),
+            (&["inspect", "none"], "get none: no such volume"),
+            (&["inspect", ".."], "get ..: no such volume"),
+            (&["rm", "none"], "get none: no such volume"),
+            (&["ls", "-f", "name"], "expected NAME=VALUE"),
+            (&["ls", "-f", "size=1"], "invalid filter \"size\""),
+            (&["ls", "-f", "dangling=perhaps"], "expected true or false"),
+            (
+                &["ls", "-f", "name=d.*"],
+                "other patterns are not supported",
+            ),
+            // Nobody answers.
+            (&["prune"], "volume prune has been cancelled"),
+        ] {
+            let words = [&["volume"], words].concat();
+            let refused = refused(device, &words);
+            assert!(refused.contains(said), "{words:?}: {refused}");
+        }
+        assert_eq!(dray(device, &["volume", "rm", "-f", "none"]), "none");
+        assert_eq!(dray(device, &["volume", "rm", "other"]), "other");
+        let pruned = dray(device, &["volume", "prune", "-f"]);
+        let expected = format!("Deleted Volumes:\n{unnamed}\n\nTotal reclaimed space: 0B");
+        assert_eq!(pruned, expected);
+        assert_eq!(names(device, &[]), ["data"]);
+        std::fs::write(mount.join("file"), "x".repeat(4096)).unwrap();
+        let kept = dray(device, &["volume", "prune", "-af", "--filter", "label!=of"]);
+        assert_eq!(kept, "Total reclaimed space: 0B");
+        let pruned = dray(device, &["volume", "prune", "--all", "--force"]);
+        assert_eq!(
+            pruned,
+            "Deleted Volumes:\ndata\n\nTotal reclaimed space: 4.096kB"
+        );
+        assert_eq!(names(device, &[]), [""; 0]);
+    });
+}
+
+#[test]
+fn a_volume_that_a_container_has_stays() {
+    on_device("volume-used", |device| {
+        let image = push(device);
+        let words = [
+            "create",
+            "--name",
+            "one",
+            "-v",
+            "data:/data",
+            "-v",
+            "/own",
+            &image,
+        ];
+        let id = dray(device, &words);
+        // The container does not run; the image's volume and /own are anonymous.
+        assert_eq!(names(device, &["-f", "dangling=false"]).len(), 3);
+        let said = refused(device, &["volume", "rm", "-f", "data"]);
+        let expected = format!("remove data: volume is in use - [{id}]");
+        assert!(said.contains(&expected), "{said}");
+        let pruned = dray(device, &["volume", "prune", "-af"]);
+        assert_eq!(pruned, "Total reclaimed space: 0B");
+        // A volume of an older dray has no note.
+        std::fs::remove_file(device.host.state.join("volumes/data/volume.json")).unwrap();
+        let info = json(&dray(device, &["volume", "inspect", "data"]));
+        assert_eq!(info[0]["Labels"], json!({}));
+        dray(device, &["rm", "-v", "one"]);
+        assert_eq!(names(device, &[]), ["data"]);
+        assert_eq!(dray(device, &["volume", "rm", "data"]), "data");
+        // What a cut left of a removal goes with the next call.
+        let left = device.host.state.join("volumes/.tmp-1-0");
+        std::fs::create_dir_all(left.join("_data")).unwrap();
+        assert_eq!(names(device, &[]), [""; 0]);
+        assert!(!left.exists());
+    });
+}
+
+#[test]
+fn volumes_of_another_container_are_taken_over() {
+    on_device("volumes-from", |device| {
+        let image = push(device);
+        let bound = device.join("bound");
+        std::fs::create_dir(&bound).unwrap();
+        let bind = format!("{}:/bound:ro", bound.display());
+        let words = [
+            "create",
+            "--name",
+            "db",
+            "-v",
+            "data:/data",
+            "-v",
+            &bind,
+            "-v",
+            "/own",
+            &image,
+        ];
+        dray(device, &words);
+        let from = |from: &str, more: &[&str], line: &str| {
+            shell(
+                device,
+                &image,
+                &[&["--volumes-from", from], more].concat(),
+                line,
+            )
+        };
+        let write = "echo x > /data/x; echo y > /own/y; ls /srv; echo z > /bound/z";
+        let readonly = "sh: can't create /bound/z: Read-only file system";
+        // The image's VOLUME is the other one's too: it was not filled, since that container never ran.
+        assert_eq!(from("db", &[], write), readonly);
+        assert_eq!(from("db:ro", &[], "cat /data/x /own/y"), "x\ny");
+        let said = from("db:ro", &[], "touch /data/new /own/new");
+        assert_eq!(said.matches("Read-only file system").count(), 2, "{said}");
+        // What is said for a place counts more.
+        assert_eq!(from("db", &["-v", "fresh:/data"], "ls /data"), "");
+        assert_eq!(from("db", &["--tmpfs", "/own"], "ls /own; ls /data"), "x");
+
+        let taken = ["create", "--name", "web", "--volumes-from", "db", &image];
+        dray(device, &taken);
+        let mounts = |name| json(&dray(device, &["inspect", name]))[0]["Mounts"].take();
+        let (db, web) = (mounts("db"), mounts("web"));
+        let sources = |mounts: &Value| -> Vec<String> {
+            let mounts = mounts.as_array().unwrap().iter();
+            let mut sources: Vec<_> = mounts.map(|mount| mount["Source"].to_string()).collect();
+            sources.sort();
+            sources
+        };
+        assert_eq!(sources(&db), sources(&web));
+        // The last container that has them takes the anonymous ones along.
+        dray(device, &["rm", "-v", "db"]);
+        assert_eq!(names(device, &["-f", "dangling=false"]).len(), 3);
+        dray(device, &["rm", "-v", "web"]);
+        assert_eq!(names(device, &[]), ["data", "fresh"]);
+
+        for (from, said) in [
+            ("nobody", "no such container: nobody"),
+            ("db:rx", "invalid mode: rx"),
+            ("", "volumes-from specification cannot be an empty string"),
+        ] {
+            let refused = refused(
+                device,
+                &["create", "--volumes-from", from, "-v", "new:/new", &image],
+            );
+            assert!(refused.contains(said), "{from}: {refused}");
+        }
+        // Nothing half made.
+        assert_eq!(names(device, &[]), ["data", "fresh"]);
+    });
+}
+
+#[test]
+fn services_of_one_deployment_share_volumes() {
+    on_device("volumes-from-deployed", |device| {
+        let services = json!({
+            "containers": [device.pinned("v1"), device.pinned("v2")],
+            "dray": { "version": 1, "services": [
+                { "name": "db", "image": 0, "run_args": "-v /own" },
+                { "name": "web", "image": 1, "run_args": "--volumes-from db", "depends_on": ["db"] },
+            ]},
+        });
+        for generation in ["first", "second"] {
+            let tree = device.tree(generation, &services.to_string());
+            for state in ["Download", "ArtifactInstall", "ArtifactCommit", "Cleanup"] {
+                let called = device.call(state, &tree);
+                assert!(called.succeeded(), "{state}: {called:?}");
+            }
+            // Of the two generations' services called db it is the own one, whose volume is new.
+            assert_eq!(dray(device, &["exec", "web", "ls", "/own"]), "");
+            dray(device, &["exec", "db", "sh", "-c", "echo x > /own/file"]);
+            assert_eq!(dray(device, &["exec", "web", "ls", "/own"]), "file");
+            // And the one before has gone with its containers.
+            assert_eq!(names(device, &[]).len(), 1);
+        }
+        dray(device, &["rm", "-fv", "web", "db"]);
+    });
+}
+
+#[test]
+fn every_form_of_mount_has_its_effect() {
+    on_device("mounts", |device| {
+        let image = push(device);
+        let bound = device.join("bound");
+        std::fs::create_dir_all(bound.join("below")).unwrap();
+        run(
+            "mount",
+            &["-t", "tmpfs", "none", bound.join("below").to_str().unwrap()],
+        );
+        let below = Unmount(bound.join("below").display().to_string());
+        std::fs::write(bound.join("below/file"), "").unwrap();
+        let bound = bound.to_str().unwrap();
+        let bind = |rest: &str| format!("type=bind,src={bound},dst=/m{rest}");
+        let (top, under) = (
+            "echo >/m/new && echo top",
+            "echo >/m/below/new && echo under",
+        );
+        let look = format!("{{ {top}; {under}; }} 2>/dev/null; ls /m/below");
+        for (mount, line, expected) in [
+            (bind(""), look.as_str(), "top\nunder\nfile\nnew"),
+            (bind(",bind-recursive=disabled"), &look, "top\nunder\nnew"),
+            (bind(",readonly"), &look, "file"),
+            (
+                bind(",ro=true,bind-recursive=writable"),
+                &look,
+                "under\nfile\nnew",
+            ),
+            (
+                bind(",readonly,bind-recursive=readonly,bind-propagation=rprivate"),
+                &look,
+                "file",
+            ),
+            (bind(",bind-nonrecursive"), &look, "top\nunder\nnew"),
+            (
+                "type=tmpfs,destination=/m,tmpfs-size=1m,tmpfs-mode=0750".into(),
+                "stat -c %a /m; df -k /m | grep -c 1024; grep ' /m ' /proc/mounts | grep -c noexec",
+                "750\n1\n1",
+            ),
+            (
+                "source=vol,target=/srv".into(),
+                "cat /srv/kept; mkdir -p /srv/a/b; echo deep >/srv/a/b/c",
+                "from the image",
+            ),
+            ("source=vol,target=/m,volume-subpath=a".into(), "ls /m", "b"),
+            (
+                "src=vol,dst=/m,volume-subpath=a/./b/c,ro".into(),
+                "cat /m; echo >/m",
+                "deep\nsh: can't create /m: Read-only file system",
+            ),
+            (
+                "src=new,dst=/srv,volume-driver=local,volume-nocopy".into(),
+                "ls /srv",
+                "",
+            ),
+            ("src=marked,dst=/m,volume-label=of=shop".into(), "ls /m", ""),
+            ("dst=/srv".into(), "cat /srv/kept", "from the image"),
+        ] {
+            let said = shell(device, &image, &["--mount", &mount], line);
+            assert_eq!(said, expected, "{mount}");
+            for file in ["new", "below/new"] {
+                let _ = std::fs::remove_file(Path::new(bound).join(file));
+            }
+        }
+        assert_eq!(names(device, &["-f", "label=of=shop"]), ["marked"]);
+        assert_eq!(names(device, &[]), ["marked", "new", "vol"]);
+        // Short tmpfs options beyond Docker's defaults.
+        let said = shell(
+            device,
+            &image,
+            &["--tmpfs", "/m:exec,uid=7,mode=700,nr_inodes=9"],
+            "stat -c '%u %a' /m; df -i /m | grep -c ' 9 '; grep ' /m ' /proc/mounts | grep -c noexec",
+        );
+        assert_eq!(said, "7 700\n1\n0");
+        drop(below);
+    });
+}
+
+#[test]
+fn a_subpath_leads_nowhere_else() {
+    on_device("subpath", |device| {
+        let image = push(device);
+        let line = "mkdir /v/in; ln -s /etc /v/out; ln -s in /v/link";
+        shell(device, &image, &["-v", "vol:/v"], line);
+        let mount = |path: &str| format!("src=vol,dst=/m,volume-subpath={path}");
+        for (path, said) in [
+            (
+                "none",
+                "there is no such folder or file in the volume; make it first",
+            ),
+            ("out", "there is a symbolic link on the way"),
+            ("link/x", "there is a symbolic link on the way"),
+            (
+                "../vol",
+                "subpath must be a relative path within the volume",
+            ),
+            ("/in", "subpath must be a relative path within the volume"),
+        ] {
+            let refused = refused(
+                device,
+                &[
+                    "run",
+                    "--rm",
+                    "--network",
+                    "none",
+                    "--mount",
+                    &mount(path),
+                    &image,
+                    "true",
+                ],
+            );
+            assert!(refused.contains(said), "{path}: {refused}");
+        }
+        // Nothing stays of the mounts, and a restart makes them anew: the volume itself is never removed with a container.
+        let words = [
+            "run",
+            "-d",
+            "--network",
+            "none",
+            "--name",
+            "again",
+            "--restart",
+            "on-failure:2",
+            "--mount",
+            &mount("in"),
+            &image,
+            "sh",
+            "-c",
+            "echo x >> /m/lines; test -e /m/end || exit 1; sleep 1000",
+        ];
+        dray(device, &words);
+        assert_eq!(dray(device, &["wait", "again"]), "1");
+        let data = device.host.state.join("volumes/vol/_data/in/lines");
+        assert_eq!(std::fs::read_to_string(&data).unwrap(), "x\nx\nx\n");
+        dray(device, &["rm", "-fv", "again"]);
+        assert!(data.exists());
+        let left = std::fs::read_dir(device.host.run.join("subpaths")).unwrap();
+        assert_eq!(left.count(), 0);
+    });
+}
+
+/// A mount of the host that goes also when the test fails.
+struct Unmount(String);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        run("umount", &["-l", &self.0]);
+    }
+}
