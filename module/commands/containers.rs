@@ -7,6 +7,7 @@ use clap::Args;
 use dray::engine::Remove;
 use dray::runargs::signal;
 
+use super::keys::Keys;
 use super::{Context, each, foreground};
 
 #[derive(Debug, Args)]
@@ -17,6 +18,9 @@ pub struct Start {
     /// Pass standard input on
     #[arg(short, long)]
     interactive: bool,
+    /// Keys that leave it running, such as ctrl-p,ctrl-q
+    #[arg(long)]
+    detach_keys: Option<String>,
     /// Names or ids
     #[arg(required = true)]
     containers: Vec<String>,
@@ -24,13 +28,14 @@ pub struct Start {
 
 /// `dray start`
 pub fn start(context: &Context<'_>, words: &Start) -> anyhow::Result<ExitCode> {
+    let keys = Keys::new(words.detach_keys.as_deref())?;
     let engine = context.engine()?;
     if words.attach || words.interactive {
         let [container] = &words.containers[..] else {
             anyhow::bail!("only one container can be attached to at once");
         };
         let container = engine.find(container)?;
-        return foreground::start(&engine, &container, words.interactive);
+        return foreground::start(&engine, &container, words.interactive, keys);
     }
     Ok(each(&words.containers, |word| {
         Ok(engine.start(engine.find(word)?.id())?)

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use dray::engine::ExecRequest;
+use dray::runargs::{environment, keys};
 
-use super::{Context, foreground};
+use super::{Context, foreground, terminal};
 use crate::exit;
 
 #[derive(Debug, Args)]
@@ -16,9 +17,12 @@ pub struct Words {
     /// A terminal of its own
     #[arg(short, long)]
     tty: bool,
-    /// Start it and return at once
+    /// Return as soon as it runs; its output goes nowhere
     #[arg(short, long)]
     detach: bool,
+    /// Keys that leave it running, such as ctrl-p,ctrl-q
+    #[arg(long, default_value = "")]
+    detach_keys: String,
     /// user[:group], names or numbers
     #[arg(short, long, default_value = "")]
     user: String,
@@ -28,6 +32,9 @@ pub struct Words {
     /// NAME=value, or NAME for its value here
     #[arg(short, long)]
     env: Vec<String>,
+    /// A file of such lines
+    #[arg(long)]
+    env_file: Vec<String>,
     /// All capabilities
     #[arg(long)]
     privileged: bool,
@@ -40,37 +47,36 @@ pub struct Words {
 
 /// `dray exec`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
-    if words.detach {
-        anyhow::bail!(
-            "--detach is not supported for exec: nobody would wait for the command; run it in the background instead"
-        );
+    keys::parse(&words.detach_keys).map_err(anyhow::Error::msg)?;
+    let env = environment::collect(&words.env, &words.env_file, context.host)?;
+    if !words.detach {
+        foreground::check_terminal(words.interactive, words.tty)?;
     }
     let engine = context.engine()?;
     let container = engine.find(&words.container)?;
-    let env = words
-        .env
-        .iter()
-        .filter_map(|entry| match entry.contains('=') {
-            true => Some(entry.clone()),
-            false => context
-                .host
-                .var(entry)
-                .map(|value| format!("{entry}={value}")),
-        });
     let request = ExecRequest {
         args: words.command.clone(),
         user: words.user.clone(),
-        env: env.collect(),
+        env,
         working_dir: words.workdir.clone(),
         tty: words.tty,
-        interactive: words.interactive,
+        interactive: words.interactive && !words.detach,
         privileged: words.privileged,
+        detach: words.detach,
+        detach_keys: words.detach_keys.clone(),
     };
+    if words.detach {
+        let code = engine.exec_detached(container.id(), &request)?;
+        return Ok(exit::of_container(code));
+    }
     Err(engine.become_exec(container.id(), &request).into())
 }
 
 /// The process that enters the container.
 pub fn enter(context: &Context<'_>, words: &[String]) -> anyhow::Result<ExitCode> {
-    let code = context.engine()?.enter(words, foreground::relay)?;
+    let engine = context.engine()?;
+    let code = engine.enter(words, |executed, request| {
+        terminal::relay(&engine, executed, request)
+    })?;
     Ok(exit::of_container(code))
 }

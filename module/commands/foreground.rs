@@ -1,56 +1,76 @@
-//! Containers in the foreground: `run` without `-d`, `start -a`, `attach`, and the terminal of `exec -t`.
+//! Containers in the foreground: `run` without `-d`, `start -a`, and `attach`.
 
 use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use dray::engine::logs::Stream;
-use dray::engine::{Attached, Container, Engine, EngineError, Executed, Session, Status};
-use dray::runargs::RunArgs;
+use dray::engine::{Attached, Container, Engine, EngineError, Session, Status};
+use dray::runargs::{RunArgs, value};
 use dray::sys::process::{self, PollFd, SignalFd};
 use dray::sys::terminal::{self, Raw};
 
 use super::Context;
+use super::keys::Keys;
 use crate::exit;
 
 const SIGWINCH: i32 = 28;
-/// Signals that are passed on to the container.
-const PASSED: [i32; 6] = [1, 2, 3, 15, 10, 12];
-/// Docker's keys that detach from a terminal: ctrl-p ctrl-q.
-const DETACH: [u8; 2] = [16, 17];
+/// Signals that are passed on to the container: all that somebody sends by hand or a terminal does.
+const PASSED: [i32; 9] = [1, 2, 3, 10, 12, 14, 15, 18, 20];
+/// Signals that end us where they are not passed on; caught, so that the terminal gets its settings back.
+const ENDING: [i32; 4] = [1, 2, 3, 15];
+/// A shell's exit code for a signal is its number and this.
+const BY_SIGNAL: i32 = 128;
 
 #[derive(Debug, Args)]
 pub struct Words {
     /// Do not pass standard input on
     #[arg(long)]
     no_stdin: bool,
+    /// Pass signals on to the container, unless it has a terminal
+    #[arg(long, value_name = "BOOL", default_value = "true", default_missing_value = "true",
+        num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = value::boolean)]
+    sig_proxy: bool,
+    /// Keys that leave the container running, such as ctrl-p,ctrl-q
+    #[arg(long)]
+    detach_keys: Option<String>,
     /// Name or id
     container: String,
 }
 
 /// `dray attach`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
+    let keys = Keys::new(words.detach_keys.as_deref())?;
     let engine = context.engine()?;
     let container = engine.find(&words.container)?;
+    let config = &container.record.body.config;
+    check_terminal(!words.no_stdin, config.tty)?;
     let Some(session) = engine.attach(container.id(), true)? else {
         return Err(EngineError::NotRunning {
             name: container.record.name,
         }
         .into());
     };
-    let input = !words.no_stdin && container.record.body.config.open_stdin;
-    let signals = signals(true)?;
-    Front {
-        engine: &engine,
-        container: &container,
-        session,
-        input,
-        signals,
-        stdin: standard_input()?,
+    let how = How {
+        input: !words.no_stdin && config.open_stdin,
+        pass_signals: words.sig_proxy && !config.tty,
+        keys,
+    };
+    let signals = signals(how.pass_signals)?;
+    match Front::new(&engine, &container, session, how, signals)?.relay()? {
+        End::Exited(code) => Ok(exit::of_container(code)),
+        End::Detached => anyhow::bail!("read escape sequence"),
     }
-    .relay()
+}
+
+/// Refuses, as Docker does, to pass on as a terminal what is none.
+pub fn check_terminal(input: bool, tty: bool) -> anyhow::Result<()> {
+    if input && tty && !std::io::stdin().is_terminal() {
+        anyhow::bail!("the input device is not a TTY");
+    }
+    Ok(())
 }
 
 /// Starts a container that was just made, as `run` without `-d` does.
@@ -59,12 +79,12 @@ pub fn run_created(
     container: &Container,
     args: &RunArgs,
 ) -> anyhow::Result<ExitCode> {
-    begin(
-        engine,
-        container,
-        args.body.config.open_stdin,
-        args.sig_proxy,
-    )
+    let how = How {
+        input: args.body.config.open_stdin,
+        pass_signals: args.sig_proxy && !args.body.config.tty,
+        keys: Keys::new(args.detach_keys.as_deref())?,
+    };
+    begin(engine, container, how)
 }
 
 /// Starts a container that exists, attached.
@@ -72,22 +92,19 @@ pub fn start(
     engine: &Engine,
     container: &Container,
     interactive: bool,
+    keys: Keys,
 ) -> anyhow::Result<ExitCode> {
-    begin(
-        engine,
-        container,
-        interactive && container.record.body.config.open_stdin,
-        true,
-    )
+    let config = &container.record.body.config;
+    let how = How {
+        input: interactive && config.open_stdin,
+        pass_signals: !config.tty,
+        keys,
+    };
+    begin(engine, container, how)
 }
 
-fn begin(
-    engine: &Engine,
-    container: &Container,
-    input: bool,
-    pass_signals: bool,
-) -> anyhow::Result<ExitCode> {
-    let signals = signals(pass_signals)?;
+fn begin(engine: &Engine, container: &Container, how: How) -> anyhow::Result<ExitCode> {
+    let signals = signals(how.pass_signals)?;
     let started = engine.prepare(&[container.id()]).and_then(|prepared| {
         // Before the word to go, so that no output is missed.
         let session = engine.attach(container.id(), true)?;
@@ -95,15 +112,10 @@ fn begin(
         Ok(session)
     });
     match started {
-        Ok(Some(session)) => Front {
-            engine,
-            container,
-            session,
-            input,
-            signals,
-            stdin: standard_input()?,
-        }
-        .relay(),
+        Ok(Some(session)) => match Front::new(engine, container, session, how, signals)?.relay()? {
+            End::Exited(code) => Ok(exit::of_container(code)),
+            End::Detached => Ok(ExitCode::SUCCESS),
+        },
         Ok(None) => Err(EngineError::NotRunning {
             name: container.name().to_owned(),
         }
@@ -125,8 +137,23 @@ fn begin(
 }
 
 fn signals(pass: bool) -> anyhow::Result<SignalFd> {
-    let passed = if pass { &PASSED[..] } else { &[] };
-    Ok(SignalFd::new(&[passed, &[SIGWINCH]].concat())?)
+    let caught = if pass { &PASSED[..] } else { &ENDING };
+    Ok(SignalFd::new(&[caught, &[SIGWINCH]].concat())?)
+}
+
+/// What is passed on.
+struct How {
+    input: bool,
+    pass_signals: bool,
+    keys: Keys,
+}
+
+/// How our part ended.
+enum End {
+    /// The container ended so, or a signal ended us alone.
+    Exited(i32),
+    /// The keys to detach were pressed.
+    Detached,
 }
 
 /// Where our terminal and the container meet.
@@ -134,27 +161,43 @@ struct Front<'a> {
     engine: &'a Engine,
     container: &'a Container,
     session: Session,
-    input: bool,
+    how: How,
     signals: SignalFd,
     stdin: File,
 }
 
 /// Standard input without a buffer of ours, which a poll could not see into.
-fn standard_input() -> std::io::Result<File> {
+pub fn standard_input() -> std::io::Result<File> {
     Ok(std::io::stdin().as_fd().try_clone_to_owned()?.into())
 }
 
-impl Front<'_> {
-    fn relay(mut self) -> anyhow::Result<ExitCode> {
+impl<'a> Front<'a> {
+    fn new(
+        engine: &'a Engine,
+        container: &'a Container,
+        session: Session,
+        how: How,
+        signals: SignalFd,
+    ) -> anyhow::Result<Front<'a>> {
+        Ok(Front {
+            engine,
+            container,
+            session,
+            how,
+            signals,
+            stdin: standard_input()?,
+        })
+    }
+
+    fn relay(mut self) -> anyhow::Result<End> {
         let tty = self.container.record.body.config.tty;
-        let raw = (tty && self.input && self.stdin.is_terminal())
+        let raw = (tty && self.how.input && self.stdin.is_terminal())
             .then(|| Raw::new(self.stdin.as_fd()))
             .transpose()?;
         self.pass_size();
-        let mut keys = Keys::default();
         let mut last = None;
         loop {
-            let input = if self.input {
+            let input = if self.how.input {
                 PollFd::read(self.stdin.as_fd())
             } else {
                 PollFd::never()
@@ -173,21 +216,23 @@ impl Front<'_> {
                     None => {}
                 }
             }
-            if set[1].is_ready() {
-                self.pass_signals();
+            if set[1].is_ready()
+                && let Some(signal) = self.take_signals()
+            {
+                return Ok(End::Exited(BY_SIGNAL + signal));
             }
-            if set[2].is_ready() && !self.pass_input(tty, &mut keys)? {
-                eprintln!("\r\nread escape sequence");
-                return Ok(ExitCode::SUCCESS);
+            if set[2].is_ready() && !self.pass_input(tty)? {
+                return Ok(End::Detached);
             }
         }
         drop(raw);
         // With --rm the record is gone by now: what the monitor said last counts.
-        let code = match last.filter(|state| state.status == Status::Exited) {
-            Some(state) => state.outcome.exit_code,
-            None => self.engine.wait(self.container.id())?,
-        };
-        Ok(exit::of_container(code))
+        Ok(End::Exited(
+            match last.filter(|state| state.status == Status::Exited) {
+                Some(state) => state.outcome.exit_code,
+                None => self.engine.wait(self.container.id())?,
+            },
+        ))
     }
 
     fn pass_size(&self) {
@@ -197,25 +242,30 @@ impl Front<'_> {
         }
     }
 
-    fn pass_signals(&self) {
+    /// Passes on what came; the signal that ends us, if one did.
+    fn take_signals(&self) -> Option<i32> {
         while let Some(signal) = self.signals.take() {
             match signal {
                 SIGWINCH => self.pass_size(),
                 // The container may be ending.
-                signal => drop(self.engine.kill(self.container.id(), signal)),
+                signal if self.how.pass_signals => {
+                    drop(self.engine.kill(self.container.id(), signal));
+                }
+                signal => return Some(signal),
             }
         }
+        None
     }
 
     /// False when the keys to detach were pressed.
-    fn pass_input(&mut self, tty: bool, keys: &mut Keys) -> anyhow::Result<bool> {
+    fn pass_input(&mut self, tty: bool) -> anyhow::Result<bool> {
         let mut buffer = [0; 4096];
         let read = self.stdin.read(&mut buffer)?;
         if read == 0 {
-            self.input = false;
+            self.how.input = false;
         }
         let (piece, detached) = if tty {
-            keys.filter(&buffer[..read])
+            self.how.keys.filter(&buffer[..read])
         } else {
             (buffer[..read].to_vec(), false)
         };
@@ -227,35 +277,8 @@ impl Front<'_> {
     }
 }
 
-/// Looks for the keys that detach.
-#[derive(Default)]
-struct Keys {
-    matched: usize,
-}
-
-impl Keys {
-    /// What is to be passed on, and whether all the keys were pressed.
-    fn filter(&mut self, input: &[u8]) -> (Vec<u8>, bool) {
-        let mut out = Vec::with_capacity(input.len());
-        for byte in input {
-            if *byte == DETACH[self.matched] {
-                self.matched += 1;
-                if self.matched == DETACH.len() {
-                    return (out, true);
-                }
-            } else {
-                out.extend(&DETACH[..self.matched]);
-                self.matched = usize::from(*byte == DETACH[0]);
-                if self.matched == 0 {
-                    out.push(*byte);
-                }
-            }
-        }
-        (out, false)
-    }
-}
-
-fn write(stream: Stream, piece: &[u8]) -> std::io::Result<()> {
+/// Writes a piece of output to where we write ours.
+pub fn write(stream: Stream, piece: &[u8]) -> std::io::Result<()> {
     match stream {
         Stream::Stdout => {
             let mut out = std::io::stdout().lock();
@@ -263,91 +286,5 @@ fn write(stream: Stream, piece: &[u8]) -> std::io::Result<()> {
             out.flush()
         }
         Stream::Stderr => std::io::stderr().write_all(piece),
-    }
-}
-
-/// Connects our terminal with that of a process in a container until that has ended; its exit code.
-pub fn relay(executed: Executed) -> Result<i32, EngineError> {
-    let failed = |source| EngineError::System {
-        action: "pass input and output on".into(),
-        source,
-    };
-    let (pid, Some(terminal)) = (executed.pid, executed.terminal) else {
-        return Err(failed(std::io::ErrorKind::InvalidInput.into()));
-    };
-    let signals = SignalFd::new(&[SIGWINCH]).map_err(failed)?;
-    let mut stdin = standard_input().map_err(failed)?;
-    let raw = stdin
-        .is_terminal()
-        .then(|| Raw::new(stdin.as_fd()))
-        .transpose()
-        .map_err(failed)?;
-    copy_terminal(terminal, &mut stdin, &signals).map_err(failed)?;
-    drop(raw);
-    Ok(process::wait_child(pid).map_err(failed)?.code())
-}
-
-fn copy_terminal(terminal: OwnedFd, stdin: &mut File, signals: &SignalFd) -> std::io::Result<()> {
-    let mut terminal = File::from(terminal);
-    let resize = |terminal: &File| {
-        if let Some((rows, columns)) = terminal::size(std::io::stdout().as_fd()) {
-            // The process may be ending.
-            let _ = terminal::set_size(terminal.as_fd(), rows, columns);
-        }
-    };
-    resize(&terminal);
-    let (mut buffer, mut input) = ([0; 4096], true);
-    loop {
-        let keys = if input {
-            PollFd::read(stdin.as_fd())
-        } else {
-            PollFd::never()
-        };
-        let mut set = [
-            PollFd::read(terminal.as_fd()),
-            PollFd::read(signals.as_fd()),
-            keys,
-        ];
-        process::poll(&mut set, None)?;
-        if set[1].is_ready() && signals.take().is_some() {
-            resize(&terminal);
-        }
-        if set[2].is_ready() {
-            let read = stdin.read(&mut buffer)?;
-            input = read > 0;
-            terminal.write_all(&buffer[..read])?;
-        }
-        if set[0].is_ready() {
-            match terminal.read(&mut buffer) {
-                // The terminal's last user has gone.
-                Ok(0) | Err(_) => return Ok(()),
-                Ok(read) => write(Stream::Stdout, &buffer[..read])?,
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_that_detach_are_not_passed_on() {
-        for (pieces, passed, detached) in [
-            (vec![&b"abc"[..]], &b"abc"[..], false),
-            (vec![b"a\x10\x11b"], b"a", true),
-            (vec![b"a\x10", b"\x11"], b"a", true),
-            (vec![b"\x10a"], b"\x10a", false),
-            (vec![b"\x10\x10\x11"], b"\x10", true),
-        ] {
-            let mut keys = Keys::default();
-            let (mut out, mut gone) = (Vec::new(), false);
-            for piece in &pieces {
-                let (more, done) = keys.filter(piece);
-                out.extend(more);
-                gone |= done;
-            }
-            assert_eq!((&out[..], gone), (passed, detached), "{pieces:?}");
-        }
     }
 }

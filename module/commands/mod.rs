@@ -8,11 +8,13 @@ mod foreground;
 mod gc;
 mod images;
 mod inspect;
+mod keys;
 mod logs;
 mod ps;
 mod pull;
 mod run;
 mod table;
+mod terminal;
 mod volume;
 
 use std::ffi::OsString;

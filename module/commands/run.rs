@@ -44,6 +44,10 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let Some(args) = words.parse(context, "run")? else {
         return Ok(ExitCode::SUCCESS);
     };
+    if !args.detach {
+        let config = &args.body.config;
+        foreground::check_terminal(config.open_stdin, config.tty)?;
+    }
     let engine = context.engine()?;
     let id = make(context, &engine, &args)?;
     let container = engine.find(&id)?;

@@ -3,7 +3,9 @@
 //! Entering happens in a process of its own, `dray enter`, which is not writable from inside the container and is the
 //! parent of what it starts.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -15,13 +17,17 @@ use super::spec::user::{self, MAX_ACCOUNT_FILE};
 use super::{Container, Engine, EngineError, Status, monitor, rootfs, runtime};
 use crate::runargs::capability;
 use crate::sys::process::{self, Pidfd, PollFd, SignalFd};
-use crate::sys::program;
-use crate::sys::{fs, socket};
+use crate::sys::program::{self, Spawn};
+use crate::sys::{doze, fs, socket};
 
 /// The hidden word of the command line that leads to [`Engine::enter`].
 pub const WORD: &str = "enter";
 /// In place of a request: the container's health check.
 const PROBE: &str = "probe";
+/// In place of a container: a terminal that is kept open.
+const LEFT: &str = "left";
+/// Its descriptor.
+const TERMINAL: RawFd = 3;
 const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;
 
@@ -42,6 +48,10 @@ pub struct ExecRequest {
     pub interactive: bool,
     /// All capabilities.
     pub privileged: bool,
+    /// Nobody waits for it, and its output goes nowhere.
+    pub detach: bool,
+    /// Keys that leave its terminal; empty means the usual ones.
+    pub detach_keys: String,
 }
 
 /// A process that was started in a container.
@@ -64,11 +74,9 @@ impl Engine {
         let result = (|| {
             // Asked here so that the usual mistakes are answered in the caller's words.
             self.running(id)?;
-            let request = serde_json::to_string(request)
-                .map_err(|e| EngineError::system("write the request")(e.into()))?;
+            let arguments = arguments(id, request)?;
             let program =
                 program::protected_self().map_err(EngineError::system("protect our program"))?;
-            let arguments = ["dray".to_owned(), WORD.to_owned(), id.to_owned(), request];
             Ok(EngineError::system("execute ourselves")(
                 program::become_program(program.as_fd(), &arguments, &[]),
             ))
@@ -78,14 +86,53 @@ impl Engine {
         }
     }
 
+    /// Starts `request` in container `id` and returns when it runs, or with the exit code that says why it does not.
+    pub fn exec_detached(&self, id: &str, request: &ExecRequest) -> Result<i32, EngineError> {
+        let failed = || EngineError::system("execute ourselves");
+        self.running(id)?;
+        let program =
+            program::protected_self().map_err(EngineError::system("protect our program"))?;
+        let mut entering = program::spawn(&Spawn {
+            program: program.as_fd(),
+            args: arguments(id, request)?,
+            env: self.monitor_environment(),
+            fds: Vec::new(),
+            // For the reason why it cannot be executed.
+            stdio: [None, None, Some(std::io::stderr().as_fd())],
+            detach: true,
+        })
+        .map_err(failed())?;
+        let status = entering.wait().map_err(failed())?;
+        Ok(status.code().unwrap_or(runtime::EXIT_ENGINE))
+    }
+
+    /// Leaves the terminal of a process in a container: it stays open, and what is written to it is dropped, as long as
+    /// somebody in there has it.
+    pub fn leave(&self, terminal: OwnedFd) -> Result<(), EngineError> {
+        let failed = || EngineError::system("leave the terminal");
+        let program = program::protected_self().map_err(failed())?;
+        program::spawn(&Spawn {
+            program: program.as_fd(),
+            args: ["dray", WORD, LEFT].map(String::from).to_vec(),
+            env: self.monitor_environment(),
+            fds: vec![terminal.as_fd()],
+            stdio: [None, None, None],
+            detach: true,
+        })
+        .map(drop)
+        .map_err(failed())
+    }
+
     /// Entry of the process that enters, with the words after [`WORD`]: the exit code of what it ran.
     pub fn enter(
         &self,
         words: &[String],
-        relay: impl FnOnce(Executed) -> Result<i32, EngineError>,
+        relay: impl FnOnce(Executed, &ExecRequest) -> Result<i32, EngineError>,
     ) -> Result<i32, EngineError> {
-        let [id, request] = words else {
-            return Err(EngineError::NotFound(words.join(" ")));
+        let (id, request) = match words {
+            [left] if left == LEFT => return keep_open(),
+            [id, request] => (id, request),
+            _ => return Err(EngineError::NotFound(words.join(" "))),
         };
         let container = self.running(id)?;
         let request = if request == PROBE {
@@ -103,8 +150,14 @@ impl Engine {
         let signals =
             SignalFd::new(&[SIGTERM, 2, 1]).map_err(EngineError::system("wait for signals"))?;
         let executed = self.execute(&container, &request)?;
+        if request.detach {
+            executed
+                .terminal
+                .map_or(Ok(()), |terminal| self.leave(terminal))?;
+            return Ok(0);
+        }
         if executed.terminal.is_some() {
-            return relay(executed);
+            return relay(executed, &request);
         }
         wait(executed.pid, &signals)
     }
@@ -154,14 +207,16 @@ impl Engine {
         };
         if !request.tty {
             let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map_err(failed());
-            let input = match request.interactive {
-                true => own(std::io::stdin().as_fd())?,
-                false => std::fs::File::open("/dev/null").map_err(failed())?.into(),
-            };
+            let nothing = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open("/dev/null")
+                .map_err(failed())?;
+            let or_nothing = |take: bool, fd| own(if take { fd } else { nothing.as_fd() });
             let files = [
-                input,
-                own(std::io::stdout().as_fd())?,
-                own(std::io::stderr().as_fd())?,
+                or_nothing(request.interactive, std::io::stdin().as_fd())?,
+                or_nothing(!request.detach, std::io::stdout().as_fd())?,
+                or_nothing(!request.detach, std::io::stderr().as_fd())?,
             ];
             let pid = runtime::exec(&bundle.borrow(), file, runtime::Stdio::Files(files))
                 .map_err(refused)?;
@@ -249,7 +304,33 @@ impl Engine {
 fn merge(env: &mut Vec<String>, entry: &str) {
     let name = entry.split_once('=').map_or(entry, |(name, _)| name);
     env.retain(|old| old.split_once('=').map_or(old.as_str(), |(name, _)| name) != name);
-    env.push(entry.to_owned());
+    // A name alone takes the variable away, as with Docker.
+    if entry.contains('=') {
+        env.push(entry.to_owned());
+    }
+}
+
+/// The words of a process that runs `request` in container `id`.
+fn arguments(id: &str, request: &ExecRequest) -> Result<Vec<String>, EngineError> {
+    let request = serde_json::to_string(request)
+        .map_err(|e| EngineError::system("write the request")(e.into()))?;
+    Ok(["dray", WORD, id, &request].map(String::from).to_vec())
+}
+
+/// Reads a terminal that somebody left, so that nobody in the container has to wait for room, until the last one there
+/// has closed it.
+fn keep_open() -> Result<i32, EngineError> {
+    let failed = || EngineError::system("keep a terminal open");
+    let mut terminal = File::from(process::inherited(TERMINAL).map_err(failed())?);
+    let mut buffer = [0; 4096];
+    loop {
+        let mut set = [PollFd::read(terminal.as_fd())];
+        if doze::poll(&mut set, None).map_err(failed())? > 0
+            && !matches!(terminal.read(&mut buffer), Ok(1..))
+        {
+            return Ok(0);
+        }
+    }
 }
 
 /// Waits for a child inside a container; when we are asked to end, it ends first.

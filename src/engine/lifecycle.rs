@@ -99,8 +99,8 @@ impl Engine {
         })
     }
 
-    /// What a monitor needs to find the same state again; nothing else of the caller's environment reaches it.
-    fn monitor_environment(&self) -> Vec<(String, String)> {
+    /// What a process of our own needs to find the same state again; nothing else of the caller's environment reaches it.
+    pub(super) fn monitor_environment(&self) -> Vec<(String, String)> {
         let mut env = vec![(
             "DRAY_CONFIG".to_owned(),
             self.host.config.display().to_string(),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::RunArgsError;
 use super::draft::Draft;
 use super::outside::Outside;
+use crate::host::Host;
 
 /// Longest line of a file of variables; Docker's client stops at the same length.
 const MAX_LINE: usize = 64 << 10;
@@ -48,6 +49,23 @@ pub(super) fn place(draft: &mut Draft<'_>) -> Result<(), RunArgsError> {
     }
     draft.config().env = variables;
     Ok(())
+}
+
+/// The variables of `exec`'s `--env-file` and `--env`, in this order.
+pub fn collect(
+    variables: &[String],
+    files: &[String],
+    host: &Host,
+) -> Result<Vec<String>, RunArgsError> {
+    let outside = Outside::here(host);
+    let mut all = Vec::new();
+    for path in files {
+        all.extend(read_file(path, &outside, |name| outside.variable(name))?);
+    }
+    for text in variables {
+        all.push(variable(text, &outside)?);
+    }
+    Ok(all)
 }
 
 /// The `name=value` lines of a file; nothing if the file belongs to another machine.

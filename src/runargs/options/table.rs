@@ -1,7 +1,7 @@
 //! The table of all options; every row on one line, so that it can be read as a table.
 
 use super::super::value::{boolean, bytes, cpus, duration, integer};
-use super::super::{address, device, environment, labels, mount, network, ulimit};
+use super::super::{address, device, environment, keys, labels, mount, network, ulimit};
 use super::{Opt, Setter, Support};
 
 const WINDOWS: &str = "it exists for Windows containers only; leave it out";
@@ -117,6 +117,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     yes("cpuset-mems", "string", "HostConfig.CpusetMems", text!(host().cpuset_mems)),
     short('d', "detach", "", "the client does not wait", read!(boolean, args.detach)),
     yes("detach-keys", "string", "keys that leave the container running", |d, v| {
+        keys::parse(v)?;
         d.args.detach_keys = Some(v.to_owned());
         Ok(())
     }),
