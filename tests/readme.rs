@@ -1,6 +1,10 @@
 //! The README names only what is there, and leaves out no setting.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and writes the table anew when it is asked to"
+)]
 
 use std::fs;
 use std::path::Path;
@@ -58,4 +62,56 @@ fn the_settings_are_those_of_the_shipped_file() {
         .collect();
     assert!(shipped.len() > 10, "{shipped:?}");
     assert_eq!(table, shipped);
+}
+
+/// The table of docker run's options, from the code's.
+fn options() -> String {
+    let mut text =
+        "| option | value | what it sets, or why it is refused |\n|---|---|---|\n".to_owned();
+    for row in dray::runargs::describe() {
+        let short = row
+            .short
+            .map(|letter| format!("`-{letter}`, "))
+            .unwrap_or_default();
+        let kind = match row.kind {
+            "" => "switch",
+            kind => kind,
+        };
+        let meaning = match (row.refused, row.limit) {
+            (Some(reason), _) => format!("**refused**: {reason}"),
+            (None, Some(limit)) => format!("{}; {limit}", row.sets),
+            (None, None) => row.sets.to_owned(),
+        };
+        text += &format!("| {short}`--{}` | {kind} | {meaning} |\n", row.name);
+    }
+    text
+}
+
+/// The table of options against the code's. `DRAY_RECORD=1` writes it anew.
+#[test]
+fn the_options_are_those_of_the_code() {
+    let readme = file("README.md");
+    let (before, rest) = readme
+        .split_once("## Options of docker run\n")
+        .expect("the section");
+    let start = rest.find("| option |").unwrap();
+    let end = rest[start..].find("\n\n").unwrap() + start + 1;
+    if std::env::var_os("DRAY_RECORD").is_some() {
+        let (head, tail) = (&rest[..start], &rest[end..]);
+        let text = format!(
+            "{before}## Options of docker run\n{head}{}{tail}",
+            options()
+        );
+        fs::write(
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"),
+            text,
+        )
+        .unwrap();
+        return;
+    }
+    assert_eq!(
+        rest[start..end],
+        options(),
+        "the code's table has changed: run this test with DRAY_RECORD=1"
+    );
 }

@@ -1,7 +1,7 @@
 //! Docker's own client as the judge of the run arguments' parser.
 //!
 //! `tests/fixtures/run_args/*.txt` hold command lines; `docker-28.2.2.json` holds what Docker's client made of them: the body
-//! of its create call, or its error. The plain tests compare dray with that record. The ignored one asks a real client
+//! of its create call, or its error; `docker-28.2.2-run-help.txt` holds its list of options. The plain tests compare dray with that record. The ignored one asks a real client
 //! again, through a server that answers just enough of Docker's API, and compares the record with it; with `DRAY_RECORD=1`
 //! it writes the record anew.
 #![expect(
@@ -21,6 +21,7 @@ mod docker_client;
 
 const FOLDER: &str = "tests/fixtures/run_args";
 const RECORD: &str = "tests/fixtures/run_args/docker-28.2.2.json";
+const HELP: &str = "tests/fixtures/run_args/docker-28.2.2-run-help.txt";
 const OWN_WORDS: &str = "tests/fixtures/run_args/own-words.txt";
 
 /// The lines of one list, without comments.
@@ -203,12 +204,17 @@ fn ten_thousand_options_are_no_burden() {
     assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
 }
 
+#[test]
+fn every_option_of_dockers_help_is_in_the_table() {
+    docker_knows_the_same_options(&std::fs::read_to_string(HELP).unwrap());
+}
+
 /// Asks a real client; see the head of this file.
 #[test]
 #[ignore = "needs Docker's client 28.2.2 on the PATH"]
 fn docker_itself_says_what_the_record_says() {
     let mut docker = docker_client::Docker::start("28.2.2", environment());
-    docker_knows_the_same_options(&docker.help());
+    let help = docker.help();
     let mut surprises = Vec::new();
     let mut right = Map::new();
     for line in lines("right.txt") {
@@ -242,7 +248,9 @@ fn docker_itself_says_what_the_record_says() {
         let text = serde_json::to_string_pretty(&said).unwrap() + "\n";
         std::fs::write(RECORD, text).unwrap();
         std::fs::write(OWN_WORDS, own_words(&said)).unwrap();
+        std::fs::write(HELP, &help).unwrap();
     }
+    assert_eq!(help, std::fs::read_to_string(HELP).unwrap());
     assert_eq!(said, record());
 }
 

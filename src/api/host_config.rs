@@ -146,6 +146,21 @@ pub struct HostConfig {
     /// Relative block I/O weight, 10 to 1000.
     #[serde(skip_serializing_if = "is_zero")]
     pub blkio_weight: i64,
+    /// Relative weight for one device each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blkio_weight_device: Vec<WeightDevice>,
+    /// Bytes a second that are read from a device.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blkio_device_read_bps: Vec<ThrottleDevice>,
+    /// Bytes a second that are written to a device.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blkio_device_write_bps: Vec<ThrottleDevice>,
+    /// Read operations a second.
+    #[serde(rename = "BlkioDeviceReadIOps", skip_serializing_if = "Vec::is_empty")]
+    pub blkio_device_read_iops: Vec<ThrottleDevice>,
+    /// Write operations a second.
+    #[serde(rename = "BlkioDeviceWriteIOps", skip_serializing_if = "Vec::is_empty")]
+    pub blkio_device_write_iops: Vec<ThrottleDevice>,
     /// Host devices inside the container.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<DeviceMapping>,
@@ -314,6 +329,26 @@ pub struct DeviceMapping {
     pub path_in_container: String,
     /// Letters of `rwm`.
     pub cgroup_permissions: String,
+}
+
+/// Relative block I/O weight for one device.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct WeightDevice {
+    /// Path on the host.
+    pub path: String,
+    /// 10 to 1000, or 0 for none of its own.
+    pub weight: u16,
+}
+
+/// Limit of what goes to or comes from one device.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ThrottleDevice {
+    /// Path on the host.
+    pub path: String,
+    /// Bytes or operations a second.
+    pub rate: u64,
 }
 
 /// A resource limit of processes; -1 means unlimited.

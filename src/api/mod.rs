@@ -12,7 +12,7 @@ use crate::oci::Healthcheck;
 
 pub use host_config::{
     BindOptions, DeviceMapping, Driver, HostConfig, LogConfig, Mount, PortBinding, RestartPolicy,
-    TmpfsOptions, Ulimit, VolumeOptions,
+    ThrottleDevice, TmpfsOptions, Ulimit, VolumeOptions, WeightDevice,
 };
 pub use networking::{EndpointSettings, NetworkingConfig};
 

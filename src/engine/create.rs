@@ -5,8 +5,8 @@ use std::os::unix::fs::DirBuilderExt;
 
 use super::record::{self, Record};
 use super::{
-    Engine, EngineError, Folders, Owner, files, logs, names, network, rootfs, share, spec, time,
-    volumes,
+    Engine, EngineError, Folders, Owner, files, limits, logs, names, network, rootfs, share, spec,
+    time, volumes,
 };
 use crate::api::{CreateBody, LogConfig};
 use crate::config::LogDriver;
@@ -43,6 +43,7 @@ impl Engine {
             reason: error.to_string(),
         })?;
         network::ports::from_body(&body, []).map_err(network::NetworkError::from)?;
+        limits::check(&body.host_config)?;
 
         let id = names::new_id()?;
         let names_lock = self.lock_names()?;

@@ -19,6 +19,7 @@ mod files;
 mod health;
 mod inspect;
 mod lifecycle;
+mod limits;
 pub mod logs;
 pub mod monitor;
 mod names;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{RunArgs, RunArgsError, capability, network, restart, signal, tmpfs, volume};
+use super::{RunArgs, RunArgsError, block, capability, network, restart, signal, tmpfs, volume};
 use crate::api::HostConfig;
 use crate::oci::Platform;
 
@@ -24,6 +24,7 @@ pub(super) fn check(args: &mut RunArgs) -> Result<(), RunArgsError> {
     let host = &args.body.host_config;
     memory(host)?;
     cpu(host)?;
+    block_io(host)?;
     mounts(host)?;
     protection(host)?;
     restart::check(&host.restart_policy)?;
@@ -155,6 +156,13 @@ fn modes(args: &RunArgs) -> Result<(), RunArgsError> {
         );
     }
     Ok(())
+}
+
+fn block_io(host: &HostConfig) -> Check {
+    match host.blkio_weight == 0 || block::WEIGHTS.contains(&host.blkio_weight) {
+        true => Ok(()),
+        false => Err("range of blkio weight is from 10 to 1000".to_owned()),
+    }
 }
 
 fn memory(host: &HostConfig) -> Check {

@@ -5,6 +5,7 @@
 //! not honour are refused by name, none is ignored.
 
 mod address;
+mod block;
 pub mod capability;
 mod check;
 mod csv;

@@ -28,6 +28,38 @@ pub(super) enum Support {
     No(&'static str),
 }
 
+const NETWORKS: &str = "`bridge`, `host`, `none` or `container:NAME`; networks of one's own are refused: not built yet";
+
+/// What of a supported option's values is refused, and why.
+const LIMITS: &[(&str, &str)] = &[
+    (
+        "disable-content-trust",
+        "`false` is refused: there is no Notary; pin the image by digest",
+    ),
+    ("ipc", "`container:NAME` is refused: not built yet"),
+    (
+        "isolation",
+        "anything but `default` is refused: Linux has no other",
+    ),
+    ("log-driver", "`json-file`, `local` or `none`"),
+    (
+        "mount",
+        "`bind`, `volume` and `tmpfs`; drivers' options and propagation to the host are refused",
+    ),
+    ("net", NETWORKS),
+    ("network", NETWORKS),
+    ("pid", "`container:NAME` is refused: not built yet"),
+    ("runtime", "`runc` or nothing: dray is the runtime"),
+    (
+        "volume",
+        "propagation to the host (`shared`, `rshared`) is refused",
+    ),
+    (
+        "volume-driver",
+        "`local` or nothing: volumes are plain folders of this device",
+    ),
+];
+
 type Setter = fn(&mut Draft<'_>, &str) -> Result<(), String>;
 
 impl Opt {
@@ -68,6 +100,8 @@ pub struct Row {
     pub sets: &'static str,
     /// Why it is refused, if it is.
     pub refused: Option<&'static str>,
+    /// Which of its values are not taken, if it is supported otherwise.
+    pub limit: Option<&'static str>,
 }
 
 /// All options of `docker run`, by name.
@@ -81,6 +115,10 @@ pub fn describe() -> impl Iterator<Item = Row> {
             Support::Yes(_) => None,
             Support::No(reason) => Some(reason),
         },
+        limit: LIMITS
+            .iter()
+            .find(|(name, _)| *name == option.name)
+            .map(|(_, limit)| *limit),
     })
 }
 
@@ -96,6 +134,14 @@ mod tests {
         let letters: std::collections::BTreeSet<_> =
             OPTIONS.iter().filter_map(|o| o.short).collect();
         assert_eq!(letters.into_iter().collect::<String>(), "Pacdehilmpqtuvw");
+    }
+
+    #[test]
+    fn limits_are_those_of_supported_options() {
+        for (name, _) in LIMITS {
+            let row = describe().find(|row| row.name == *name).unwrap();
+            assert_eq!(row.refused, None, "{name}");
+        }
     }
 
     #[test]

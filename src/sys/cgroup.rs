@@ -43,6 +43,36 @@ pub fn limits_swap() -> bool {
     Path::new(MOUNT).join(file).exists() || (is_unified() && Path::new("/proc/swaps").exists())
 }
 
+/// Whether the kernel has this controller.
+pub fn has(controller: &str) -> bool {
+    match is_unified() {
+        true => fs::read_to_string(Path::new(MOUNT).join("cgroup.controllers"))
+            .is_ok_and(|all| all.split_ascii_whitespace().any(|name| name == controller)),
+        false => Path::new(MOUNT).join(controller).is_dir(),
+    }
+}
+
+/// The first of the files `names` that there is in the group of container `id`.
+pub fn file(id: &str, controller: &str, names: &[&str]) -> Option<PathBuf> {
+    let top = match is_unified() {
+        true => PathBuf::from(MOUNT),
+        false => Path::new(MOUNT).join(controller),
+    };
+    let group = top.join(PARENT).join(id);
+    names
+        .iter()
+        .map(|name| group.join(name))
+        .find(|file| file.exists())
+}
+
+/// Writes one setting of a group.
+pub fn set(file: &Path, text: &str) -> io::Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .open(file)?
+        .write_all(text.as_bytes())
+}
+
 /// One hierarchy that this process is in.
 struct Hierarchy {
     dir: PathBuf,
@@ -129,10 +159,7 @@ fn monitor_name(id: &str) -> String {
 }
 
 fn join(group: &Path) -> io::Result<()> {
-    OpenOptions::new()
-        .write(true)
-        .open(group.join("cgroup.procs"))?
-        .write_all(b"0")
+    set(&group.join("cgroup.procs"), "0")
 }
 
 /// Kills whatever still runs in the groups of container `id` and removes them; nothing there is success.

@@ -11,7 +11,7 @@ use crate::engine::network::{self, Join};
 use crate::engine::record::{Outcome, Record, State, Status};
 use crate::engine::runtime::{self, First, Stdio};
 use crate::engine::share::Shared;
-use crate::engine::{Engine, EngineError, attach, inspect, rootfs, time, volumes};
+use crate::engine::{Engine, EngineError, attach, inspect, limits, rootfs, time, volumes};
 use crate::sys::lock::Exclusive;
 use crate::sys::process::{self, Pidfd, PollFd, ProcessId};
 use crate::sys::program;
@@ -230,6 +230,7 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     let pid = runtime::create(&bundle.borrow(), stdio, first).map_err(failed)?;
     // The container has mounts of its own by now.
     drop((ours, shared, subpaths));
+    limits::apply(id, &record.body.host_config)?;
     if let Some(program) = guard {
         // Before the word to go: none of the container's own programs ever runs without it.
         bpf::filter_devices(&cgroup::unified_group(id), &program)

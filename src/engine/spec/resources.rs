@@ -11,7 +11,7 @@ const CPU_PERIOD: i64 = 100_000;
 /// Smallest process limit under which the runtime can set a container up (youki issue 3644).
 const MIN_PIDS: i64 = 2;
 
-/// `linux.resources` without `devices`.
+/// `linux.resources` without `devices`, and without what the engine sets itself: block devices, --oom-kill-disable.
 pub(super) fn resources(
     host: &HostConfig,
     kernel: &Kernel,
@@ -24,9 +24,6 @@ pub(super) fn resources(
             return Err(SpecError::PidsLimit(limit));
         }
         resources.insert("pids".to_owned(), json!({ "limit": limit }));
-    }
-    if host.blkio_weight != 0 {
-        resources.insert("blockIO".to_owned(), json!({ "weight": host.blkio_weight }));
     }
     Ok(resources)
 }
@@ -81,9 +78,6 @@ fn memory(host: &HostConfig, kernel: &Kernel) -> Map<String, Value> {
     if kernel.cgroup == CgroupVersion::V1 {
         if let Some(swappiness) = host.memory_swappiness.filter(|value| *value >= 0) {
             set("swappiness", json!(swappiness));
-        }
-        if host.oom_kill_disable == Some(true) {
-            set("disableOOMKiller", json!(true));
         }
     }
     memory
@@ -171,11 +165,10 @@ mod tests {
             (
                 HostConfig {
                     pids_limit: Some(-1),
-                    blkio_weight: 300,
                     oom_kill_disable: Some(true),
                     ..base()
                 },
-                json!({ "memory": { "disableOOMKiller": true }, "blockIO": { "weight": 300 } }),
+                json!({}),
             ),
         ] {
             assert_eq!(Value::Object(resources(&host, &v1).unwrap()), expected);

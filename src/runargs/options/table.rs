@@ -1,11 +1,10 @@
 //! The table of all options; every row on one line, so that it can be read as a table.
 
 use super::super::value::{boolean, bytes, cpus, duration, integer};
-use super::super::{address, device, environment, keys, labels, mount, network, ulimit};
+use super::super::{address, block, device, environment, keys, labels, mount, network, ulimit};
 use super::{Opt, Setter, Support};
 
 const WINDOWS: &str = "it exists for Windows containers only; leave it out";
-const BLOCK_IO: &str = "block I/O limits are not built yet; leave it out";
 const USER_NETWORKS: &str =
     "it needs user-defined networks, which are not built yet; leave it out, or use --network host";
 
@@ -98,8 +97,11 @@ pub(super) const OPTIONS: &[Opt] = &[
         sets: "AttachStdin, AttachStdout, AttachStderr",
         support: Support::No("a container's streams are attached all together; use --detach for none, --interactive for standard input"),
     },
-    no("blkio-weight", "uint16", "HostConfig.BlkioWeight", BLOCK_IO),
-    no("blkio-weight-device", "list", "HostConfig.BlkioWeightDevice", BLOCK_IO),
+    yes("blkio-weight", "uint16", "HostConfig.BlkioWeight", read!(block::weight, host().blkio_weight)),
+    yes("blkio-weight-device", "list", "HostConfig.BlkioWeightDevice", |d, v| {
+        d.host().blkio_weight_device.push(block::device_weight(v)?);
+        Ok(())
+    }),
     yes("cap-add", "list", "HostConfig.CapAdd", push!(host().cap_add)),
     yes("cap-drop", "list", "HostConfig.CapDrop", push!(host().cap_drop)),
     no("cgroup-parent", "string", "HostConfig.CgroupParent", "dray keeps containers below its own control group; leave it out"),
@@ -129,10 +131,22 @@ pub(super) const OPTIONS: &[Opt] = &[
         d.host().device_cgroup_rules.push(device::rule(v)?);
         Ok(())
     }),
-    no("device-read-bps", "list", "HostConfig.BlkioDeviceReadBps", BLOCK_IO),
-    no("device-read-iops", "list", "HostConfig.BlkioDeviceReadIOps", BLOCK_IO),
-    no("device-write-bps", "list", "HostConfig.BlkioDeviceWriteBps", BLOCK_IO),
-    no("device-write-iops", "list", "HostConfig.BlkioDeviceWriteIOps", BLOCK_IO),
+    yes("device-read-bps", "list", "HostConfig.BlkioDeviceReadBps", |d, v| {
+        d.host().blkio_device_read_bps.push(block::bytes_a_second(v)?);
+        Ok(())
+    }),
+    yes("device-read-iops", "list", "HostConfig.BlkioDeviceReadIOps", |d, v| {
+        d.host().blkio_device_read_iops.push(block::operations(v)?);
+        Ok(())
+    }),
+    yes("device-write-bps", "list", "HostConfig.BlkioDeviceWriteBps", |d, v| {
+        d.host().blkio_device_write_bps.push(block::bytes_a_second(v)?);
+        Ok(())
+    }),
+    yes("device-write-iops", "list", "HostConfig.BlkioDeviceWriteIOps", |d, v| {
+        d.host().blkio_device_write_iops.push(block::operations(v)?);
+        Ok(())
+    }),
     yes("disable-content-trust", "", "no signatures of Docker's Notary", |_, v| match boolean(v)? {
         true => Ok(()),
         false => Err("Docker Content Trust is not supported by dray; pin the image by digest instead".to_owned()),

@@ -1,0 +1,173 @@
+//! Limits that the runtime gets wrong. We set them ourselves, between making the container and its start: on control groups
+//! of version 1 it leaves out a block device's own weight and --oom-kill-disable, on version 2 most weights overflow in it.
+
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use super::EngineError;
+use crate::api::HostConfig;
+use crate::sys::{cgroup, process};
+
+/// One line for one file of the group; of several names for the file, the first one that there is.
+#[derive(Debug, PartialEq, Eq)]
+struct Line {
+    option: &'static str,
+    controller: &'static str,
+    files: &'static [&'static str],
+    text: String,
+}
+
+/// Refuses a device that is none, and a limit for which this kernel has no control group.
+pub(super) fn check(host: &HostConfig) -> Result<(), EngineError> {
+    let lines = lines(host, cgroup::is_unified())?;
+    match lines.iter().find(|line| !cgroup::has(line.controller)) {
+        Some(line) => Err(missing(line)),
+        None => Ok(()),
+    }
+}
+
+/// Sets the limits of container `id`, whose group is there and whose program does not run yet.
+pub(super) fn apply(id: &str, host: &HostConfig) -> Result<(), EngineError> {
+    for line in lines(host, cgroup::is_unified())? {
+        let file = cgroup::file(id, line.controller, line.files).ok_or_else(|| missing(&line))?;
+        let text = match file.ends_with("io.weight") {
+            true => rescaled(&line.text),
+            false => line.text,
+        };
+        cgroup::set(&file, &text).map_err(|source| EngineError::write(&file, source))?;
+    }
+    Ok(())
+}
+
+/// A weight of 10 to 1000 at the end of `text` as one of 1 to 10000, the way runc does it.
+fn rescaled(text: &str) -> String {
+    let (before, weight) = text.rsplit_once(' ').unwrap_or(("", text));
+    let weight: u32 = weight.parse().unwrap_or(100);
+    let weight = 1 + weight.saturating_sub(10) * 9999 / 990;
+    format!("{before} {weight}").trim_start().to_owned()
+}
+
+fn missing(line: &Line) -> EngineError {
+    EngineError::Unsupported {
+        option: line.option.to_owned(),
+        reason: format!(
+            "this kernel's control groups have no {}; leave it out",
+            line.files.join(" or ")
+        ),
+    }
+}
+
+fn lines(host: &HostConfig, unified: bool) -> Result<Vec<Line>, EngineError> {
+    let mut lines = Vec::new();
+    let controller = if unified { "io" } else { "blkio" };
+    if host.oom_kill_disable == Some(true) && !unified {
+        lines.push(Line {
+            option: "--oom-kill-disable",
+            controller: "memory",
+            files: &["memory.oom_control"],
+            text: "1".to_owned(),
+        });
+    }
+    let weight_files: &[_] = match unified {
+        true => &["io.bfq.weight", "io.weight"],
+        false => &["blkio.weight", "blkio.bfq.weight"],
+    };
+    if host.blkio_weight != 0 {
+        lines.push(Line {
+            option: "--blkio-weight",
+            controller,
+            files: weight_files,
+            text: host.blkio_weight.to_string(),
+        });
+    }
+    for device in host.blkio_weight_device.iter().filter(|d| d.weight != 0) {
+        let option = "--blkio-weight-device";
+        lines.push(Line {
+            option,
+            controller,
+            files: match unified {
+                true => weight_files,
+                false => &["blkio.weight_device", "blkio.bfq.weight_device"],
+            },
+            text: format!("{} {}", numbers(option, &device.path)?, device.weight),
+        });
+    }
+    for (option, devices, file, key) in [
+        (
+            "--device-read-bps",
+            &host.blkio_device_read_bps,
+            &["blkio.throttle.read_bps_device"],
+            "rbps",
+        ),
+        (
+            "--device-write-bps",
+            &host.blkio_device_write_bps,
+            &["blkio.throttle.write_bps_device"],
+            "wbps",
+        ),
+        (
+            "--device-read-iops",
+            &host.blkio_device_read_iops,
+            &["blkio.throttle.read_iops_device"],
+            "riops",
+        ),
+        (
+            "--device-write-iops",
+            &host.blkio_device_write_iops,
+            &["blkio.throttle.write_iops_device"],
+            "wiops",
+        ),
+    ] {
+        for device in devices.iter().filter(|device| device.rate != 0) {
+            let numbers = numbers(option, &device.path)?;
+            let (files, text): (&'static [_], _) = match unified {
+                true => (&["io.max"], format!("{numbers} {key}={}", device.rate)),
+                false => (file, format!("{numbers} {}", device.rate)),
+            };
+            lines.push(Line {
+                option,
+                controller,
+                files,
+                text,
+            });
+        }
+    }
+    Ok(lines)
+}
+
+/// `major:minor` of a block device.
+fn numbers(option: &str, path: &str) -> Result<String, EngineError> {
+    let refuse = |reason: String| EngineError::Unsupported {
+        option: format!("{option} {path}"),
+        reason,
+    };
+    let found = std::fs::metadata(Path::new(path)).map_err(|error| refuse(error.to_string()))?;
+    if !found.file_type().is_block_device() {
+        return Err(refuse("not a block device".to_owned()));
+    }
+    let (major, minor) = process::device_numbers(found.rdev());
+    Ok(format!("{major}:{minor}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_version_has_its_own_words() {
+        let host = HostConfig {
+            blkio_weight: 300,
+            ..HostConfig::default()
+        };
+        for (unified, files) in [
+            (false, ["blkio.weight", "blkio.bfq.weight"]),
+            (true, ["io.bfq.weight", "io.weight"]),
+        ] {
+            let line = &lines(&host, unified).unwrap()[0];
+            assert_eq!((line.files, line.text.as_str()), (&files[..], "300"));
+        }
+        for (text, expected) in [("10", "1"), ("1000", "10000"), ("8:0 500", "8:0 4950")] {
+            assert_eq!(rescaled(text), expected);
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! Options that bound a container or say how it is made, each observed in the kernel's own files or from inside.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test files need no durable writer; a broken set-up should panic"
+)]
+
+mod common;
+
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use common::device::{Device, on_device};
+use dray::engine::Folders;
+use serde_json::Value;
+
+fn unified() -> bool {
+    Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
+
+/// One file of the group of container `id`.
+fn setting(id: &str, controller: &str, file: &str) -> String {
+    let path = match unified() {
+        true => format!("/sys/fs/cgroup/dray/{id}/{file}"),
+        false => format!("/sys/fs/cgroup/{controller}/dray/{id}/{file}"),
+    };
+    let text = std::fs::read_to_string(&path);
+    text.unwrap_or_else(|error| panic!("{path}: {error}"))
+        .trim()
+        .to_owned()
+}
+
+fn image(device: &Device) -> String {
+    device.registry.name("shop/v1:1")
+}
+
+/// Starts a container that stays, and returns its id.
+fn start(device: &Device, options: &[&str]) -> String {
+    let image = image(device);
+    let base = &["run", "-d", "--network", "none", "--name", "bounded"][..];
+    let called = device.dray(&[base, options, &[&image, "sleep", "1000"]].concat());
+    assert!(called.status.success(), "{options:?}: {called:?}");
+    called.stdout.trim().to_owned()
+}
+
+fn remove(device: &Device) {
+    let removed = device.dray(&["rm", "-f", "bounded"]);
+    assert!(removed.status.success(), "{removed:?}");
+}
+
+/// A block device of this machine: its node, and its numbers.
+fn disk() -> (String, String) {
+    let mut disks: Vec<_> = std::fs::read_dir("/sys/block")
+        .unwrap()
+        .map(|entry| Path::new("/dev").join(entry.unwrap().file_name()))
+        .filter(|node| {
+            std::fs::metadata(node).is_ok_and(|found| found.file_type().is_block_device())
+        })
+        .collect();
+    disks.sort();
+    let disk = disks.pop().expect("a block device");
+    let (major, minor) =
+        dray::sys::process::device_numbers(std::fs::metadata(&disk).unwrap().rdev());
+    (disk.display().to_string(), format!("{major}:{minor}"))
+}
+
+#[test]
+fn every_limit_is_in_the_kernel() {
+    on_device("every-limit", |device| {
+        let mega = |number: u64| (number << 20).to_string();
+        // Options; controller, file and content on version 1; file and content on version 2.
+        for (options, v1, v2) in [
+            (
+                &["-m", "64m", "--memory-swap", "96m"][..],
+                ("memory", "memory.memsw.limit_in_bytes", mega(96)),
+                ("memory.swap.max", mega(32)),
+            ),
+            (
+                &["-m", "64m", "--memory-swap", "-1"],
+                ("memory", "memory.limit_in_bytes", mega(64)),
+                ("memory.swap.max", "max".into()),
+            ),
+            (
+                &["--memory-reservation", "32m"],
+                ("memory", "memory.soft_limit_in_bytes", mega(32)),
+                ("memory.low", mega(32)),
+            ),
+            (
+                &["--cpu-period", "50000", "--cpu-quota", "20000"],
+                ("cpu", "cpu.cfs_quota_us", "20000".into()),
+                ("cpu.max", "20000 50000".into()),
+            ),
+            (
+                &["--cpu-period", "50000"],
+                ("cpu", "cpu.cfs_period_us", "50000".into()),
+                ("cpu.max", "max 50000".into()),
+            ),
+            (
+                &["-c", "2048"],
+                ("cpu", "cpu.shares", "2048".into()),
+                ("cpu.weight", "79".into()),
+            ),
+            (
+                &["--cpuset-mems", "0"],
+                ("cpuset", "cpuset.mems", "0".into()),
+                ("cpuset.mems", "0".into()),
+            ),
+        ] {
+            let id = start(device, options);
+            let (found, expected) = match unified() {
+                true => (setting(&id, "", v2.0), v2.1),
+                false => (setting(&id, v1.0, v1.1), v1.2),
+            };
+            assert_eq!(found, expected, "{options:?}");
+            remove(device);
+        }
+    });
+}
+
+#[test]
+fn settings_of_version_1_are_set_there_and_said_to_be_left_out_elsewhere() {
+    on_device("version-1", |device| {
+        for (options, file, expected, left_out) in [
+            (
+                &["--memory-swappiness", "30"][..],
+                "memory.swappiness",
+                "30",
+                "--memory-swappiness has no effect",
+            ),
+            (
+                &["-m", "64m", "--oom-kill-disable"],
+                "memory.oom_control",
+                "oom_kill_disable 1",
+                "--oom-kill-disable has no effect",
+            ),
+        ] {
+            if unified() {
+                let image = image(device);
+                let made =
+                    device.dray(&[&["create", "--name", "bounded"], options, &[&image]].concat());
+                assert!(made.stderr.contains(left_out), "{made:?}");
+            } else {
+                let id = start(device, options);
+                let found = setting(&id, "memory", file);
+                assert_eq!(found.lines().next(), Some(expected), "{options:?}");
+            }
+            remove(device);
+        }
+    });
+}
+
+#[test]
+fn block_devices_are_limited() {
+    on_device("block", |device| {
+        let (disk, numbers) = disk();
+        let limit = |rate: &str| format!("{disk}:{rate}");
+        let options = [
+            "--device-read-bps",
+            &limit("1mb"),
+            "--device-write-bps",
+            &limit("2m"),
+            "--device-read-iops",
+            &limit("300"),
+            "--device-write-iops",
+            &limit("400"),
+            "--blkio-weight",
+            "300",
+        ];
+        let id = start(device, &options);
+        if unified() {
+            let expected = format!("{numbers} rbps=1048576 wbps=2097152 riops=300 wiops=400");
+            assert_eq!(setting(&id, "", "io.max"), expected);
+        } else {
+            for (file, rate) in [
+                ("read_bps", "1048576"),
+                ("write_bps", "2097152"),
+                ("read_iops", "300"),
+                ("write_iops", "400"),
+            ] {
+                let found = setting(&id, "blkio", &format!("blkio.throttle.{file}_device"));
+                assert_eq!(found, format!("{numbers} {rate}"), "{file}");
+            }
+            let weight = format!("/sys/fs/cgroup/blkio/dray/{id}/blkio.bfq.weight");
+            if Path::new(&weight).exists() {
+                let found = std::fs::read_to_string(weight).unwrap();
+                assert_eq!(found.trim().trim_start_matches("default "), "300");
+            }
+        }
+        let info: Value =
+            serde_json::from_str(&device.dray(&["inspect", "bounded"]).stdout).unwrap();
+        let config = &info[0]["HostConfig"];
+        assert_eq!(config["BlkioDeviceReadBps"][0]["Rate"], 1 << 20);
+        assert_eq!(config["BlkioDeviceWriteIOps"][0]["Path"], disk);
+        remove(device);
+
+        let image = image(device);
+        for (option, value, said) in [
+            (
+                "--device-read-bps",
+                "/dev/none:1m",
+                "--device-read-bps /dev/none is not supported: No such file",
+            ),
+            (
+                "--device-write-iops",
+                "/dev/null:1",
+                "/dev/null is not supported: not a block device",
+            ),
+            (
+                "--blkio-weight-device",
+                "/dev/null:300",
+                "not a block device",
+            ),
+            (
+                "--blkio-weight",
+                "5",
+                "range of blkio weight is from 10 to 1000",
+            ),
+        ] {
+            let refused = device.dray(&["create", option, value, &image]);
+            assert_eq!(refused.status.code(), Some(125), "{refused:?}");
+            assert!(refused.stderr.contains(said), "{option}: {refused:?}");
+        }
+        assert_eq!(device.containers().len(), 0, "nothing half made");
+    });
+}
+
+#[test]
+fn namespaces_and_what_belongs_to_them() {
+    on_device("belongs", |device| {
+        let image = image(device);
+        let own = |name: &str| std::fs::read_link(format!("/proc/self/ns/{name}")).unwrap();
+        let shell = |options: &[&str], line: &str| {
+            let base = &["run", "--rm", "--network", "none"][..];
+            let called = device.dray(&[base, options, &[&image, "sh", "-c", line]].concat());
+            assert!(called.status.success(), "{options:?}: {called:?}");
+            called.stdout.trim_end().to_owned()
+        };
+        let user = "busybox readlink /proc/self/ns/user";
+        assert_eq!(Path::new(&shell(&["--userns", "host"], user)), own("user"));
+        let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        for (options, line, expected) in [
+            (&["--uts", "host"][..], "busybox hostname", host_name.trim()),
+            (
+                &["--ipc", "none"],
+                "echo x > /dev/shm/x 2>/dev/null || echo none",
+                "none",
+            ),
+            (
+                &["--ipc", "private"],
+                "echo x > /dev/shm/x && cat /dev/shm/x",
+                "x",
+            ),
+            (
+                &["--ipc", "shareable"],
+                "echo x > /dev/shm/x && cat /dev/shm/x",
+                "x",
+            ),
+            (
+                &["--cgroupns", "private"],
+                "cat /proc/self/cgroup | busybox grep -c dray || true",
+                "0",
+            ),
+            (
+                &["--sysctl", "kernel.msgmax=9000"],
+                "cat /proc/sys/kernel/msgmax",
+                "9000",
+            ),
+            (
+                &["--sysctl", "fs.mqueue.msg_max=20"],
+                "cat /proc/sys/fs/mqueue/msg_max",
+                "20",
+            ),
+            (
+                &["--oom-score-adj", "500"],
+                "cat /proc/1/oom_score_adj",
+                "500",
+            ),
+            (&["--runtime", "runc"], "echo ran", "ran"),
+        ] {
+            assert_eq!(shell(options, line), expected, "{options:?}");
+        }
+        for (option, value, said) in [
+            ("--sysctl", "kernel.panic=1", "kernel.panic"),
+            ("--runtime", "nvidia", "option --runtime is not supported"),
+            ("--gpus", "all", "option --gpus is not supported"),
+            (
+                "--storage-opt",
+                "size=1g",
+                "option --storage-opt is not supported",
+            ),
+            (
+                "--cpu-rt-runtime",
+                "1000",
+                "option --cpu-rt-runtime is not supported",
+            ),
+        ] {
+            let refused = device.dray(&["create", option, value, &image]);
+            assert_eq!(refused.status.code(), Some(125), "{refused:?}");
+            assert!(refused.stderr.contains(said), "{option}: {refused:?}");
+        }
+    });
+}
+
+#[test]
+fn how_a_container_is_made() {
+    on_device("made", |device| {
+        let image = image(device);
+        let manifests = || {
+            device.registry.count("GET", "/manifests/")
+                + device.registry.count("HEAD", "/manifests/")
+        };
+        let create = |options: &[&str]| device.dray(&[&["create"], options, &[&image]].concat());
+
+        let never = create(&["--pull", "never"]);
+        assert_eq!(never.status.code(), Some(125), "{never:?}");
+        assert_eq!(manifests(), 0);
+        let other = create(&["--platform", "linux/s390x"]);
+        assert_eq!(other.status.code(), Some(125), "{other:?}");
+        assert!(other.stderr.contains("s390x"), "{other:?}");
+        assert!(create(&["--pull", "missing", "-q"]).status.success());
+        device.registry.reset_counts();
+        for (pull, asks) in [("missing", false), ("never", false), ("always", true)] {
+            assert!(create(&["--pull", pull]).status.success(), "{pull}");
+            assert_eq!(manifests() > 0, asks, "{pull}");
+        }
+
+        let file = device.join("cid");
+        let path = file.to_str().unwrap();
+        let made = create(&["--cidfile", path, "--name", "bounded"]);
+        let id = made.stdout.trim();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), id);
+        let again = create(&["--cidfile", path]);
+        assert!(!again.status.success());
+        assert!(again.stderr.contains("container id file"), "{again:?}");
+        remove(device);
+
+        let id = start(
+            device,
+            &[
+                "--annotation",
+                "org.example.key=value",
+                "--annotation",
+                "bare",
+            ],
+        );
+        let bundle = Folders::new(&device.host, &id)
+            .run
+            .join("bundle/config.json");
+        let config: Value = serde_json::from_slice(&std::fs::read(bundle).unwrap()).unwrap();
+        assert_eq!(config["annotations"]["org.example.key"], "value");
+        assert_eq!(config["annotations"]["bare"], "");
+        remove(device);
+    });
+}
