@@ -75,10 +75,9 @@ fn memory(host: &HostConfig, kernel: &Kernel) -> Map<String, Value> {
     if host.memory_reservation > 0 {
         set("reservation", json!(host.memory_reservation));
     }
-    if kernel.cgroup == CgroupVersion::V1 {
-        if let Some(swappiness) = host.memory_swappiness.filter(|value| *value >= 0) {
-            set("swappiness", json!(swappiness));
-        }
+    let swappiness = host.memory_swappiness.filter(|value| *value >= 0);
+    if let Some(swappiness) = swappiness.filter(|_| kernel.cgroup == CgroupVersion::V1) {
+        set("swappiness", json!(swappiness));
     }
     memory
 }
