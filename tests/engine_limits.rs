@@ -207,6 +207,16 @@ fn block_devices_are_limited() {
                 "/dev/null is not supported: not a block device",
             ),
             (
+                "--cpuset-cpus",
+                "0,4095",
+                "--cpuset-cpus 0,4095 is not supported: those CPUs are not available",
+            ),
+            (
+                "--cpuset-mems",
+                "63",
+                "those memory nodes are not available",
+            ),
+            (
                 "--blkio-weight-device",
                 "/dev/null:300",
                 "not a block device",
@@ -299,6 +309,23 @@ fn namespaces_and_what_belongs_to_them() {
             assert_eq!(refused.status.code(), Some(125), "{refused:?}");
             assert!(refused.stderr.contains(said), "{option}: {refused:?}");
         }
+    });
+}
+
+#[test]
+fn the_oom_score_is_the_container_s_and_not_its_monitor_s() {
+    on_device("oom-score", |device| {
+        let score = |pid: &str| {
+            let text = std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap();
+            text.trim().to_owned()
+        };
+        start(device, &["--init", "--oom-score-adj", "500"]);
+        let now = device.containers().remove(0).1.unwrap();
+        assert_eq!(score(&now.init.unwrap().pid.to_string()), "500");
+        assert_eq!(score(&now.monitor.pid.to_string()), score("self"));
+        let inside = device.dray(&["exec", "bounded", "cat", "/proc/self/oom_score_adj"]);
+        assert_eq!(inside.stdout.trim(), "500", "{inside:?}");
+        remove(device);
     });
 }
 

@@ -259,6 +259,10 @@ impl Engine {
         let mut process = config["process"].clone();
         process["args"] = json!(request.args);
         process["terminal"] = json!(request.tty);
+        let score = container.record.body.host_config.oom_score_adj;
+        if score != 0 {
+            process["oomScoreAdj"] = json!(score);
+        }
         if !request.working_dir.is_empty() {
             process["cwd"] = json!(request.working_dir);
         }

@@ -1,6 +1,7 @@
 //! Limits that the runtime gets wrong. We set them ourselves, between making the container and its start: on control groups
-//! of version 1 it leaves out a block device's own weight and --oom-kill-disable, on version 2 most weights overflow in it.
+//! of version 1 it leaves out a block device's own weight and --oom-kill-disable, on version 2 most weights overflow in it. The OOM score it would give to the monitor too, which inherits nothing this way.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
@@ -17,8 +18,34 @@ struct Line {
     text: String,
 }
 
-/// Refuses a device that is none, and a limit for which this kernel has no control group.
+/// Refuses a device that is none, a processor that is not there, and a limit for which this kernel has no control group.
 pub(super) fn check(host: &HostConfig) -> Result<(), EngineError> {
+    for (option, wanted, what, online) in [
+        (
+            "--cpuset-cpus",
+            &host.cpuset_cpus,
+            "CPUs",
+            "/sys/devices/system/cpu/online",
+        ),
+        (
+            "--cpuset-mems",
+            &host.cpuset_mems,
+            "memory nodes",
+            "/sys/devices/system/node/online",
+        ),
+    ] {
+        // A kernel without memory nodes has the one.
+        let there = std::fs::read_to_string(online).unwrap_or_else(|_| "0".to_owned());
+        if !numbers_of(wanted).is_subset(&numbers_of(there.trim())) {
+            return Err(EngineError::Unsupported {
+                option: format!("{option} {wanted}"),
+                reason: format!(
+                    "those {what} are not available; available: {}",
+                    there.trim()
+                ),
+            });
+        }
+    }
     let lines = lines(host, cgroup::is_unified())?;
     match lines.iter().find(|line| !cgroup::has(line.controller)) {
         Some(line) => Err(missing(line)),
@@ -26,8 +53,16 @@ pub(super) fn check(host: &HostConfig) -> Result<(), EngineError> {
     }
 }
 
-/// Sets the limits of container `id`, whose group is there and whose program does not run yet.
-pub(super) fn apply(id: &str, host: &HostConfig) -> Result<(), EngineError> {
+/// Sets the limits of container `id`, whose group is there and whose first process `pid` does not run its program yet.
+pub(super) fn apply(id: &str, pid: i32, host: &HostConfig) -> Result<(), EngineError> {
+    if host.oom_score_adj != 0 {
+        process::set_oom_score(pid, host.oom_score_adj).map_err(|error| {
+            EngineError::Unsupported {
+                option: format!("--oom-score-adj {}", host.oom_score_adj),
+                reason: format!("the kernel refuses it: {error}"),
+            }
+        })?;
+    }
     for line in lines(host, cgroup::is_unified())? {
         let file = cgroup::file(id, line.controller, line.files).ok_or_else(|| missing(&line))?;
         let text = match file.ends_with("io.weight") {
@@ -135,6 +170,15 @@ fn lines(host: &HostConfig, unified: bool) -> Result<Vec<Line>, EngineError> {
     Ok(lines)
 }
 
+/// `0-3,5`; what is no number was refused before.
+fn numbers_of(list: &str) -> BTreeSet<u16> {
+    let ranges = list.split(',').filter_map(|part| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.parse().ok()?..=last.parse().ok()?)
+    });
+    ranges.flatten().collect()
+}
+
 /// `major:minor` of a block device.
 fn numbers(option: &str, path: &str) -> Result<String, EngineError> {
     let refuse = |reason: String| EngineError::Unsupported {
@@ -154,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_version_has_its_own_words() {
+    fn each_version_has_its_own_words_and_lists_are_read() {
         let host = HostConfig {
             blkio_weight: 300,
             ..HostConfig::default()
@@ -166,6 +210,9 @@ mod tests {
             let line = &lines(&host, unified).unwrap()[0];
             assert_eq!((line.files, line.text.as_str()), (&files[..], "300"));
         }
+        let numbers: Vec<u16> = numbers_of("0-2,5").into_iter().collect();
+        assert_eq!(numbers, [0, 1, 2, 5]);
+        assert!(numbers_of("").is_empty());
         for (text, expected) in [("10", "1"), ("1000", "10000"), ("8:0 500", "8:0 4950")] {
             assert_eq!(rescaled(text), expected);
         }

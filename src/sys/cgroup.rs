@@ -65,7 +65,7 @@ pub fn file(id: &str, controller: &str, names: &[&str]) -> Option<PathBuf> {
         .find(|file| file.exists())
 }
 
-/// Writes one setting of a group.
+/// Writes one setting into a file of the kernel's.
 pub fn set(file: &Path, text: &str) -> io::Result<()> {
     OpenOptions::new()
         .write(true)

@@ -387,6 +387,14 @@ pub fn hostname() -> io::Result<String> {
     Ok(nix::unistd::gethostname()?.to_string_lossy().into_owned())
 }
 
+/// Sets how readily the kernel kills process `pid`, and what it starts from now on, for lack of memory.
+pub fn set_oom_score(pid: i32, score: i64) -> io::Result<()> {
+    super::cgroup::set(
+        format!("/proc/{pid}/oom_score_adj").as_ref(),
+        &score.to_string(),
+    )
+}
+
 /// Major and minor number of a device.
 pub fn device_numbers(device: u64) -> (u32, u32) {
     (libc::major(device), libc::minor(device))

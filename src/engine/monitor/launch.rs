@@ -230,7 +230,7 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     let pid = runtime::create(&bundle.borrow(), stdio, first).map_err(failed)?;
     // The container has mounts of its own by now.
     drop((ours, shared, subpaths));
-    limits::apply(id, &record.body.host_config)?;
+    limits::apply(id, pid, &record.body.host_config)?;
     if let Some(program) = guard {
         // Before the word to go: none of the container's own programs ever runs without it.
         bpf::filter_devices(&cgroup::unified_group(id), &program)

@@ -9,11 +9,11 @@ use crate::runargs::ulimit;
 /// Docker's search path, for images that set none.
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Everything below `process` except what `security` adds.
+/// Everything below `process` except what `security` adds, and the OOM score, which the engine sets itself.
 pub(super) fn process(input: &SpecInput<'_>, capabilities: &[String]) -> Result<Value, SpecError> {
     let config = &input.body.config;
     let host = &input.body.host_config;
-    let mut process = json!({
+    Ok(json!({
         "terminal": config.tty,
         "user": user(input.account),
         "args": args(input)?,
@@ -21,11 +21,7 @@ pub(super) fn process(input: &SpecInput<'_>, capabilities: &[String]) -> Result<
         "cwd": working_directory(config)?,
         "capabilities": capabilities::sets(capabilities),
         "rlimits": limits(&host.ulimits)?,
-    });
-    if host.oom_score_adj != 0 {
-        process["oomScoreAdj"] = json!(host.oom_score_adj);
-    }
-    Ok(process)
+    }))
 }
 
 fn user(account: &Account) -> Value {

@@ -120,7 +120,6 @@ fn a_plain_container_gets_dockers_defaults() {
     assert_eq!(spec["process"]["args"], json!(["/bin/app"]));
     assert_eq!(spec["process"]["cwd"], "/");
     assert_eq!(spec["process"].get("noNewPrivileges"), None);
-    assert_eq!(spec["process"].get("oomScoreAdj"), None);
     assert_eq!(
         spec["process"]["capabilities"]["bounding"]
             .as_array()
@@ -222,7 +221,6 @@ fn the_options_of_a_process_arrive() {
             "no-new-privileges".to_owned(),
             "seccomp=unconfined".to_owned(),
         ],
-        oom_score_adj: -500,
         ulimits: vec![Ulimit {
             name: "nofile".to_owned(),
             soft: 1024,
@@ -241,7 +239,6 @@ fn the_options_of_a_process_arrive() {
     assert_eq!(process["noNewPrivileges"], true);
     assert_eq!(process["terminal"], true);
     assert_eq!(process["cwd"], "/srv");
-    assert_eq!(process["oomScoreAdj"], -500);
     assert_eq!(process["args"], json!(["/entry", "a"]));
     assert_eq!(
         process["rlimits"],
