@@ -97,6 +97,9 @@ pub struct Config {
     /// Seconds between the stop signal and the kill; absent means 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_timeout: Option<i64>,
+    /// Shell that runs a health check's line, from the image; empty means `/bin/sh -c`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shell: Vec<String>,
 }
 
 pub(crate) fn is_false(value: &bool) -> bool {

@@ -136,8 +136,7 @@ impl Engine {
         };
         let container = self.running(id)?;
         let request = if request == PROBE {
-            let shell = ["/bin/sh".to_owned(), "-c".to_owned()];
-            let check = Check::new(container.record.body.config.healthcheck.as_ref(), &shell);
+            let check = Check::of(&container.record.body.config);
             ExecRequest {
                 args: check.map(|check| check.command).unwrap_or_default(),
                 ..ExecRequest::default()

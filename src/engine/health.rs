@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::record::{Health, Probe};
+use crate::api::Config;
 use crate::oci::Healthcheck;
 
 /// Probes that are kept, as Docker keeps them.
@@ -28,8 +29,18 @@ pub struct Check {
 }
 
 impl Check {
+    /// The check of a container; `None` where there is none or it is switched off.
+    pub fn of(config: &Config) -> Option<Check> {
+        let usual = ["/bin/sh".to_owned(), "-c".to_owned()];
+        let shell = match &config.shell[..] {
+            [] => &usual,
+            shell => shell,
+        };
+        Check::new(config.healthcheck.as_ref(), shell)
+    }
+
     /// `None` where there is no check or it is switched off. `shell` runs a `CMD-SHELL` line.
-    pub fn new(healthcheck: Option<&Healthcheck>, shell: &[String]) -> Option<Check> {
+    fn new(healthcheck: Option<&Healthcheck>, shell: &[String]) -> Option<Check> {
         let check = healthcheck?;
         let command = match check.test.split_first() {
             Some((kind, words)) if kind == "CMD" && !words.is_empty() => words.to_vec(),
@@ -58,7 +69,7 @@ impl Check {
     /// Time until the next probe, `since_start` after the container's start.
     pub fn pause(&self, health: &Health, since_start: Duration) -> Duration {
         if health.status == "starting" && since_start < self.start_period {
-            self.start_interval.min(self.interval)
+            self.start_interval
         } else {
             self.interval
         }

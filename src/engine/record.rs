@@ -129,7 +129,7 @@ impl Default for MountPoint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Intent {
-    /// Started and not stopped by anybody since.
+    /// Started, and not stopped by anybody since, nor ended for good because its policy asks how it ended.
     pub running: bool,
 }
 

@@ -10,7 +10,7 @@ use super::launch::{self, Attempt};
 use super::{bundle_of, probe};
 use crate::engine::files::NetworkMode;
 use crate::engine::logs::{About, Stream, Writer};
-use crate::engine::record::{Folders, Record, State, Status};
+use crate::engine::record::{Folders, Intent, Record, State, Status};
 use crate::engine::{Engine, EngineError, attach, restart, rootfs, runtime, time};
 use crate::sys::process::{self, Pidfd, PollFd};
 use crate::sys::{cgroup, doze};
@@ -356,8 +356,15 @@ impl<'a> Attendant<'a> {
         self.state.init = None;
         self.state.health = None;
         self.take_down()?;
-        match restart::decide(&self.record.body.host_config.restart_policy, &end) {
-            restart::Next::Stay => self.stay(),
+        let policy = &self.record.body.host_config.restart_policy;
+        match restart::decide(policy, &end) {
+            restart::Next::Stay => {
+                if policy.name == "on-failure" && !end.stopped {
+                    // The next boot must not start what ended well or has failed often enough.
+                    self.folders.write_intent(Intent { running: false })?;
+                }
+                self.stay()
+            }
             restart::Next::Restart(pause) => self.again(pause),
         }
     }

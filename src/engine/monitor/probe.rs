@@ -29,14 +29,14 @@ struct Running {
     output: File,
     kept: Vec<u8>,
     start: String,
+    began: Instant,
     deadline: Instant,
 }
 
 impl Schedule {
     /// `None` for a container without a check.
     pub fn new(record: &Record) -> Option<Schedule> {
-        let shell = ["/bin/sh".to_owned(), "-c".to_owned()];
-        let check = Check::new(record.body.config.healthcheck.as_ref(), &shell)?;
+        let check = Check::of(&record.body.config)?;
         let started = Instant::now();
         let due = started + check.pause(&crate::engine::health::starting(), Duration::ZERO);
         Some(Schedule {
@@ -103,19 +103,19 @@ impl Schedule {
         output: String,
     ) -> bool {
         let end = time::rfc3339(engine.host().now());
-        let start = self
-            .running
-            .take()
-            .map_or_else(|| end.clone(), |running| running.start);
-        let since_start = self.started.elapsed();
+        let (start, began) = match self.running.take() {
+            Some(running) => (running.start, running.began),
+            None => (end.clone(), Instant::now()),
+        };
         let probe = Probe {
             start,
             end,
             exit_code: code.unwrap_or(TIMED_OUT),
             output,
         };
-        self.check.judge(health, probe, since_start);
-        self.due = Instant::now() + self.check.pause(health, since_start);
+        // What began in the start period does not count, however long it took.
+        self.check.judge(health, probe, began - self.started);
+        self.due = Instant::now() + self.check.pause(health, self.started.elapsed());
         true
     }
 }
@@ -148,6 +148,7 @@ fn start(engine: &Engine, id: &str, timeout: Duration) -> std::io::Result<Runnin
         output: output.into(),
         kept: Vec::new(),
         start,
+        began: now,
         deadline: now + timeout,
     })
 }

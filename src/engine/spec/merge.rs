@@ -43,6 +43,9 @@ fn over(body: &CreateBody, image: &ImageDefaults) -> CreateBody {
     if config.stop_signal.as_ref().is_none_or(String::is_empty) && !image.stop_signal.is_empty() {
         config.stop_signal = Some(image.stop_signal.clone());
     }
+    if config.shell.is_empty() {
+        config.shell.clone_from(&image.shell);
+    }
     config.healthcheck = merge_health(config.healthcheck.take(), image.healthcheck.as_ref());
     merged
 }

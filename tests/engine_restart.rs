@@ -1,0 +1,241 @@
+//! Restart policies and health checks, on real containers: back-off, boots, start period, verdicts and the health log.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test files need no durable writer; a broken set-up should panic"
+)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::device::{Device, on_device};
+use serde_json::{Value, json};
+
+/// Longest wait for what is expected to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Pushes an image with a shell, and this configuration; its name.
+fn push(device: &Device, config: Value) -> String {
+    device.push("box", "true", config);
+    device.registry.name("shop/box:1")
+}
+
+fn run(device: &Device, name: &str, options: &[&str], image: &str, line: &str) {
+    let words = [
+        &["run", "-d", "--network=none", "--name", name][..],
+        options,
+        &[image, "/bin/sh", "-c", line],
+    ];
+    let called = device.dray(&words.concat());
+    assert!(called.status.success(), "{words:?}: {called:?}");
+}
+
+fn inspect(device: &Device, name: &str) -> Value {
+    let called = device.dray(&["inspect", name]);
+    assert!(called.status.success(), "{called:?}");
+    let list: Value = serde_json::from_str(&called.stdout).unwrap();
+    list[0].clone()
+}
+
+/// Looks at a container until it is as wanted.
+fn until(device: &Device, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let begun = Instant::now();
+    loop {
+        let info = inspect(device, name);
+        if wanted(&info) {
+            return info;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{}", info["State"]);
+    }
+}
+
+const FOREVER: &str = "trap 'exit 0' TERM; while :; do sleep 0.05; done";
+
+#[test]
+fn the_pause_before_a_restart_doubles() {
+    on_device("backoff", |device| {
+        let image = push(device, json!({}));
+        let line = "read up _ </proc/uptime; echo $up >>/times; exit 3";
+        run(device, "loop", &["--restart", "on-failure:4"], &image, line);
+        assert_eq!(device.dray(&["wait", "loop"]).stdout, "3\n");
+        let info = inspect(device, "loop");
+        assert_eq!(info["RestartCount"], 4);
+        assert_eq!(info["State"]["ExitCode"], 3);
+        let file = device
+            .host
+            .state
+            .join("containers")
+            .join(info["Id"].as_str().unwrap())
+            .join("upper/times");
+        let times: Vec<f64> = std::fs::read_to_string(&file)
+            .unwrap()
+            .lines()
+            .map(|line| line.parse().unwrap())
+            .collect();
+        assert_eq!(times.len(), 5);
+        for (index, pair) in times.windows(2).enumerate() {
+            // Hundredths of a second is all that the clock shows.
+            let least = 0.1 * f64::from(1 << index) - 0.01;
+            assert!(pair[1] - pair[0] >= least, "{index}: {times:?}");
+        }
+        // Started by hand it counts anew.
+        let words = ["start", "loop"];
+        assert!(device.dray(&words).status.success());
+        assert_eq!(device.dray(&["wait", "loop"]).stdout, "3\n");
+        assert_eq!(inspect(device, "loop")["RestartCount"], 4);
+    });
+}
+
+#[test]
+fn a_boot_starts_what_its_policy_wants() {
+    on_device("boots", |device| {
+        let image = push(device, json!({}));
+        let fails = "exit 3";
+        for (name, policy, line, stop) in [
+            ("no-running", "no", FOREVER, false),
+            ("always-running", "always", FOREVER, false),
+            ("always-stopped", "always", FOREVER, true),
+            ("unless-running", "unless-stopped", FOREVER, false),
+            ("unless-stopped", "unless-stopped", FOREVER, true),
+            ("failure-running", "on-failure", FOREVER, false),
+            ("failure-stopped", "on-failure", FOREVER, true),
+            ("failure-done", "on-failure", "exit 0", false),
+            ("failure-gave-up", "on-failure:1", fails, false),
+        ] {
+            run(device, name, &["--restart", policy], &image, line);
+            if stop {
+                assert!(device.dray(&["stop", name]).status.success());
+            } else if line != FOREVER {
+                assert!(device.dray(&["wait", name]).status.success());
+            }
+        }
+        // Ended well once, and runs at the time of the cut.
+        let again = "if [ -e /again ]; then exec sleep 100000; fi; touch /again";
+        run(
+            device,
+            "failure-again",
+            &["--restart", "on-failure"],
+            &image,
+            again,
+        );
+        assert!(device.dray(&["wait", "failure-again"]).status.success());
+        assert!(device.dray(&["start", "failure-again"]).status.success());
+        for boot in 0..2 {
+            device.lose_power();
+            let booted = device.dray(&["boot"]);
+            assert!(booted.status.success(), "{booted:?}");
+            let mut running: Vec<String> = device
+                .containers()
+                .into_iter()
+                .filter(|(_, now)| now.as_ref().is_some_and(|now| now.status.is_attended()))
+                .map(|(record, _)| record.name)
+                .collect();
+            running.sort();
+            let expected = [
+                "always-running",
+                "always-stopped",
+                "failure-again",
+                "failure-running",
+                "unless-running",
+            ];
+            assert_eq!(running, expected, "boot {boot}");
+        }
+    });
+}
+
+#[test]
+fn health_is_judged_as_docker_does() {
+    on_device("health", |device| {
+        let image = push(device, json!({}));
+        let check = [
+            "--health-cmd=cat /ok",
+            "--health-interval=50ms",
+            "--health-retries=3",
+            "--health-timeout=5s",
+        ];
+        run(device, "well", &check, &image, FOREVER);
+        let health = |info: &Value| info["State"]["Health"].clone();
+        let sick = until(device, "well", |info| health(info)["Status"] == "unhealthy");
+        let log = health(&sick)["Log"].as_array().unwrap().clone();
+        assert!(log.len() >= 3, "{log:?}");
+        assert_eq!(log[0]["ExitCode"], 1);
+        let output = log[0]["Output"].as_str().unwrap();
+        assert!(output.contains("/ok"), "{output:?}");
+        assert!(log[0]["Start"].as_str() < log[0]["End"].as_str(), "{log:?}");
+        // Only the last five are kept, the oldest first.
+        let many = until(device, "well", |info| {
+            health(info)["FailingStreak"].as_i64() >= Some(8)
+        });
+        let log = health(&many)["Log"].as_array().unwrap().clone();
+        assert_eq!(log.len(), 5);
+        assert!(
+            log.windows(2)
+                .all(|pair| pair[0]["Start"].as_str() < pair[1]["Start"].as_str())
+        );
+        // One success is enough.
+        let touched = device.dray(&["exec", "well", "sh", "-c", "echo fine >/ok"]);
+        assert!(touched.status.success(), "{touched:?}");
+        let well = until(device, "well", |info| health(info)["Status"] == "healthy");
+        assert_eq!(health(&well)["FailingStreak"], 0);
+        let last = health(&well)["Log"][4].clone();
+        assert_eq!(
+            (&last["ExitCode"], &last["Output"]),
+            (&json!(0), &json!("fine\n"))
+        );
+        assert!(device.dray(&["rm", "-f", "well"]).status.success());
+    });
+}
+
+#[test]
+fn failures_do_not_count_in_the_start_period() {
+    on_device("health-start", |device| {
+        // Its line runs in the image's own shell.
+        let image = push(
+            device,
+            json!({"Shell": ["/bin/busybox", "env", "SHELL_OF=image", "/bin/sh", "-c"]}),
+        );
+        let check = [
+            "--health-cmd=echo $SHELL_OF; test -e /ok",
+            "--health-interval=1h",
+            "--health-start-period=1h",
+            "--health-start-interval=50ms",
+            "--health-retries=1",
+        ];
+        run(device, "slow", &check, &image, FOREVER);
+        let health = |info: &Value| info["State"]["Health"].clone();
+        let starting = until(device, "slow", |info| {
+            health(info)["Log"]
+                .as_array()
+                .is_some_and(|log| log.len() == 5)
+        });
+        assert_eq!(health(&starting)["Status"], "starting");
+        assert_eq!(health(&starting)["FailingStreak"], 0);
+        assert_eq!(health(&starting)["Log"][0]["ExitCode"], 1);
+        assert_eq!(health(&starting)["Log"][0]["Output"], "image\n");
+        let touched = device.dray(&["exec", "slow", "sh", "-c", ": >/ok"]);
+        assert!(touched.status.success(), "{touched:?}");
+        until(device, "slow", |info| health(info)["Status"] == "healthy");
+        assert!(device.dray(&["rm", "-f", "slow"]).status.success());
+
+        // A probe that does not end in time is ended, and counts.
+        let check = [
+            "--health-cmd=exec sleep 100000",
+            "--health-interval=50ms",
+            "--health-timeout=100ms",
+            "--health-retries=2",
+        ];
+        run(device, "hangs", &check, &image, FOREVER);
+        let sick = until(device, "hangs", |info| {
+            health(info)["Status"] == "unhealthy"
+        });
+        let probe = health(&sick)["Log"][0].clone();
+        assert_eq!(probe["ExitCode"], -1);
+        assert_eq!(probe["Output"], "Health check exceeded timeout (100ms)");
+        let (record, _) = device.containers().remove(0);
+        let left = dray::sys::cgroup::pids(&record.id);
+        assert!(left.len() <= 4, "probes are left: {left:?}");
+        assert!(device.dray(&["rm", "-f", "hangs"]).status.success());
+    });
+}
