@@ -9,7 +9,10 @@
 
 mod common;
 
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -200,8 +203,8 @@ fn peak(device: &Device, id: &str) -> u64 {
     number.parse().unwrap()
 }
 
-/// What a monitor may need in addition, however much is written to it, in kB.
-const SLACK: u64 = 512;
+/// What a monitor may need in addition, however much is written to it, in kB; most of it are pages of its program.
+const SLACK: u64 = 2048;
 
 /// Writes so many bytes without a newline, then a line, and stays.
 fn flood(bytes: u32) -> String {
@@ -336,5 +339,212 @@ fn a_client_that_does_not_read_holds_the_container_back_and_nothing_else() {
         let stopped = device.dray(&["stop", "-t", "0", "fast"]);
         assert!(stopped.status.success(), "{stopped:?}");
         remove(device, "fast");
+    });
+}
+
+/// Receives one message within the time that anything may take.
+fn receive(socket: &UnixDatagram) -> Vec<u8> {
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut buffer = vec![0; 64 << 10];
+    let length = socket.recv(&mut buffer).unwrap();
+    buffer.truncate(length);
+    buffer
+}
+
+#[test]
+fn syslog_takes_every_line() {
+    on_device("logs-syslog", |device| {
+        let image = push(device);
+        let path = device.join("syslog");
+        let local = UnixDatagram::bind(&path).unwrap();
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        udp.set_read_timeout(Some(PATIENCE)).unwrap();
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let hostname = process::hostname().unwrap();
+        let line = "echo one; sleep 0.2; echo two >&2; exec sleep 100000";
+        for (address, facility) in [
+            (format!("unix://{}", path.display()), "daemon"),
+            (format!("unixgram://{}", path.display()), "local0"),
+            (format!("udp://{}", udp.local_addr().unwrap()), "16"),
+            (format!("tcp://{}", tcp.local_addr().unwrap()), "local0"),
+        ] {
+            let options = [
+                "--name=sender".to_owned(),
+                "--log-driver=syslog".to_owned(),
+                format!("--log-opt=syslog-address={address}"),
+                format!("--log-opt=syslog-facility={facility}"),
+                "--log-opt=syslog-format=rfc5424".to_owned(),
+                "--log-opt=tag={{.ImageName}}/{{.Name}}".to_owned(),
+            ];
+            let options: Vec<&str> = options.iter().map(String::as_str).collect();
+            start(device, &image, &options, line);
+            let messages: Vec<String> = match address.split_once(':').unwrap().0 {
+                "udp" => (0..2)
+                    .map(|_| {
+                        let mut buffer = [0; 2048];
+                        let length = udp.recv(&mut buffer).unwrap();
+                        String::from_utf8(buffer[..length].to_vec()).unwrap()
+                    })
+                    .collect(),
+                "tcp" => {
+                    // The first connection only asks whether somebody is there.
+                    let streams: Vec<_> = (0..2).map(|_| tcp.accept().unwrap().0).collect();
+                    let mut reader = BufReader::new(&streams[1]);
+                    let mut line = || {
+                        let mut line = String::new();
+                        reader.read_line(&mut line).unwrap();
+                        line
+                    };
+                    vec![line(), line()]
+                }
+                _ => (0..2)
+                    .map(|_| String::from_utf8(receive(&local)).unwrap())
+                    .collect(),
+            };
+            let number = if facility == "daemon" { 3 } else { 16 };
+            for (message, (severity, text)) in messages.iter().zip([(6, "one"), (3, "two")]) {
+                let words: Vec<&str> = message.split(' ').collect();
+                let [priority, time, host, app, pid, id, dash, said] = words[..] else {
+                    panic!("{address}: {message:?}");
+                };
+                let tag = format!("{image}/sender");
+                assert_eq!(
+                    priority,
+                    format!("<{}>1", number * 8 + severity),
+                    "{address}"
+                );
+                assert!(dray::engine::parse_time(time).is_some(), "{message}");
+                assert_eq!((host, app, id, dash), (&*hostname, &*tag, &*tag, "-"));
+                assert!(pid.parse::<u32>().is_ok(), "{message}");
+                assert_eq!(said, format!("{text}\n"));
+            }
+            assert_eq!(inspect(device, "sender")["LogPath"], "");
+            let logs = device.dray(&["logs", "sender"]);
+            assert!(
+                !logs.status.success() && logs.stderr.contains("go to syslog"),
+                "{logs:?}"
+            );
+            remove(device, "sender");
+        }
+        // Nobody there: not started, nothing left.
+        let absent = "--log-opt=syslog-address=unix:///nowhere/log";
+        let words = [
+            "run",
+            "--rm",
+            "--network=none",
+            "--log-driver=syslog",
+            absent,
+            &image,
+            "true",
+        ];
+        let called = device.dray(&words);
+        assert_eq!(called.status.code(), Some(125), "{called:?}");
+        assert!(called.stderr.contains("log driver syslog"), "{called:?}");
+        assert_eq!(device.containers().len(), 0);
+    });
+}
+
+#[test]
+fn a_receiver_that_stalls_holds_the_container_back() {
+    on_device("logs-slow", |device| {
+        let image = push(device);
+        let path = device.join("syslog");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let address = format!("--log-opt=syslog-address=unixgram://{}", path.display());
+        let options = [
+            "--name=slow",
+            "--log-driver=syslog",
+            &address,
+            "--health-cmd=true",
+            "--health-interval=50ms",
+        ];
+        let line = "busybox seq 20000; echo the-end; exec sleep 100000";
+        let id = start(device, &image, &options, line);
+        // The monitor does its other work meanwhile.
+        let begun = Instant::now();
+        while inspect(device, "slow")["State"]["Health"]["Log"][4].is_null() {
+            assert!(begun.elapsed() < PATIENCE, "no probes");
+        }
+        let before = peak(device, &id);
+        let mut next = 1;
+        loop {
+            let message = String::from_utf8(receive(&socket)).unwrap();
+            let (header, text) = message.split_once("]: ").unwrap();
+            if text == "the-end\n" {
+                break;
+            }
+            assert_eq!(text, format!("{next}\n"));
+            assert!(header.starts_with("<30>"), "{header}");
+            assert!(header.contains(&format!(" {}[", &id[..12])), "{header}");
+            next += 1;
+        }
+        assert_eq!(next, 20_001);
+        assert!(peak(device, &id) <= before + SLACK);
+        remove(device, "slow");
+    });
+}
+
+/// Removes what a test made in a folder of the host when dropped.
+struct Removed(Vec<PathBuf>);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            if path.is_dir() {
+                std::fs::remove_dir(path).unwrap();
+            } else {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn journald_gets_docker_s_fields() {
+    on_device("logs-journald", |device| {
+        let image = push(device);
+        let folder = Path::new("/run/systemd/journal");
+        assert!(!folder.exists(), "this host has a journal of its own");
+        let made = folder.ancestors().take(2).filter(|path| !path.exists());
+        let mut made: Vec<PathBuf> = made.map(Path::to_owned).collect();
+        std::fs::create_dir_all(folder).unwrap();
+        let journal = UnixDatagram::bind(folder.join("socket")).unwrap();
+        made.insert(0, folder.join("socket"));
+        let _removed = Removed(made);
+        let options = [
+            "--name=diary",
+            "--log-driver=journald",
+            "--label=my.colour=red",
+            "--env=LONG=a\nb",
+            "--log-opt=labels=my.colour",
+            "--log-opt=env=LONG",
+            "--log-opt=tag=t-{{.Name}}",
+        ];
+        let line = "echo one; sleep 0.2; busybox printf two >&2";
+        let id = start(device, &image, &options, line);
+        for (priority, text, rest) in [
+            ("6", "one", ""),
+            ("3", "two", "CONTAINER_PARTIAL_MESSAGE=true\n"),
+        ] {
+            let entry = String::from_utf8(receive(&journal)).unwrap();
+            let expected = format!(
+                "CONTAINER_ID={}\nCONTAINER_ID_FULL={id}\nCONTAINER_NAME=diary\nIMAGE_NAME={image}\n\
+                 CONTAINER_TAG=t-diary\nSYSLOG_IDENTIFIER=t-diary\n\
+                 LONG\n\u{3}\0\0\0\0\0\0\0a\nb\nMY_COLOUR=red\nPRIORITY={priority}\nSYSLOG_TIMESTAMP=",
+                &id[..12]
+            );
+            let rest = format!("\n{rest}MESSAGE={text}\n");
+            assert!(
+                entry.starts_with(&expected) && entry.ends_with(&rest),
+                "{entry}"
+            );
+        }
+        assert_eq!(device.dray(&["wait", "diary"]).stdout, "0\n");
+        let logs = device.dray(&["logs", "diary"]);
+        assert!(
+            !logs.status.success() && logs.stderr.contains("journalctl"),
+            "{logs:?}"
+        );
+        remove(device, "diary");
     });
 }

@@ -48,11 +48,8 @@ pub struct Words {
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let engine = context.engine()?;
     let container = engine.find(&words.container)?;
-    if container.record.body.host_config.log_config.driver == "none" {
-        anyhow::bail!(
-            "container {} keeps no logs: its log driver is none",
-            container.name()
-        );
+    if let Some(why) = logs::unreadable(&container.record.body.host_config.log_config.driver) {
+        anyhow::bail!("container {} {why}", container.name());
     }
     let now = context.host.now();
     let since = words.since.as_deref().map(|text| moment(text, now));

@@ -200,7 +200,7 @@ pub struct HostConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct LogConfig {
-    /// `json-file`, `local`, `none`; empty means the ini's default.
+    /// `json-file`, `local`, `none`, `syslog`, `journald`; empty means the ini's default.
     #[serde(rename = "Type", skip_serializing_if = "String::is_empty")]
     pub driver: String,
     /// Options by name, such as `max-size`.

@@ -213,6 +213,9 @@ fn ending(container: &Container) -> String {
 /// The end of the container's log, for an operator who sees nothing but the deployment's log.
 pub(super) fn say_log_end(site: &Site<'_>, container: &Container) {
     let name = container.name();
+    if let Some(why) = logs::unreadable(&container.record.body.host_config.log_config.driver) {
+        return site.say(&format!("container {name} {why}"));
+    }
     let mut lines = Vec::new();
     let filter = Filter {
         tail: Some(LOG_LINES),

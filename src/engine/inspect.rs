@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::files::NetworkMode;
+use super::logs;
 use super::network::Attachment;
 use super::{Container, Engine, EngineError, Record};
 
@@ -34,11 +35,11 @@ impl Engine {
             .chain(&record.body.config.cmd)
             .flatten()
             .collect();
-        let logs = self.folders(&record.id).state.join("logs");
+        let folder = self.folders(&record.id).state.join("logs");
         let log_path = match record.body.host_config.log_config.driver.as_str() {
-            "none" => String::new(),
-            "local" => logs.join("local.log").display().to_string(),
-            _ => logs.join("json.log").display().to_string(),
+            driver if logs::unreadable(driver).is_some() => String::new(),
+            "local" => folder.join("local.log").display().to_string(),
+            _ => folder.join("json.log").display().to_string(),
         };
         let mut state = json!({
             "Status": status.word(),

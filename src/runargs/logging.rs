@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::RunArgsError;
 use super::draft::Draft;
-use super::value;
+use super::{syslog, value};
 
 /// The drivers that dray has and the options that each honours.
-const DRIVERS: [(&str, &[&str]); 3] = [
+const DRIVERS: [(&str, &[&str]); 5] = [
     (
         "json-file",
         &[
@@ -16,6 +16,17 @@ const DRIVERS: [(&str, &[&str]); 3] = [
     ),
     ("local", &["compress", "max-file", "max-size", "mode"]),
     ("none", &[]),
+    (
+        "syslog",
+        &[
+            "mode",
+            "syslog-address",
+            "syslog-facility",
+            "syslog-format",
+            "tag",
+        ],
+    ),
+    ("journald", &["env", "labels", "mode", "tag"]),
 ];
 
 /// What a tag's template may name, as Docker calls it.
@@ -74,6 +85,7 @@ pub fn no_option(name: &str, known: &[&str]) -> String {
     let instead = match name {
         "env-regex" => "; name the variables with env=A,B",
         "labels-regex" => "; name the labels with labels=a,b",
+        _ if name.starts_with("syslog-tls-") => "; TLS is not built in",
         _ => "",
     };
     match known {
@@ -104,7 +116,10 @@ pub fn check(name: &str, text: &str) -> Result<(), String> {
         "compress" if text == "false" => return Ok(()),
         "compress" => "false: a monitor keeps too little memory to compress logs",
         "mode" if text == "blocking" => return Ok(()),
-        "mode" => "blocking: what a container writes goes to its log at once",
+        "mode" => "blocking: a container whose log takes no more has to wait",
+        "syslog-address" => return syslog::address(text).map(drop),
+        "syslog-facility" => return syslog::facility(text).map(drop),
+        "syslog-format" => return syslog::format(text).map(drop),
         "tag" => return expand_tag(text, |_| String::new()).map(drop),
         _ => return Ok(()),
     };
@@ -176,6 +191,13 @@ mod tests {
             ("compress", vec!["false"], vec!["true", ""]),
             ("mode", vec!["blocking"], vec!["non-blocking", ""]),
             ("tag", vec!["", "{{.ID}}"], vec!["{{.X}}"]),
+            (
+                "syslog-address",
+                vec!["", "udp://a"],
+                vec!["a", "tcp+tls://a"],
+            ),
+            ("syslog-facility", vec!["", "local0"], vec!["loud"]),
+            ("syslog-format", vec!["", "rfc5424"], vec!["json"]),
             ("env", vec!["A,B", ""], vec![]),
             ("labels", vec!["a,b", ""], vec![]),
         ] {

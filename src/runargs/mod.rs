@@ -28,6 +28,7 @@ mod restart;
 pub mod security;
 pub mod signal;
 mod split;
+pub mod syslog;
 pub mod tmpfs;
 pub mod ulimit;
 pub mod value;

@@ -136,11 +136,28 @@ pub fn enter_monitor(id: &str) -> io::Result<()> {
     for hierarchy in hierarchies()? {
         if hierarchy.unified || hierarchy.own != "/" {
             let group = hierarchy.dir.join(PARENT).join(monitor_name(id));
-            fs::create_dir_all(&group)?;
-            join(&group)?;
+            make_and_join(&group)?;
         }
     }
     Ok(())
+}
+
+/// The last monitor of the container may be removing this very group just now: what it takes away is made again.
+fn make_and_join(group: &Path) -> io::Result<()> {
+    const ATTEMPTS: u32 = 10;
+    let gone = |error: &io::Error| {
+        matches!(
+            error.raw_os_error(),
+            Some(libc::ENODEV) | Some(libc::ENOENT)
+        )
+    };
+    for _ in 1..ATTEMPTS {
+        match fs::create_dir_all(group).and_then(|()| join(group)) {
+            Err(error) if gone(&error) => {}
+            result => return result,
+        }
+    }
+    fs::create_dir_all(group).and_then(|()| join(group))
 }
 
 /// Moves this process out of its monitor group and removes that; at the end of a monitor.

@@ -1,4 +1,4 @@
-//! Container logs: bounded files, written by the monitor, read by anybody.
+//! Container logs: bounded files, written by the monitor and read by anybody, or messages to somebody who keeps them.
 //!
 //! ```text
 //! containers/<id>/logs/
@@ -11,8 +11,11 @@
 
 mod about;
 mod file;
+mod journald;
 mod moment;
 mod reader;
+mod sender;
+mod syslog;
 mod writer;
 
 use std::path::Path;
@@ -23,6 +26,16 @@ pub use about::About;
 pub use moment::moment;
 pub use reader::{Entry, Filter, Follow, read};
 pub use writer::{Writer, WriterError};
+
+/// Why `dray logs` has nothing to read from a driver; `None` if it has.
+pub fn unreadable(driver: &str) -> Option<&'static str> {
+    match driver {
+        "none" => Some("keeps no logs: its log driver is none"),
+        "syslog" => Some("keeps no logs here: they go to syslog"),
+        "journald" => Some("keeps no logs here: read them with journalctl CONTAINER_NAME="),
+        _ => None,
+    }
+}
 
 /// Refuses a configuration that no log can be kept by.
 pub fn check(config: &LogConfig) -> Result<(), WriterError> {

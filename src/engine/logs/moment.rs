@@ -34,7 +34,12 @@ fn since_1970(text: &str) -> Option<SystemTime> {
 
 fn calendar(text: &str, local: i64) -> Option<SystemTime> {
     let (date, rest) = text.split_at_checked("2026-01-02".len())?;
-    let date: NaiveDate = date.parse().ok()?;
+    let [year, month, day] = date.split('-').collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    let plain = year.len() == 4 && year.bytes().all(|byte| byte.is_ascii_digit());
+    let year = plain.then(|| year.parse().ok())??;
+    let date = NaiveDate::from_ymd_opt(year, two_digits(month)?, two_digits(day)?)?;
     let (time, zone) = match rest.find(['Z', '+', '-']) {
         Some(at) => {
             let (time, zone) = rest.split_at(at);

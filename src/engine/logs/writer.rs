@@ -2,11 +2,19 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use super::file::LogFile;
+use super::journald::Journald;
+use super::sender::Sender;
+use super::syslog::Syslog;
 use super::{About, Format, MAX_LINE, Stream};
 use crate::api::LogConfig;
 use crate::runargs::logging;
+use crate::sys::process::{self, PollFd};
+
+/// How long a receiver may take, at a container's end, before the rest is given up.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A log that cannot be kept as asked for.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -24,6 +32,8 @@ pub enum WriterError {
 pub struct Writer {
     sink: Sink,
     partial: [Vec<u8>; 2],
+    /// Output that waits until the receiver has taken what came before; never more than was read at once.
+    held: [Vec<u8>; 2],
 }
 
 /// Where lines go.
@@ -31,6 +41,8 @@ pub struct Writer {
 enum Sink {
     Nowhere,
     File(LogFile),
+    Syslog(Syslog),
+    Journald(Journald),
 }
 
 impl Writer {
@@ -53,17 +65,51 @@ impl Writer {
             sink: match driver {
                 "json-file" => file(Format::Json)?,
                 "local" => file(Format::Local)?,
+                "syslog" => Sink::Syslog(Syslog::new(config, about)?),
+                "journald" => Sink::Journald(Journald::new(config, about)?),
                 _ => Sink::Nowhere,
             },
             partial: Default::default(),
+            held: Default::default(),
         })
+    }
+
+    /// Fails if the log goes to somebody who cannot be reached.
+    pub fn reach(&mut self) -> io::Result<()> {
+        self.sink.sender().map_or(Ok(()), Sender::connect)
+    }
+
+    /// Whether the receiver has to take something before there is room for more output.
+    pub fn is_congested(&mut self) -> bool {
+        let congested = |sender: &mut Sender| sender.is_congested();
+        self.sink.sender().is_some_and(congested)
+    }
+
+    /// What to wait for while [`Writer::is_congested`]; then comes [`Writer::resume`].
+    pub fn poll_fd(&mut self) -> PollFd {
+        let fd = |sender: &mut Sender| sender.poll_fd();
+        self.sink.sender().map_or(PollFd::never(), fd)
+    }
+
+    /// Goes on with what was held back, as far as the receiver takes it.
+    pub fn resume(&mut self, time: &str) -> io::Result<()> {
+        let mut result = self.sink.sender().map_or(Ok(()), Sender::flush);
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let held = std::mem::take(&mut self.held[stream as usize]);
+            result = result.and(self.write(stream, &held, time));
+        }
+        result
     }
 
     /// Takes output of the container; whole lines go on at `time` (RFC 3339), the rest waits for its end.
     pub fn write(&mut self, stream: Stream, mut output: &[u8], time: &str) -> io::Result<()> {
-        let partial = &mut self.partial[stream as usize];
         let mut result = Ok(());
         while !output.is_empty() && !matches!(self.sink, Sink::Nowhere) {
+            if self.is_congested() {
+                self.held[stream as usize].extend_from_slice(output);
+                break;
+            }
+            let partial = &mut self.partial[stream as usize];
             let room = MAX_LINE - partial.len();
             let end = output
                 .iter()
@@ -85,10 +131,28 @@ impl Writer {
     /// Writes what has no newline yet; at the container's end.
     pub fn finish(&mut self, time: &str) -> io::Result<()> {
         for stream in [Stream::Stdout, Stream::Stderr] {
+            self.settle()?;
+            let held = std::mem::take(&mut self.held[stream as usize]);
+            self.write(stream, &held, time)?;
+            self.settle()?;
             let partial = std::mem::take(&mut self.partial[stream as usize]);
             if !partial.is_empty() {
                 self.sink.line(stream, &partial, time)?;
             }
+        }
+        self.settle()
+    }
+
+    /// Waits a moment for the receiver to take what it has not taken yet.
+    fn settle(&mut self) -> io::Result<()> {
+        while self.is_congested() {
+            if process::poll(&mut [self.poll_fd()], Some(PATIENCE))? == 0 {
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the receiver of the log takes no more",
+                ));
+            }
+            self.sink.sender().map_or(Ok(()), Sender::flush)?;
         }
         Ok(())
     }
@@ -99,6 +163,17 @@ impl Sink {
         match self {
             Sink::Nowhere => Ok(()),
             Sink::File(file) => file.line(stream, text, time),
+            Sink::Syslog(syslog) => syslog.line(stream, text, time),
+            Sink::Journald(journald) => journald.line(stream, text, time),
+        }
+    }
+
+    /// The connection to whoever takes the lines.
+    fn sender(&mut self) -> Option<&mut Sender> {
+        match self {
+            Sink::Nowhere | Sink::File(_) => None,
+            Sink::Syslog(syslog) => Some(&mut syslog.sender),
+            Sink::Journald(journald) => Some(&mut journald.sender),
         }
     }
 }
@@ -230,7 +305,7 @@ mod tests {
         }
         assert_eq!(
             refused("fluentd", &[]),
-            "there is no driver \"fluentd\"; use json-file, local or none"
+            "there is no driver \"fluentd\"; use json-file, local, none, syslog or journald"
         );
     }
 

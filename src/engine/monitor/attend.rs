@@ -189,7 +189,8 @@ impl<'a> Attendant<'a> {
         wishes.into_iter().for_each(|wish| self.grant(wish));
         loop {
             // A client that does not take its output holds the container's output back, as a terminal would.
-            let flowing = !self.clients.is_congested();
+            // So does whoever takes its log.
+            let flowing = !self.clients.is_congested() && !self.log.is_congested();
             let stream = |file: &Option<File>| match file {
                 Some(file) if flowing => PollFd::read(file.as_fd()),
                 _ => PollFd::never(),
@@ -201,6 +202,7 @@ impl<'a> Attendant<'a> {
                 self.probe
                     .as_ref()
                     .map_or(PollFd::never(), probe::Schedule::poll_fd),
+                self.log.poll_fd(),
             ];
             set.extend(self.clients.poll_fds());
             let timeout = self
@@ -215,7 +217,10 @@ impl<'a> Attendant<'a> {
                 self.copy(Stream::Stderr, &mut buffer);
             }
             self.probe_health(set[3].is_ready());
-            self.hear_clients(&set[4..]);
+            if set[4].is_ready() {
+                self.resume_log();
+            }
+            self.hear_clients(&set[5..]);
             if set[0].is_ready() {
                 let exit = process::wait_child(self.init)?;
                 self.drain(&mut buffer)?;
@@ -261,6 +266,13 @@ impl<'a> Attendant<'a> {
         self.clients.output(kind, &buffer[..read]);
     }
 
+    fn resume_log(&mut self) {
+        let now = time::rfc3339(self.engine.host().now());
+        if let Err(error) = self.log.resume(&now) {
+            self.report_lost_log(&error);
+        }
+    }
+
     /// A full disk must not stop the container; inspect shows that log lines are missing.
     fn report_lost_log(&mut self, error: &io::Error) {
         if !self.lost_log {
@@ -273,11 +285,16 @@ impl<'a> Attendant<'a> {
     /// Copies what is left in the pipes. Processes that outlived the first one may hold them open.
     fn drain(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         while self.output.is_some() || self.error.is_some() {
-            let stream = |file: &Option<File>| {
-                file.as_ref()
-                    .map_or(PollFd::never(), |f| PollFd::read(f.as_fd()))
+            let flowing = !self.log.is_congested();
+            let stream = |file: &Option<File>| match file {
+                Some(file) if flowing => PollFd::read(file.as_fd()),
+                _ => PollFd::never(),
             };
-            let mut set = [stream(&self.output), stream(&self.error)];
+            let mut set = [
+                stream(&self.output),
+                stream(&self.error),
+                self.log.poll_fd(),
+            ];
             if process::poll(&mut set, Some(DRAIN))? == 0 {
                 break;
             }
@@ -286,6 +303,9 @@ impl<'a> Attendant<'a> {
             }
             if set[1].is_ready() {
                 self.copy(Stream::Stderr, buffer);
+            }
+            if set[2].is_ready() {
+                self.resume_log();
             }
             self.clients.flush();
         }

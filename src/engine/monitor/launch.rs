@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{BundlePaths, GO, Report, SHARED, TAKE_OVER, attend, bundle_of};
 use crate::engine::files::{self, NetworkMode};
+use crate::engine::logs::{About, Writer};
 use crate::engine::network::{self, Join};
 use crate::engine::record::{Outcome, Record, State, Status};
 use crate::engine::runtime::{self, First, Stdio};
@@ -174,6 +175,9 @@ fn bring_up(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Option<Creat
 fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, EngineError> {
     let folders = engine.folders(id);
     let record = folders.record()?;
+    if attempt.control.is_some() {
+        reach_log(&record, &folders)?;
+    }
     let own = ProcessId::own().map_err(EngineError::system("read our own process"))?;
     let restarts = attempt.restarts;
     let mut state = State {
@@ -274,6 +278,22 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         streams,
         report,
     })
+}
+
+/// Docker's: a container whose log cannot be taken is not started; once it runs nobody takes it down for that.
+fn reach_log(record: &Record, folders: &crate::engine::Folders) -> Result<(), EngineError> {
+    let config = &record.body.host_config.log_config;
+    let mut log =
+        Writer::new(config, &About::of(record), &folders.state.join("logs")).map_err(|error| {
+            EngineError::Unsupported {
+                option: "--log-driver".into(),
+                reason: error.to_string(),
+            }
+        })?;
+    let driver = &config.driver;
+    log.reach().map_err(EngineError::system(format!(
+        "reach the receiver of log driver {driver}"
+    )))
 }
 
 /// Containers of the same scope and another generation: their ports are this one's if it takes over.
