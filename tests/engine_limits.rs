@@ -313,6 +313,45 @@ fn namespaces_and_what_belongs_to_them() {
 }
 
 #[test]
+fn processes_of_another_container_are_seen() {
+    on_device("shared-pids", |device| {
+        let image = image(device);
+        let run = |words: &[&str]| device.dray(&[&["run", "--network", "none"], words].concat());
+        start(device, &[]);
+        let look = ["cat", "/proc/1/cmdline"];
+        let alone = run(&[&["--rm", &image][..], &look].concat());
+        assert_eq!(alone.stdout, "cat\0/proc/1/cmdline\0", "{alone:?}");
+        let shared = ["--rm", "--pid", "container:bounded", &image];
+        let beside = run(&[&shared[..], &look].concat());
+        assert_eq!(beside.stdout, "sleep\x001000\0", "{beside:?}");
+
+        // It ends with the one that it looks at, and does not start without it.
+        let side = [
+            "-d",
+            "--name",
+            "side",
+            "--pid",
+            "container:bounded",
+            &image,
+            "sleep",
+            "1000",
+        ];
+        assert!(run(&side).status.success());
+        assert!(device.dray(&["kill", "bounded"]).status.success());
+        assert_eq!(device.dray(&["wait", "side"]).stdout, "137\n");
+        let refused = device.dray(&["start", "side"]);
+        let said = "container bounded, whose process namespace is to be shared, is not running: start it first";
+        assert!(refused.stderr.contains(said), "{refused:?}");
+        let missing = run(&["--pid", "container:nobody", &image]);
+        assert!(
+            missing.stderr.contains("no such container: nobody"),
+            "{missing:?}"
+        );
+        assert!(device.dray(&["rm", "side", "bounded"]).status.success());
+    });
+}
+
+#[test]
 fn the_oom_score_is_the_container_s_and_not_its_monitor_s() {
     on_device("oom-score", |device| {
         let score = |pid: &str| {

@@ -42,11 +42,13 @@ pub enum EngineError {
         /// Its name.
         name: String,
     },
-    /// Its network is that of a container without one at the moment.
-    #[error("container {owner}, whose network is to be shared, is not running: start it first")]
+    /// What it shares is that of a container without one at the moment.
+    #[error("container {owner}, whose {what} is to be shared, is not running: start it first")]
     OwnerNotRunning {
         /// The other container's name.
         owner: String,
+        /// What is shared.
+        what: &'static str,
     },
     /// Its process could not be started.
     #[error("failed to start container {name}: {reason}")]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::network::NetworkError;
 use super::network::names::{self, HostFiles, HostsInput};
 use super::record::{Folders, Record};
-use super::share::Shared;
+use super::share::{Shared, SharedPids};
 use super::spec::user::MAX_ACCOUNT_FILE;
 use super::spec::{
     self, CgroupVersion, Device, Kernel, Namespace, Namespaces, ResolvedMount, SpecInput,
@@ -62,7 +62,7 @@ pub fn write_all(
     record: &Record,
     folders: &Folders,
     root: &Path,
-    shared: Option<&Shared>,
+    (shared, pids): (Option<&Shared>, Option<&SharedPids>),
 ) -> Result<Option<DeviceProgram>, EngineError> {
     let names = match shared {
         Some(shared) => NameFiles::of(engine, &shared.owner, &engine.folders(&shared.owner.id)),
@@ -73,7 +73,10 @@ pub fn write_all(
     };
     let bundle = folders.run.join("bundle");
     fs::create_dirs(&bundle).map_err(|source| EngineError::write(&bundle, source))?;
-    let namespaces = namespaces(record, shared);
+    let mut namespaces = namespaces(record, shared);
+    if let Some(pids) = pids {
+        namespaces.pid = Namespace::Join(pids.path());
+    }
     let config = runtime_config(engine, record, root, &names, &namespaces)?;
     write(&bundle.join("config.json"), &config.to_string())?;
     let guarded = cgroup::is_unified() && bpf::can_filter_devices();

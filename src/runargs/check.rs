@@ -128,13 +128,14 @@ fn modes(args: &RunArgs) -> Result<(), RunArgsError> {
         let of_container = mode
             .strip_prefix("container:")
             .is_some_and(|name| !name.is_empty());
-        if matches!(option, "pid" | "ipc") && of_container {
+        if option == "ipc" && of_container {
             return unsupported(
                 option,
-                "sharing another container's namespace is not built yet; use host, or leave it out",
+                "sharing another container's memory is not built yet; use host, or leave it out",
             );
         }
-        if !allowed.contains(&mode.as_str()) {
+        let joins = option == "pid" && of_container;
+        if !joins && !allowed.contains(&mode.as_str()) {
             return Err(invalid.into());
         }
     }

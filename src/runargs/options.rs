@@ -48,7 +48,6 @@ const LIMITS: &[(&str, &str)] = &[
     ),
     ("net", NETWORKS),
     ("network", NETWORKS),
-    ("pid", "`container:NAME` is refused: not built yet"),
     ("runtime", "`runc` or nothing: dray is the runtime"),
     (
         "volume",
