@@ -32,14 +32,31 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
     }
 }
 
+/// Whatever fails at running something is dray's failure, so that nobody takes it for the container's exit code.
+pub fn at_running(error: anyhow::Error) -> anyhow::Error {
+    let has_code = error.downcast_ref::<Code>().is_some()
+        || matches!(error.downcast_ref(), Some(EngineError::Start { .. }));
+    if has_code {
+        error
+    } else {
+        error.context(Code(ENGINE))
+    }
+}
+
 /// The error with its causes, without the exit code that some of them carry.
 pub fn message(error: &anyhow::Error) -> String {
-    let parts: Vec<String> = error
-        .chain()
-        .map(ToString::to_string)
-        .filter(|part| !part.is_empty())
-        .collect();
-    parts.join(": ")
+    let mut message = String::new();
+    for part in error.chain().map(ToString::to_string) {
+        // Most errors say their cause themselves.
+        if part.is_empty() || message.ends_with(&part) {
+            continue;
+        }
+        if !message.is_empty() {
+            message.push_str(": ");
+        }
+        message.push_str(&part);
+    }
+    message
 }
 
 /// A container's exit code as ours.

@@ -18,6 +18,7 @@ const MODULE: &str = "docker";
 
 fn main() -> ExitCode {
     program::keep_off_the_stack();
+    say_unprintable();
     let mut words = std::env::args_os();
     let name = words.next().unwrap_or_default();
     let words: Vec<_> = words.collect();
@@ -37,7 +38,37 @@ fn main() -> ExitCode {
     }
 }
 
+/// Who cannot print ends with an error, as `println!` does not: it panics, which here means a core dump.
+fn say_unprintable() {
+    std::panic::set_hook(Box::new(|panic| {
+        let text = panic
+            .payload()
+            .downcast_ref::<String>()
+            .map_or("", String::as_str);
+        match text.strip_prefix("failed printing to stdout: ") {
+            Some(reason) => eprintln!("dray: failed to write to standard output: {reason}"),
+            None => eprintln!("dray: {panic}"),
+        }
+        program::give_up(if text.starts_with("failed printing") {
+            1
+        } else {
+            134
+        });
+    }));
+}
+
+/// Words that do nothing but print: they end silently with their reader, as programs do.
+const PRINTERS: [&str; 7] = [
+    "ps", "logs", "inspect", "images", "explain", "help", "--help",
+];
+
 fn person(host: Host, words: &[OsString]) -> anyhow::Result<ExitCode> {
+    if words
+        .first()
+        .is_none_or(|word| PRINTERS.iter().any(|printer| word == printer))
+    {
+        program::end_with_the_reader();
+    }
     let settings = Settings::load(&host)?;
     let host = settings.apply(host);
     commands::run(&host, &settings, words)

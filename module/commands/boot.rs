@@ -19,7 +19,16 @@ pub fn run(context: &Context<'_>) -> anyhow::Result<ExitCode> {
         // Each failure has been said; containers of people are started all the same.
         code = ExitCode::FAILURE;
     }
-    for started in context.engine()?.start_at_boot()? {
+    let engine = context.engine()?;
+    for damaged in engine.damaged()? {
+        let id = &damaged.id[..12];
+        say(&format!(
+            "dray: container {id} is damaged: {}; `dray rm -f {id}` removes it",
+            damaged.error
+        ));
+        code = ExitCode::FAILURE;
+    }
+    for started in engine.start_at_boot()? {
         match started.result {
             Ok(()) => say(&format!("started container {}", started.name)),
             Err(error) => {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use dray::engine::Remove;
+use dray::engine::{Engine, Remove};
 use dray::runargs::signal;
 
 use super::keys::Keys;
@@ -122,8 +122,22 @@ pub fn rm(context: &Context<'_>, words: &Rm) -> anyhow::Result<ExitCode> {
         volumes: words.volumes,
     };
     Ok(each(&words.containers, |word| {
-        Ok(engine.remove(engine.find(word)?.id(), how)?)
+        let id = match engine.find(word) {
+            Ok(container) => container.id().to_owned(),
+            Err(error) => damaged(&engine, word).ok_or(error)?,
+        };
+        Ok(engine.remove(&id, how)?)
     }))
+}
+
+/// The damaged container whose id starts so, if there is exactly one.
+fn damaged(engine: &Engine, word: &str) -> Option<String> {
+    let mut ids = engine.damaged().ok()?.into_iter().map(|damaged| damaged.id);
+    let mut found = ids.by_ref().filter(|id| id.starts_with(word));
+    match (found.next(), found.next()) {
+        (Some(id), None) => Some(id),
+        _ => None,
+    }
 }
 
 #[derive(Debug, Args)]

@@ -18,6 +18,7 @@ mod terminal;
 mod volume;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -146,8 +147,8 @@ pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Resu
     };
     let context = Context { host, settings };
     match word {
-        Word::Run(words) => run::run(&context, &words),
-        Word::Create(words) => run::create(&context, &words),
+        Word::Run(words) => run::run(&context, &words).map_err(exit::at_running),
+        Word::Create(words) => run::create(&context, &words).map_err(exit::at_running),
         Word::Explain(words) => explain::run(&context, &words),
         Word::Start(words) => containers::start(&context, &words),
         Word::Stop(words) => containers::stop(&context, &words),
@@ -179,9 +180,14 @@ fn each(words: &[String], mut act: impl FnMut(&str) -> anyhow::Result<()>) -> Ex
     let mut code = ExitCode::SUCCESS;
     for word in words {
         match act(word) {
-            Ok(()) => println!("{word}"),
+            // Whoever reads about it may have gone; the others are to be done all the same.
+            Ok(()) => {
+                if writeln!(std::io::stdout(), "{word}").is_err() {
+                    code = ExitCode::FAILURE;
+                }
+            }
             Err(error) => {
-                eprintln!("dray: {error:#}");
+                eprintln!("dray: {}", exit::message(&error));
                 code = ExitCode::FAILURE;
             }
         }

@@ -27,7 +27,15 @@ pub struct Words {
 
 /// `dray ps`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
-    let mut containers = context.engine()?.list()?;
+    let engine = context.engine()?;
+    for damaged in engine.damaged()? {
+        let id = &damaged.id[..12];
+        eprintln!(
+            "dray: warning: container {id} is damaged: {}; `dray rm -f {id}` removes it",
+            damaged.error
+        );
+    }
+    let mut containers = engine.list()?;
     containers.retain(|container| {
         words.all || matches!(container.status, Status::Running | Status::Restarting)
     });

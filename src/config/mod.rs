@@ -9,7 +9,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::host::Host;
@@ -179,12 +179,20 @@ pub enum ConfigError {
     },
 }
 
+/// Where the configuration file usually is.
+const USUAL: &str = "/etc/dray/dray.ini";
+
 impl Settings {
-    /// Reads the host's ini file; without one the defaults hold.
+    /// Reads the host's ini file; without the usual one the defaults hold.
     pub fn load(host: &Host) -> Result<Settings, ConfigError> {
         let text = match std::fs::read_to_string(&host.config) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Settings::default()),
+            // Only the usual file may be missing: one that somebody named is meant.
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound && host.config == Path::new(USUAL) =>
+            {
+                return Ok(Settings::default());
+            }
             Err(source) => {
                 return Err(ConfigError::Read {
                     path: host.config.clone(),

@@ -287,7 +287,12 @@ fn mistakes_are_named_with_their_line() {
 fn files() {
     let dir = std::env::temp_dir().join(format!("dray-config-{}", std::process::id()));
     let host = Host::at(&dir);
-    assert_eq!(Settings::load(&host).unwrap(), Settings::default());
+    let refused = Settings::load(&host).unwrap_err().to_string();
+    let path = host.config.display();
+    assert_eq!(
+        refused,
+        format!("failed to read settings {path}: No such file or directory (os error 2)")
+    );
     std::fs::create_dir_all(host.config.parent().unwrap()).unwrap();
     crate::sys::fs::replace(&host.config, 0o600, b"[log]\ndriver=x\n").unwrap();
     let refused = Settings::load(&host).unwrap_err().to_string();

@@ -89,10 +89,16 @@ pub enum DeployError {
         why: String,
     },
     /// It ended and its policy was faster than our look.
-    #[error("container {name} exited and was started again by its restart policy")]
+    #[error(
+        "container {name} exited with status {status} and was started again by its restart policy{why}"
+    )]
     Restarted {
         /// Its name.
         name: String,
+        /// As a shell reports it.
+        status: i32,
+        /// What more is known, after a colon.
+        why: String,
     },
     /// Its health check says so.
     #[error("container {name} is unhealthy: {reason}")]

@@ -94,8 +94,13 @@ fn replace_what_can(
             .err()
             .map(DeployError::from),
     );
-    let alone = new.iter().filter(|id| !is_up(site, id));
-    failures.extend(alone.filter_map(|id| site.engine.start(id).err().map(DeployError::from)));
+    for id in new.iter().filter(|id| !is_up(site, id)) {
+        if let Err(error) = site.engine.start(id) {
+            failures.push(error.into());
+            // The next boot tries again, as if nobody had stopped it for the switch.
+            failures.extend(site.engine.intend(id).err().map(DeployError::from));
+        }
+    }
     // With one container the second error is the first again.
     match failures.is_empty() {
         true => {
@@ -117,10 +122,13 @@ fn say_replacement(site: &Site<'_>, old: &[String], new: &[String]) {
     }
 }
 
+/// Whether it runs; of one whose monitor was killed, the records still say so until it is settled.
 fn is_up(site: &Site<'_>, id: &str) -> bool {
-    site.engine
-        .find(id)
-        .is_ok_and(|container| container.status.is_attended())
+    site.engine.settle_one(id).is_ok()
+        && site
+            .engine
+            .find(id)
+            .is_ok_and(|container| container.status.is_attended())
 }
 
 fn borrowed(ids: &[String]) -> Vec<&str> {

@@ -189,7 +189,11 @@ fn explain(
             name,
             seconds: limits.timeout_s,
         },
-        Verdict::Restarted => DeployError::Restarted { name },
+        Verdict::Restarted => DeployError::Restarted {
+            name,
+            status: container.outcome.exit_code,
+            why: ending(container),
+        },
         Verdict::Good | Verdict::Wait(_) | Verdict::Exited => DeployError::Exited {
             name,
             status: container.outcome.exit_code,

@@ -162,6 +162,16 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// Whether a container's own files are missing or damaged: no obstacle for the others.
+    pub fn is_about_files(&self) -> bool {
+        matches!(
+            self,
+            EngineError::Read { .. }
+                | EngineError::RecordMissing { .. }
+                | EngineError::RecordVersion { .. }
+        )
+    }
+
     pub(super) fn write(path: &Path, source: io::Error) -> EngineError {
         EngineError::Write {
             path: path.to_owned(),

@@ -49,7 +49,7 @@ impl Engine {
             "OOMKilled": outcome.oom_killed,
             "Dead": false,
             "Pid": container.pid().unwrap_or(0),
-            "ExitCode": outcome.exit_code,
+            "ExitCode": if container.status == super::Status::Running { 0 } else { outcome.exit_code },
             "Error": outcome.error,
             "StartedAt": or_never(&outcome.started_at),
             "FinishedAt": or_never(&outcome.finished_at),

@@ -63,6 +63,12 @@ impl Engine {
         self.prepare(&[id])?.start()
     }
 
+    /// Notes durably that a container that could not be started is meant to run: its policy may start it at the next boot.
+    pub fn intend(&self, id: &str) -> Result<(), EngineError> {
+        let _lock = self.lock(id)?;
+        self.folders(id).write_intent(Intent { running: true })
+    }
+
     fn spawn_monitor(&self, id: &str) -> Result<Waiting, EngineError> {
         // A monitor that could not take everything down when it gave up left its state for whoever comes next.
         self.settle_one(id)?;

@@ -113,6 +113,15 @@ impl Container {
     }
 }
 
+/// A container whose files cannot be read.
+#[derive(Debug)]
+pub struct Damaged {
+    /// Its id.
+    pub id: String,
+    /// What is wrong with it.
+    pub error: EngineError,
+}
+
 impl Engine {
     /// Opens the engine of this device and puts right what killed monitors left: their containers count as dead, and are
     /// started again where their policy says so.
@@ -162,22 +171,44 @@ impl Engine {
         Folders::new(&self.host, id)
     }
 
-    /// Every container, the newest first.
+    /// Every container, the newest first, without the damaged ones.
     pub fn list(&self) -> Result<Vec<Container>, EngineError> {
-        let mut all = self
-            .ids()?
-            .iter()
-            .map(|id| self.load(id))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut all = Vec::new();
+        for id in self.ids()? {
+            match self.load(&id) {
+                Ok(container) => all.push(container),
+                Err(error) if error.is_about_files() => {}
+                Err(error) => return Err(error),
+            }
+        }
         all.sort_by(|a, b| b.record.created.cmp(&a.record.created));
         Ok(all)
+    }
+
+    /// Containers whose files cannot be read, and why. They are nobody else's obstacle; [`Engine::remove`] takes them away.
+    pub fn damaged(&self) -> Result<Vec<Damaged>, EngineError> {
+        let mut damaged = Vec::new();
+        for id in self.ids()? {
+            match self.load(&id) {
+                // One that is being removed right now is not damaged.
+                Err(error) if error.is_about_files() && self.folders(&id).state.exists() => {
+                    damaged.push(Damaged { id, error });
+                }
+                _ => {}
+            }
+        }
+        Ok(damaged)
     }
 
     /// The container with this name, id or unique beginning of an id.
     pub fn find(&self, word: &str) -> Result<Container, EngineError> {
         let mut matches = Vec::new();
         for id in self.ids()? {
-            let container = self.load(&id)?;
+            let container = match self.load(&id) {
+                Ok(container) => container,
+                Err(error) if error.is_about_files() && id != word => continue,
+                Err(error) => return Err(error),
+            };
             if id == word || container.record.name == word {
                 return Ok(container);
             }
@@ -276,7 +307,9 @@ impl Engine {
             return Err(EngineError::Name(name.to_owned()));
         }
         for other in self.ids()? {
-            if other != id && self.folders(&other).record()?.name == name {
+            // Damaged containers have no name, and one that has just been removed has none any more.
+            let taken = |record: Record| record.name == name;
+            if other != id && self.folders(&other).record().is_ok_and(taken) {
                 return Err(EngineError::NameInUse {
                     name: name.to_owned(),
                     id: other[..12].to_owned(),

@@ -8,6 +8,7 @@
 //!   upper/ work/   what the container wrote, and overlayfs's own folder
 //!   logs/          bounded log files
 //! <run>/containers/<id>/
+//!   intent.json outcome.json   only where the disk did not take them; count before the others
 //!   state.json     State: what is going on now. Written by the monitor; gone after a reboot, and that is normal.
 //!   lock           held by whoever changes the container
 //!   attach         packet socket of the monitor
@@ -277,26 +278,47 @@ impl Folders {
 
     /// Whether it is meant to run; not, if nobody ever said so.
     pub fn intent(&self) -> Result<Intent, EngineError> {
-        Ok(read(&self.state.join("intent.json"))?.unwrap_or_default())
+        Ok(self.read_either("intent.json")?.unwrap_or_default())
     }
 
     /// Replaces the intent, durably, unless it says the same already.
     pub fn write_intent(&self, intent: Intent) -> Result<(), EngineError> {
         if self.intent()? == intent {
-            Ok(())
-        } else {
-            write(&self.state.join("intent.json"), &intent)
+            return Ok(());
         }
+        self.write_either("intent.json", &intent)
     }
 
     /// How it ended last; `None` if it never did.
     pub fn outcome(&self) -> Result<Option<Outcome>, EngineError> {
-        read(&self.state.join("outcome.json"))
+        self.read_either("outcome.json")
     }
 
     /// Replaces the outcome, durably.
     pub fn write_outcome(&self, outcome: &Outcome) -> Result<(), EngineError> {
-        write(&self.state.join("outcome.json"), outcome)
+        self.write_either("outcome.json", outcome)
+    }
+
+    /// What the disk did not take counts before what it holds.
+    fn read_either<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, EngineError> {
+        match read(&self.run.join(name))? {
+            None => read(&self.state.join(name)),
+            here => Ok(here),
+        }
+    }
+
+    /// Durably; on a full or read-only disk for this boot: who fills the disk must be stopped and removed all the same.
+    fn write_either<T: Serialize>(&self, name: &str, value: &T) -> Result<(), EngineError> {
+        let here = self.run.join(name);
+        let failed = |error| EngineError::write(&here, error);
+        match write(&self.state.join(name), value) {
+            Err(EngineError::Write { source, .. }) if takes_nothing(&source) => {
+                let text = serde_json::to_vec(value).map_err(|error| failed(error.into()))?;
+                fs::replace_volatile(&here, 0o600, &text).map_err(failed)
+            }
+            Err(error) => Err(error),
+            Ok(()) => fs::remove_file_volatile(&here).map_err(failed),
+        }
     }
 
     /// What is going on in this boot; `None` if it was not started in it.
@@ -310,6 +332,14 @@ impl Folders {
         let text = serde_json::to_vec(state).map_err(|e| EngineError::write(&path, e.into()))?;
         fs::replace_volatile(&path, 0o600, &text).map_err(|e| EngineError::write(&path, e))
     }
+}
+
+fn takes_nothing(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(
+        error.kind(),
+        StorageFull | QuotaExceeded | ReadOnlyFilesystem
+    )
 }
 
 /// The file, if there is one.

@@ -15,16 +15,22 @@ pub struct Remove {
 
 impl Engine {
     /// Removes a container with everything it wrote outside of volumes.
+    ///
+    /// One whose files are damaged goes only by force; which anonymous volumes it had, nobody knows any more, so they stay.
     pub fn remove(&self, id: &str, how: Remove) -> Result<(), EngineError> {
-        self.load(id)?;
         loop {
             let lock = self.lock(id)?;
             if !self.folders(id).state.exists() {
                 // Its monitor removed it: it was a --rm one.
-                return Ok(());
+                return self.sweep_run(id);
             }
             // Under the lock nobody is bringing it up.
-            let container = self.load(id)?;
+            let container = match self.load(id) {
+                Err(error) if error.is_about_files() && how.force => {
+                    return self.remove_damaged(id);
+                }
+                other => other?,
+            };
             if !container.status.is_attended() {
                 return self.remove_stopped(&container.record, how.volumes);
             }
@@ -40,23 +46,38 @@ impl Engine {
         }
     }
 
-    /// Removes a container that does not run. Called by commands under its lock, and by its own monitor for `--rm`.
-    pub(super) fn remove_stopped(
-        &self,
-        record: &Record,
-        with_volumes: bool,
-    ) -> Result<(), EngineError> {
-        let Folders { state, run } = self.folders(&record.id);
+    /// Ends whatever runs of a container that cannot be read, and removes it.
+    fn remove_damaged(&self, id: &str) -> Result<(), EngineError> {
+        let Folders { state, .. } = self.folders(id);
+        self.take_down(id, None)?;
         fs::remove_tree(&state).map_err(|source| EngineError::write(&state, source))?;
-        self.images.unpin(&pin_name(&record.id))?;
-        if with_volumes && record.mounts.iter().any(|mount| mount.anonymous) {
-            self.remove_anonymous(record, &self.lock_names()?)?;
-        }
+        self.images.unpin(&pin_name(id))?;
+        self.sweep_run(id)
+    }
+
+    /// Removes the run folder of a container that is no more.
+    fn sweep_run(&self, id: &str) -> Result<(), EngineError> {
+        let run = self.folders(id).run;
         match std::fs::remove_dir_all(&run) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(EngineError::write(&run, error))
             }
             _ => Ok(()),
         }
+    }
+
+    /// Removes a container that does not run. Called by commands under its lock, and by its own monitor for `--rm`.
+    pub(super) fn remove_stopped(
+        &self,
+        record: &Record,
+        with_volumes: bool,
+    ) -> Result<(), EngineError> {
+        let Folders { state, .. } = self.folders(&record.id);
+        fs::remove_tree(&state).map_err(|source| EngineError::write(&state, source))?;
+        self.images.unpin(&pin_name(&record.id))?;
+        if with_volumes && record.mounts.iter().any(|mount| mount.anonymous) {
+            self.remove_anonymous(record, &self.lock_names()?)?;
+        }
+        self.sweep_run(&record.id)
     }
 }

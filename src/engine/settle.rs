@@ -22,8 +22,12 @@ impl Engine {
     pub(super) fn settle(&self) -> Result<(), EngineError> {
         let mut again = Vec::new();
         for id in self.ids()? {
-            if let Some(policy_wants) = self.settle_one(&id)? {
-                again.extend(policy_wants.then_some(id));
+            match self.settle_one(&id) {
+                Ok(Some(policy_wants)) => again.extend(policy_wants.then_some(id)),
+                Ok(None) => {}
+                // Damaged, or removed meanwhile.
+                Err(error) if error.is_about_files() => {}
+                Err(error) => return Err(error),
             }
         }
         self.sweep()?;
@@ -65,7 +69,7 @@ impl Engine {
         if !now.status.is_attended() || now.monitor.is_alive() {
             return Ok(None);
         }
-        self.take_down(id, &now)?;
+        self.take_down(id, Some(&now))?;
         let mut outcome = Outcome {
             exit_code: UNSEEN,
             error: String::new(),
@@ -98,15 +102,14 @@ impl Engine {
         Ok(Some(matches!(next, restart::Next::Restart(_))))
     }
 
-    /// Ends everything of a container whose monitor is gone.
-    fn take_down(&self, id: &str, now: &State) -> Result<(), EngineError> {
+    /// Ends everything of a container whose monitor is gone, as far as it is known.
+    pub(super) fn take_down(&self, id: &str, now: Option<&State>) -> Result<(), EngineError> {
         let failed = |source| EngineError::System {
             action: format!("take down container {id}"),
             source,
         };
         if let Some(process) = now
-            .init
-            .as_ref()
+            .and_then(|now| now.init.as_ref())
             .map(|init| init.open())
             .transpose()
             .map_err(failed)?

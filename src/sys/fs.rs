@@ -152,14 +152,22 @@ pub fn sweep_scratch(dir: &Path) -> io::Result<()> {
             .as_encoded_bytes()
             .starts_with(SCRATCH_PREFIX.as_bytes())
         {
-            if entry.file_type()?.is_dir() {
-                fs::remove_dir_all(entry.path())?;
-            } else {
-                fs::remove_file(entry.path())?;
-            }
+            let removed = match entry.file_type()?.is_dir() {
+                true => fs::remove_dir_all(entry.path()),
+                false => fs::remove_file(entry.path()),
+            };
+            gone_is_success(removed)?;
         }
     }
     Ok(())
+}
+
+/// Somebody else may remove the same thing at the same time.
+fn gone_is_success(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
 }
 
 /// As [`sweep_scratch`], for a folder that no lock guards: spares what a living process may still be writing.

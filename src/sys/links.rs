@@ -189,6 +189,12 @@ impl Links {
         self.0.transact(requests)
     }
 
+    /// Switches the loopback interface of a fresh namespace on.
+    pub fn raise_loopback(&mut self) -> Result<(), NetlinkError> {
+        // The loopback interface is number 1 in every namespace.
+        self.0.transact(vec![up(1, "lo")])
+    }
+
     /// Makes a fresh namespace usable: loopback up, `link` up with its address and the default route through `gateway`.
     pub fn furnish(
         &mut self,

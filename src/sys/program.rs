@@ -106,6 +106,29 @@ pub fn keep_off_the_stack() {
     }
 }
 
+/// From here on, writing to a pipe that nobody reads ends the process silently, which Rust's start switched off.
+pub fn end_with_the_reader() {
+    // SAFETY: restores the default action of a signal.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
+/// Ends the process at once with this exit code; for a panic, which would end it with a core dump.
+pub fn give_up(code: i32) -> ! {
+    // SAFETY: runs nothing of this process any more.
+    unsafe { libc::_exit(code) }
+}
+
+/// Splits this process in two that are the same: `true` in the new one, which nobody waits for, `false` in the old one. Only
+/// for a process with one thread.
+pub fn go_on_in_background() -> io::Result<bool> {
+    // SAFETY: one thread by this function's contract, so the copy is as whole as the original.
+    match unsafe { libc::fork() } {
+        0 => Ok(true),
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(false),
+    }
+}
+
 /// What a spawned process gets; everything not named here stays behind.
 #[derive(Debug)]
 pub struct Spawn<'a> {

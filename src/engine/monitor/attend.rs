@@ -13,6 +13,7 @@ use crate::engine::logs::{About, Stream, Writer};
 use crate::engine::record::{Folders, Intent, Record, State, Status};
 use crate::engine::{Engine, EngineError, attach, restart, rootfs, runtime, time};
 use crate::sys::process::{self, Pidfd, PollFd};
+use crate::sys::program;
 use crate::sys::{cgroup, doze};
 
 /// One read of output. The kernel's pipes hold 64 KiB; a smaller piece keeps the monitor small.
@@ -423,9 +424,13 @@ impl<'a> Attendant<'a> {
         self.clients.close();
         if NetworkMode::of(&self.record) == NetworkMode::Bridge {
             // Whoever comes next finds bridge and rules there, which the kernel takes tens of milliseconds to remove and to
-            // make again.
+            // make again. In a process of its own: whoever waits for this one waits for its container.
             let _network = self.engine.network().keep()?;
-            process::poll(&mut [], Some(LINGER)).map_err(EngineError::system("wait"))?;
+            let failed = || EngineError::system("leave the network behind");
+            if !program::go_on_in_background().map_err(failed())? {
+                return Ok(());
+            }
+            process::poll(&mut [], Some(LINGER)).map_err(failed())?;
         }
         // Bridge or not: what an earlier monitor was killed before tidying goes too.
         self.engine.network().tidy()?;

@@ -180,6 +180,11 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     }
     let own = ProcessId::own().map_err(EngineError::system("read our own process"))?;
     let restarts = attempt.restarts;
+    // A restart by policy goes on telling how it ended last.
+    let ended = match attempt.earlier {
+        Some(_) => folders.now(&engine.host().boot_id)?.map(|now| now.outcome),
+        None => None,
+    };
     let mut state = State {
         boot_id: engine.host().boot_id.clone(),
         status: Status::Prepared,
@@ -187,7 +192,7 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         init: None,
         outcome: Outcome {
             restart_count: restarts,
-            ..Outcome::default()
+            ..ended.unwrap_or_default()
         },
         health: None,
         network: serde_json::Value::Null,
@@ -268,6 +273,9 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         files::write_hosts(engine, &record, &folders, Some(attachment.ip))?;
         state.network = inspect::network_settings(&record, Some(&attachment));
     } else {
+        if NetworkMode::of(&record) == NetworkMode::None {
+            engine.network().isolate(pid)?;
+        }
         state.network = inspect::network_settings(&record, None);
     }
     folders.write_now(&state)?;

@@ -106,6 +106,17 @@ fn check_overlap(links: &mut Links, pool: &Pool) -> Result<(), NetworkError> {
     })
 }
 
+/// The interfaces in the namespace of process `pid`, which must not be the host's.
+pub(super) fn inside(pid: i32) -> Result<Links, NetworkError> {
+    let process = |source| NetworkError::Process { pid, source };
+    let namespace = Netns::of_process(pid).map_err(process)?;
+    let host = Netns::current().map_err(process)?;
+    match namespace.is(&host).map_err(process)? {
+        true => Err(NetworkError::HostNamespace(pid)),
+        false => Ok(Links::open_in(&namespace)?),
+    }
+}
+
 /// Gives the container its eth0: a veth pair between the bridge and its namespace, address, default route.
 pub(super) fn connect(
     links: &mut Links,

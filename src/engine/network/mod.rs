@@ -210,6 +210,11 @@ impl Network {
         Ok(attachment)
     }
 
+    /// Gives a container without a network its loopback interface; `pid` is a process in its namespace.
+    pub fn isolate(&self, pid: i32) -> Result<(), NetworkError> {
+        Ok(bridge::inside(pid)?.raise_loopback()?)
+    }
+
     /// Leads the ports of the containers `on` to them and those of `off` nowhere, in one transaction. Containers of `off`
     /// that are gone already are no obstacle. After an error nothing has changed.
     pub fn publish(&self, on: &[&str], off: &[&str]) -> Result<(), NetworkError> {

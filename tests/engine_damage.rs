@@ -1,0 +1,273 @@
+//! Containers when something around them is broken: a full disk, damaged records, a reader that has gone, others at work.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test files need no durable writer; a broken set-up should panic"
+)]
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use common::device::{Called, Device, on_device};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
+/// Rounds of containers that come and go beside each other.
+const ROUNDS: usize = 4;
+/// Containers in a round.
+const BESIDE: usize = 8;
+
+fn dray(device: &Device, words: &[&str]) -> Called {
+    let called = device.dray(words);
+    assert!(called.status.success(), "{words:?}: {called:?}");
+    called
+}
+
+fn run_sleeper(device: &Device, name: &str) {
+    let image = device.registry.name("shop/v1:1");
+    let words = [
+        "run",
+        "-d",
+        "--network",
+        "none",
+        "--restart",
+        "always",
+        "--name",
+        name,
+        &image,
+    ];
+    dray(device, &words);
+}
+
+fn record_of(device: &Device, name: &str) -> PathBuf {
+    let all = device.containers();
+    let (record, _) = all.iter().find(|(record, _)| record.name == name).unwrap();
+    device
+        .host
+        .state
+        .join("containers")
+        .join(&record.id)
+        .join("config.json")
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn who_fills_the_disk_can_be_stopped_killed_and_removed() {
+    on_device("full", |device| {
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        let none = None::<&str>;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+        fs::create_dir_all(&device.host.state).unwrap();
+        mount(
+            Some("tmpfs"),
+            &device.host.state,
+            Some("tmpfs"),
+            MsFlags::empty(),
+            Some("size=200m"),
+        )
+        .unwrap();
+        for (name, words) in [
+            ("stopped", &["stop", "-t", "0", "stopped"][..]),
+            ("killed", &["kill", "killed"]),
+            ("removed", &["rm", "-f", "removed"]),
+        ] {
+            run_sleeper(device, name);
+            let mut filler = fs::File::create(device.host.state.join("filler")).unwrap();
+            let error = std::io::copy(&mut std::io::repeat(0), &mut filler).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+            dray(device, words);
+            dray(device, &["wait", "stopped"]);
+            fs::remove_file(device.host.state.join("filler")).unwrap();
+            assert_eq!(device.running(), [""; 0], "{words:?}");
+        }
+        dray(device, &["start", "stopped"]);
+        assert_eq!(device.running(), ["v1"], "started again once there is room");
+        dray(device, &["rm", "-f", "stopped", "killed"]);
+    });
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn a_damaged_record_is_nobody_elses_obstacle() {
+    on_device("damaged", |device| {
+        for (damage, said) in [
+            (Some(""), "EOF while parsing"),
+            (Some("{garb"), "key must be a string"),
+            (Some("{\"Version\":99}"), "missing field"),
+            (None, "is missing"),
+        ] {
+            run_sleeper(device, "good");
+            run_sleeper(device, "bad");
+            let record = record_of(device, "bad");
+            let id = record
+                .parent()
+                .unwrap()
+                .file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned();
+            match damage {
+                Some(text) => fs::write(&record, text).unwrap(),
+                None => fs::remove_file(&record).unwrap(),
+            }
+            let listed = dray(device, &["ps", "--format", "json"]);
+            assert!(
+                listed.stdout.contains("\"good\"") && !listed.stdout.contains("\"bad\""),
+                "{listed:?}"
+            );
+            let warning = format!("container {} is damaged", &id[..12]);
+            assert!(
+                listed.stderr.contains(&warning) && listed.stderr.contains(said),
+                "{damage:?}: {listed:?}"
+            );
+            let image = device.registry.name("shop/v1:1");
+            dray(
+                device,
+                &["run", "--rm", "--network", "none", &image, "true"],
+            );
+            let boot = device.dray(&["boot"]);
+            assert!(
+                !boot.status.success() && boot.stderr.contains(&warning),
+                "{boot:?}"
+            );
+            let tree = device.tree("v2", &device.artifact("v2", "").to_string());
+            for state in ["Download", "ArtifactInstall", "ArtifactRollback", "Cleanup"] {
+                assert!(device.call(state, &tree).succeeded(), "{damage:?}: {state}");
+            }
+            let refused = device.dray(&["rm", &id[..12]]);
+            assert!(
+                !refused.status.success() && refused.stderr.contains(said),
+                "{refused:?}"
+            );
+            dray(device, &["rm", "-f", &id[..12], "good"]);
+            assert!(device.containers().is_empty());
+            assert_eq!(device.pins(), [""; 0]);
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn containers_that_come_and_go_beside_each_other_do_not_disturb() {
+    on_device("beside", |device| {
+        let image = device.registry.name("shop/v1:1");
+        dray(device, &["pull", &image]);
+        let program = |words: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_dray"));
+            command.args(words).env("DRAY_CONFIG", &device.host.config);
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
+            command.spawn().unwrap()
+        };
+        for round in 0..ROUNDS {
+            let mut going = Vec::new();
+            for number in 0..BESIDE {
+                let line = format!("exit {}", 10 + number);
+                let words = [
+                    "run",
+                    "--rm",
+                    "--network",
+                    "none",
+                    &image,
+                    "sh",
+                    "-c",
+                    &line,
+                ];
+                going.push((10 + number as i32, program(&words)));
+                going.push((0, program(&["ps", "-a"])));
+                going.push((0, program(&["gc"])));
+            }
+            for (code, child) in going {
+                let output = child.wait_with_output().unwrap();
+                assert_eq!(
+                    output.status.code(),
+                    Some(code),
+                    "round {round}: {output:?}"
+                );
+            }
+            assert!(device.containers().is_empty(), "round {round}");
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn a_reader_that_has_gone_and_a_full_output() {
+    on_device("unread", |device| {
+        for name in ["one", "two"] {
+            run_sleeper(device, name);
+        }
+        let call = |words: &[&str], output: Stdio| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_dray"));
+            command.args(words).env("DRAY_CONFIG", &device.host.config);
+            let output = command
+                .stdin(Stdio::null())
+                .stdout(output)
+                .output()
+                .unwrap();
+            (output.status, String::from_utf8(output.stderr).unwrap())
+        };
+        let full = || {
+            Stdio::from(
+                fs::OpenOptions::new()
+                    .write(true)
+                    .open("/dev/full")
+                    .unwrap(),
+            )
+        };
+        let (status, said) = call(&["ps"], full());
+        assert_eq!(status.code(), Some(1), "{said}");
+        assert_eq!(
+            said,
+            "dray: failed to write to standard output: No space left on device (os error 28)\n"
+        );
+        let unread = || Stdio::from(std::io::pipe().unwrap().1);
+        for words in [&["ps"][..], &["images"], &["--help"], &["inspect", "one"]] {
+            let (status, said) = call(words, unread());
+            let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+            assert_eq!(
+                (signal, said.as_str()),
+                (Some(nix::libc::SIGPIPE), ""),
+                "{words:?}"
+            );
+        }
+        let (status, said) = call(&["rm", "-f", "one", "two"], unread());
+        assert_eq!(status.code(), Some(1), "{said}");
+        assert!(
+            device.containers().is_empty(),
+            "all of them go, whoever reads: {said}"
+        );
+    });
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn a_container_without_a_network_has_its_loopback() {
+    on_device("loopback", |device| {
+        let image = device.registry.name("shop/v1:1");
+        let line = "cat /sys/class/net/lo/flags";
+        let words = ["run", "--rm", "--network", "none", &image, "sh", "-c", line];
+        // Up and loopback.
+        assert_eq!(dray(device, &words).stdout, "0x9\n");
+    });
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn a_configuration_that_somebody_named_has_to_exist() {
+    on_device("unnamed", |device| {
+        fs::remove_file(&device.host.config).unwrap();
+        let called = device.dray(&["ps"]);
+        assert_eq!(called.status.code(), Some(1));
+        let path = device.host.config.display();
+        let wanted = format!("dray: failed to read settings {path}");
+        assert!(called.stderr.starts_with(&wanted), "{called:?}");
+    });
+}
