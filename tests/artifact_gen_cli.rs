@@ -47,7 +47,7 @@ impl Workstation {
         command.args(words.iter().map(|word| word.replace("R/", &host)));
         command.current_dir(self.scratch.path());
         command.env_clear();
-        command.env("DRAY_CONFIG", self.scratch.join("dray.ini"));
+        command.env("DRAY_CONFIG", "/dev/null");
         command.env("DOCKER_CONFIG", self.scratch.path());
         command
     }

@@ -14,7 +14,7 @@ use dray::sys::terminal::{self, Raw};
 
 use super::Context;
 use super::keys::Keys;
-use crate::exit;
+use crate::exit::{self, Code};
 
 const SIGWINCH: i32 = 28;
 /// Signals that are passed on to the container: all that somebody sends by hand or a terminal does.
@@ -68,7 +68,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
 /// Refuses, as Docker does, to pass on as a terminal what is none.
 pub fn check_terminal(input: bool, tty: bool) -> anyhow::Result<()> {
     if input && tty && !std::io::stdin().is_terminal() {
-        anyhow::bail!("the input device is not a TTY");
+        return Err(anyhow::anyhow!("the input device is not a TTY").context(Code(1)));
     }
     Ok(())
 }
