@@ -41,7 +41,10 @@ const LIMITS: &[(&str, &str)] = &[
         "isolation",
         "anything but `default` is refused: Linux has no other",
     ),
-    ("log-driver", "`json-file`, `local` or `none`"),
+    (
+        "log-driver",
+        "`json-file`, `local`, `none`, `syslog` or `journald`",
+    ),
     (
         "mount",
         "`bind`, `volume` and `tmpfs`; drivers' options and propagation to the host are refused",
