@@ -13,6 +13,8 @@ use crate::api::LogConfig;
 use crate::runargs::logging;
 use crate::sys::process::{self, PollFd};
 
+/// Room that is kept for the next line, in bytes.
+const KEPT: usize = 512;
 /// How long a receiver may take, at a container's end, before the rest is given up.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -123,6 +125,8 @@ impl Writer {
                 // A line that is lost must not grow until the disk has room again.
                 result = result.and(self.sink.line(stream, partial, time));
                 partial.clear();
+                // A monitor that waits for days keeps no room for a long line.
+                partial.shrink_to(KEPT);
             }
         }
         result
