@@ -27,7 +27,10 @@ export LIBSECCOMP_LINK_TYPE=static LIBSECCOMP_LIB_PATH="${libseccomp%/*}"
 flags="-C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no -C link-arg=-Wl,--icf=all"
 # Where the builder keeps sources is no part of a program, and stands in each place that can panic otherwise.
 crates=${CARGO_HOME:-$HOME/.cargo}/registry/src
-export RUSTFLAGS="$flags --remap-path-prefix=$crates= --remap-path-prefix=$PWD="
+# Nor are the lines of all these places, a tenth of a megabyte of text for a panic that is a bug anyway; the option is
+# unstable only in that nobody has promised its name.
+export RUSTC_BOOTSTRAP=1
+export RUSTFLAGS="$flags -Z location-detail=none --remap-path-prefix=$crates= --remap-path-prefix=$PWD="
 
 # The index of the unwind tables is left out, so that nobody looks for the tables themselves, which go below.
 for program in dray docker-artifact-gen; do
