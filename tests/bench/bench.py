@@ -75,11 +75,11 @@ def run_exit_remove(engine, runs):
 
 def memory(engine):
     engine.remove_containers()
-    time.sleep(1)
+    time.sleep(3)  # dray's network stays a second after its last container
     idle = pss_kb(engine.resident())
     for n in range(DENSITY):
         engine.call("run", "-d", "--network", "host", "-e", f"PORT={19000 + n}", f"{REGISTRY}/one:v1", "--idle")
-    time.sleep(1)
+    time.sleep(3)  # a monitor makes itself small after a second
     loaded = pss_kb(engine.resident())
     engine.remove_containers()
     return {"resident with nothing to do, MB": idle / 1024, "resident per container, MB": (loaded - idle) / 1024 / DENSITY}
