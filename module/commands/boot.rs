@@ -21,11 +21,7 @@ pub fn run(context: &Context<'_>) -> anyhow::Result<ExitCode> {
     }
     let engine = context.engine()?;
     for damaged in engine.damaged()? {
-        let id = &damaged.id[..12];
-        say(&format!(
-            "dray: container {id} is damaged: {}; `dray rm -f {id}` removes it",
-            damaged.error
-        ));
+        say(&format!("dray: {damaged}"));
         code = ExitCode::FAILURE;
     }
     for started in engine.start_at_boot()? {

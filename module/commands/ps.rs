@@ -27,15 +27,10 @@ pub struct Words {
 
 /// `dray ps`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
-    let engine = context.engine()?;
-    for damaged in engine.damaged()? {
-        let id = &damaged.id[..12];
-        eprintln!(
-            "dray: warning: container {id} is damaged: {}; `dray rm -f {id}` removes it",
-            damaged.error
-        );
+    let (mut containers, damaged) = context.engine()?.survey()?;
+    for damaged in damaged {
+        eprintln!("dray: warning: {damaged}");
     }
-    let mut containers = engine.list()?;
     containers.retain(|container| {
         words.all || matches!(container.status, Status::Running | Status::Restarting)
     });

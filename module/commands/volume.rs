@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use dray::engine::{Engine, EngineError, Volume, volumes};
+use dray::runargs::value::boolean;
 use serde_json::{Value, json};
 
 use super::{Context, Format, each, table};
@@ -197,10 +198,9 @@ fn filters<'a>(words: &'a [String], known: &[&str]) -> anyhow::Result<Vec<Filter
             Some((key, value)) => Filter::Label(key, Some(value), wanted),
             None => Filter::Label(value, None, wanted),
         };
-        let switch = || match value {
-            "1" | "true" | "t" | "T" | "TRUE" | "True" => Ok(true),
-            "0" | "false" | "f" | "F" | "FALSE" | "False" => Ok(false),
-            _ => bail!("invalid filter {word:?}: expected true or false"),
+        let switch = || match boolean(value) {
+            Ok(switch) => Ok(switch),
+            Err(_) => bail!("invalid filter {word:?}: expected true or false"),
         };
         match key {
             key if !known.contains(&key) => {

@@ -36,6 +36,7 @@ mod time;
 pub mod volumes;
 mod watch;
 
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::config::Settings;
@@ -122,6 +123,17 @@ pub struct Damaged {
     pub error: EngineError,
 }
 
+/// What is wrong, and what helps.
+impl fmt::Display for Damaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (id, error) = (&self.id[..12], &self.error);
+        write!(
+            f,
+            "container {id} is damaged: {error}; `dray rm -f {id}` removes it"
+        )
+    }
+}
+
 impl Engine {
     /// Opens the engine of this device and puts right what killed monitors left: their containers count as dead, and are
     /// started again where their policy says so.
@@ -173,31 +185,30 @@ impl Engine {
 
     /// Every container, the newest first, without the damaged ones.
     pub fn list(&self) -> Result<Vec<Container>, EngineError> {
-        let mut all = Vec::new();
-        for id in self.ids()? {
-            match self.load(&id) {
-                Ok(container) => all.push(container),
-                Err(error) if error.is_about_files() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        all.sort_by(|a, b| b.record.created.cmp(&a.record.created));
-        Ok(all)
+        Ok(self.survey()?.0)
     }
 
     /// Containers whose files cannot be read, and why. They are nobody else's obstacle; [`Engine::remove`] takes them away.
     pub fn damaged(&self) -> Result<Vec<Damaged>, EngineError> {
-        let mut damaged = Vec::new();
+        Ok(self.survey()?.1)
+    }
+
+    /// [`Engine::list`] and [`Engine::damaged`] in one look.
+    pub fn survey(&self) -> Result<(Vec<Container>, Vec<Damaged>), EngineError> {
+        let (mut sound, mut damaged) = (Vec::new(), Vec::new());
         for id in self.ids()? {
             match self.load(&id) {
+                Ok(container) => sound.push(container),
+                Err(error) if !error.is_about_files() => return Err(error),
                 // One that is being removed right now is not damaged.
-                Err(error) if error.is_about_files() && self.folders(&id).state.exists() => {
+                Err(error) if self.folders(&id).state.exists() => {
                     damaged.push(Damaged { id, error });
                 }
-                _ => {}
+                Err(_) => {}
             }
         }
-        Ok(damaged)
+        sound.sort_by(|a, b| b.record.created.cmp(&a.record.created));
+        Ok((sound, damaged))
     }
 
     /// The container with this name, id or unique beginning of an id.
@@ -254,11 +265,12 @@ impl Engine {
         let record = folders.record()?;
         let now = folders.now(&self.host.boot_id)?;
         let last = folders.outcome()?;
+        let intent = folders.intent()?;
         let status = match (&now, &last) {
             (Some(now), _) => now.status,
             (None, Some(_)) => Status::Exited,
             // Meant to run and never ended: the power went away under it.
-            (None, None) if folders.intent()?.running => Status::Exited,
+            (None, None) if intent.running => Status::Exited,
             (None, None) => Status::Created,
         };
         let outcome = match &now {
@@ -266,7 +278,7 @@ impl Engine {
             None => last.unwrap_or_default(),
         };
         Ok(Container {
-            intent: folders.intent()?,
+            intent,
             record,
             status,
             now,

@@ -1,7 +1,7 @@
 //! Removing containers: the record first, then what it held.
 
 use super::create::pin_name;
-use super::{Engine, EngineError, Folders, Record};
+use super::{Engine, EngineError, Record};
 use crate::sys::fs;
 
 /// How a container is removed.
@@ -48,11 +48,16 @@ impl Engine {
 
     /// Ends whatever runs of a container that cannot be read, and removes it.
     fn remove_damaged(&self, id: &str) -> Result<(), EngineError> {
-        let Folders { state, .. } = self.folders(id);
         self.take_down(id, None)?;
-        fs::remove_tree(&state).map_err(|source| EngineError::write(&state, source))?;
-        self.images.unpin(&pin_name(id))?;
+        self.erase(id)?;
         self.sweep_run(id)
+    }
+
+    /// Removes what the disk has of a container, then what that held.
+    fn erase(&self, id: &str) -> Result<(), EngineError> {
+        let state = self.folders(id).state;
+        fs::remove_tree(&state).map_err(|source| EngineError::write(&state, source))?;
+        Ok(self.images.unpin(&pin_name(id))?)
     }
 
     /// Removes the run folder of a container that is no more.
@@ -72,9 +77,7 @@ impl Engine {
         record: &Record,
         with_volumes: bool,
     ) -> Result<(), EngineError> {
-        let Folders { state, .. } = self.folders(&record.id);
-        fs::remove_tree(&state).map_err(|source| EngineError::write(&state, source))?;
-        self.images.unpin(&pin_name(&record.id))?;
+        self.erase(&record.id)?;
         if with_volumes && record.mounts.iter().any(|mount| mount.anonymous) {
             self.remove_anonymous(record, &self.lock_names()?)?;
         }

@@ -120,12 +120,7 @@ pub fn warm_up() {
         };
         let own = hierarchy.own.trim_start_matches('/');
         let procs = hierarchy.dir.join(own).join("cgroup.procs");
-        let ask = move || {
-            OpenOptions::new()
-                .write(true)
-                .open(procs)?
-                .write_all(std::process::id().to_string().as_bytes())
-        };
+        let ask = move || set(&procs, &std::process::id().to_string());
         let _ = std::thread::Builder::new().spawn(ask);
     });
 }

@@ -125,10 +125,7 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
 
 /// As [`remove_file`] for a file that need not outlive this boot: not synced.
 pub fn remove_file_volatile(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    gone_is_success(fs::remove_file(path))
 }
 
 /// Removes a tree so that a cut never leaves a half-deleted tree under its name; gone already is success.
@@ -185,10 +182,7 @@ pub fn sweep_abandoned(dir: &Path) -> io::Result<()> {
             && !Path::new("/proc").join(pid.to_string()).exists()
             && entry.file_type()?.is_file()
         {
-            match fs::remove_file(entry.path()) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            gone_is_success(fs::remove_file(entry.path()))?;
         }
     }
     Ok(())
