@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use common::device::{Device, on_device};
 use common::image::{Entry, Image, Layer};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Pushes an image with a shell and the applets that the rows need.
 fn push_tools(device: &Device) -> String {
@@ -248,7 +248,7 @@ fn limits_are_set_in_the_kernel() {
         assert_eq!(limit(id, "pids", "pids.max", "pids.max"), "50");
         assert_eq!(limit(id, "cpuset", "cpuset.cpus", "cpuset.cpus"), "0");
         assert!(limit(id, "cpu", "cpu.cfs_quota_us", "cpu.max").starts_with("50000"));
-        let info = inspect(device, "limited");
+        let info = device.inspect("limited");
         assert_eq!(info["HostConfig"]["Memory"], json!(64 << 20));
         assert!(device.dray(&["rm", "-f", "limited"]).status.success());
         for folder in ["/sys/fs/cgroup/dray", "/sys/fs/cgroup/memory/dray"] {
@@ -258,13 +258,6 @@ fn limits_are_set_in_the_kernel() {
             );
         }
     });
-}
-
-fn inspect(device: &Device, name: &str) -> Value {
-    let called = device.dray(&["inspect", name]);
-    assert!(called.status.success(), "{called:?}");
-    let list: Value = serde_json::from_str(&called.stdout).unwrap();
-    list[0].clone()
 }
 
 #[test]
@@ -327,7 +320,7 @@ fn a_container_s_life() {
             line,
         ]);
         assert!(made.status.success(), "{made:?}");
-        assert_eq!(inspect(device, "one")["State"]["Status"], "created");
+        assert_eq!(device.inspect("one")["State"]["Status"], "created");
         let taken = device.dray(&["create", "--name", "one", &image]);
         assert!(
             taken.stderr.contains("in use") && !taken.status.success(),
@@ -335,7 +328,7 @@ fn a_container_s_life() {
         );
 
         assert!(device.dray(&["start", "one"]).status.success());
-        assert_eq!(inspect(device, &made.stdout[..9])["State"]["Running"], true);
+        assert_eq!(device.inspect(&made.stdout[..9])["State"]["Running"], true);
         let exec = device.dray(&["exec", "-e", "X=y", "one", "sh", "-c", "echo $X $$; exit 3"]);
         assert_eq!(exec.status.code(), Some(3), "{exec:?}");
         assert!(exec.stdout.starts_with("y "), "{exec:?}");
@@ -343,7 +336,7 @@ fn a_container_s_life() {
         assert!(refused.stderr.contains("is running"), "{refused:?}");
 
         assert!(device.dray(&["stop", "one"]).status.success());
-        let state = &inspect(device, "one")["State"];
+        let state = &device.inspect("one")["State"];
         assert_eq!(
             (&state["Status"], &state["ExitCode"]),
             (&json!("exited"), &json!(7))
@@ -530,7 +523,7 @@ fn a_killed_monitor_is_noticed() {
                 "the container of a killed monitor goes on unattended"
             );
             assert_eq!(
-                inspect(device, policy)["State"]["Running"],
+                device.inspect(policy)["State"]["Running"],
                 json!(runs),
                 "{policy}"
             );
@@ -563,17 +556,17 @@ fn policies_restart_and_stop_ends_them() {
         };
         run("twice", "on-failure:2", "exit 4");
         assert_eq!(device.dray(&["wait", "twice"]).stdout, "4\n");
-        let info = inspect(device, "twice");
+        let info = device.inspect("twice");
         assert_eq!(
             (&info["RestartCount"], &info["State"]["ExitCode"]),
             (&json!(2), &json!(4))
         );
         run("loop", "always", "exit 0");
         assert!(device.dray(&["stop", "loop"]).status.success());
-        assert_eq!(inspect(device, "loop")["State"]["Status"], "exited");
+        assert_eq!(device.inspect("loop")["State"]["Status"], "exited");
         run("good", "on-failure", "exit 0");
         assert_eq!(device.dray(&["wait", "good"]).stdout, "0\n");
-        assert_eq!(inspect(device, "good")["RestartCount"], 0);
+        assert_eq!(device.inspect("good")["RestartCount"], 0);
     });
 }
 

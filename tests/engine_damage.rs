@@ -12,7 +12,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use common::device::{Called, Device, on_device};
+use common::device::{Device, on_device};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
@@ -20,12 +20,6 @@ use nix::sched::{CloneFlags, unshare};
 const ROUNDS: usize = 4;
 /// Containers in a round.
 const BESIDE: usize = 8;
-
-fn dray(device: &Device, words: &[&str]) -> Called {
-    let called = device.dray(words);
-    assert!(called.status.success(), "{words:?}: {called:?}");
-    called
-}
 
 fn run_sleeper(device: &Device, name: &str) {
     let image = device.registry.name("shop/v1:1");
@@ -40,7 +34,7 @@ fn run_sleeper(device: &Device, name: &str) {
         name,
         &image,
     ];
-    dray(device, &words);
+    device.done(&words);
 }
 
 fn record_of(device: &Device, name: &str) -> PathBuf {
@@ -79,14 +73,14 @@ fn who_fills_the_disk_can_be_stopped_killed_and_removed() {
             let mut filler = fs::File::create(device.host.state.join("filler")).unwrap();
             let error = std::io::copy(&mut std::io::repeat(0), &mut filler).unwrap_err();
             assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
-            dray(device, words);
-            dray(device, &["wait", "stopped"]);
+            device.done(words);
+            device.done(&["wait", "stopped"]);
             fs::remove_file(device.host.state.join("filler")).unwrap();
             assert_eq!(device.running(), [""; 0], "{words:?}");
         }
-        dray(device, &["start", "stopped"]);
+        device.done(&["start", "stopped"]);
         assert_eq!(device.running(), ["v1"], "started again once there is room");
-        dray(device, &["rm", "-f", "stopped", "killed"]);
+        device.done(&["rm", "-f", "stopped", "killed"]);
     });
 }
 
@@ -115,7 +109,7 @@ fn a_damaged_record_is_nobody_elses_obstacle() {
                 Some(text) => fs::write(&record, text).unwrap(),
                 None => fs::remove_file(&record).unwrap(),
             }
-            let listed = dray(device, &["ps", "--format", "json"]);
+            let listed = device.done(&["ps", "--format", "json"]);
             assert!(
                 listed.stdout.contains("\"good\"") && !listed.stdout.contains("\"bad\""),
                 "{listed:?}"
@@ -126,10 +120,7 @@ fn a_damaged_record_is_nobody_elses_obstacle() {
                 "{damage:?}: {listed:?}"
             );
             let image = device.registry.name("shop/v1:1");
-            dray(
-                device,
-                &["run", "--rm", "--network", "none", &image, "true"],
-            );
+            device.done(&["run", "--rm", "--network", "none", &image, "true"]);
             let boot = device.dray(&["boot"]);
             assert!(
                 !boot.status.success() && boot.stderr.contains(&warning),
@@ -144,7 +135,7 @@ fn a_damaged_record_is_nobody_elses_obstacle() {
                 !refused.status.success() && refused.stderr.contains(said),
                 "{refused:?}"
             );
-            dray(device, &["rm", "-f", &id[..12], "good"]);
+            device.done(&["rm", "-f", &id[..12], "good"]);
             assert!(device.containers().is_empty());
             assert_eq!(device.pins(), [""; 0]);
         }
@@ -156,7 +147,7 @@ fn a_damaged_record_is_nobody_elses_obstacle() {
 fn containers_that_come_and_go_beside_each_other_do_not_disturb() {
     on_device("beside", |device| {
         let image = device.registry.name("shop/v1:1");
-        dray(device, &["pull", &image]);
+        device.done(&["pull", &image]);
         let program = |words: &[&str]| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_dray"));
             command.args(words).env("DRAY_CONFIG", &device.host.config);
@@ -255,7 +246,7 @@ fn a_container_without_a_network_has_its_loopback() {
         let line = "cat /sys/class/net/lo/flags";
         let words = ["run", "--rm", "--network", "none", &image, "sh", "-c", line];
         // Up and loopback.
-        assert_eq!(dray(device, &words).stdout, "0x9\n");
+        assert_eq!(device.done(&words).stdout, "0x9\n");
     });
 }
 

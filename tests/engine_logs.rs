@@ -65,13 +65,6 @@ fn wait_for_log(device: &Device, id: &str, text: &str) {
     }
 }
 
-fn inspect(device: &Device, name: &str) -> Value {
-    let called = device.dray(&["inspect", name]);
-    assert!(called.status.success(), "{called:?}");
-    let list: Value = serde_json::from_str(&called.stdout).unwrap();
-    list[0].clone()
-}
-
 fn remove(device: &Device, name: &str) {
     let removed = device.dray(&["rm", "-f", name]);
     assert!(removed.status.success(), "{removed:?}");
@@ -234,7 +227,7 @@ fn output_without_newlines_does_not_grow_the_monitor() {
                     .map(|entry| entry.unwrap().metadata().unwrap().len())
                     .sum();
                 assert!(kept <= 5 << 20, "{driver}: {kept} bytes of logs");
-                assert_eq!(inspect(device, "flood")["State"]["Running"], true);
+                assert_eq!(device.inspect("flood")["State"]["Running"], true);
                 remove(device, "flood");
                 peak
             };
@@ -288,7 +281,7 @@ fn a_full_disk_loses_lines_but_neither_container_nor_monitor() {
         assert!(device.dray(&["start", "full"]).status.success());
         // The container has written everything when it opens the pipe; then there is room again.
         let pipe = std::fs::OpenOptions::new().write(true).open(&fifo).unwrap();
-        let state = inspect(device, "full")["State"].clone();
+        let state = device.inspect("full")["State"].clone();
         assert_eq!(state["Running"], true);
         let error = state["Error"].as_str().unwrap();
         assert!(error.contains("failed to write the log"), "{state}");
@@ -418,7 +411,7 @@ fn syslog_takes_every_line() {
                 assert!(pid.parse::<u32>().is_ok(), "{message}");
                 assert_eq!(said, format!("{text}\n"));
             }
-            assert_eq!(inspect(device, "sender")["LogPath"], "");
+            assert_eq!(device.inspect("sender")["LogPath"], "");
             let logs = device.dray(&["logs", "sender"]);
             assert!(
                 !logs.status.success() && logs.stderr.contains("go to syslog"),
@@ -462,7 +455,7 @@ fn a_receiver_that_stalls_holds_the_container_back() {
         let id = start(device, &image, &options, line);
         // The monitor does its other work meanwhile.
         let begun = Instant::now();
-        while inspect(device, "slow")["State"]["Health"]["Log"][4].is_null() {
+        while device.inspect("slow")["State"]["Health"]["Log"][4].is_null() {
             assert!(begun.elapsed() < PATIENCE, "no probes");
         }
         let before = peak(device, &id);

@@ -22,12 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Serves its own version on port 80.
 const SERVE: &str = "trap 'exit 0' TERM; httpd -f -p 80 -h / & wait";
 
-fn dray(device: &Device, words: &[&str]) -> Called {
-    let called = device.dray(words);
-    assert!(called.status.success(), "{words:?}: {called:?}");
-    called
-}
-
 /// What a web server on the host's port says; an error if nobody answers.
 fn fetch(address: &str, port: u16) -> std::io::Result<String> {
     let mut stream = TcpStream::connect((address, port))?;
@@ -67,9 +61,8 @@ fn is_clean() -> bool {
         && std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap() == "0\n"
 }
 
-fn inspect(device: &Device, name: &str) -> Value {
-    let list: Value = serde_json::from_str(&dray(device, &["inspect", name]).stdout).unwrap();
-    list[0]["NetworkSettings"].clone()
+fn network_settings(device: &Device, name: &str) -> Value {
+    device.inspect(name)["NetworkSettings"].clone()
 }
 
 #[test]
@@ -100,11 +93,11 @@ fn a_container_on_the_bridge_from_run_to_rm() {
             "--dns",
             "9.9.9.9",
         ];
-        let id = dray(device, &[&options[..], &[&image]].concat()).stdout;
+        let id = device.done(&[&options[..], &[&image]].concat()).stdout;
         for address in ["127.0.0.1", "172.29.0.1"] {
             assert_eq!(fetch_soon(address, 8080), "web", "{address}");
         }
-        let settings = inspect(device, "web");
+        let settings = network_settings(device, "web");
         assert_eq!(settings["IPAddress"], "172.29.0.2");
         assert_eq!(settings["MacAddress"], "02:42:ac:1d:00:02");
         let random = &settings["Ports"]["81/tcp"][0]["HostPort"];
@@ -115,13 +108,15 @@ fn a_container_on_the_bridge_from_run_to_rm() {
                 "81/tcp": [{"HostIp": "0.0.0.0", "HostPort": random}],
             })
         );
-        let hosts = dray(device, &["exec", "web", "cat", "/etc/hosts"]).stdout;
+        let hosts = device.done(&["exec", "web", "cat", "/etc/hosts"]).stdout;
         assert!(hosts.starts_with("127.0.0.1\tlocalhost\n"), "{hosts}");
         assert!(
             hosts.ends_with("\n10.0.0.9\tdb\n172.29.0.1\tup\n172.29.0.2\tbox\n"),
             "{hosts}"
         );
-        let resolv = dray(device, &["exec", "web", "cat", "/etc/resolv.conf"]).stdout;
+        let resolv = device
+            .done(&["exec", "web", "cat", "/etc/resolv.conf"])
+            .stdout;
         assert!(resolv.contains("nameserver 9.9.9.9\n"), "{resolv}");
 
         // Another one reaches it by its address and through the host.
@@ -134,7 +129,7 @@ fn a_container_on_the_bridge_from_run_to_rm() {
                 "-qO-",
                 &format!("http://{target}"),
             ];
-            assert_eq!(dray(device, &words).stdout, "web", "{target}");
+            assert_eq!(device.done(&words).stdout, "web", "{target}");
         }
         let refused = device.dray(&["run", "--rm", "-p", "8080:80", &image]);
         assert_eq!(refused.status.code(), Some(125));
@@ -142,12 +137,12 @@ fn a_container_on_the_bridge_from_run_to_rm() {
         assert!(refused.stderr.contains(&wanted), "{refused:?}");
         assert_eq!(fetch("127.0.0.1", 8080).unwrap(), "web");
 
-        dray(device, &["stop", "web"]);
+        device.done(&["stop", "web"]);
         fetch("127.0.0.1", 8080).unwrap_err();
         until("clean host", || is_clean().then_some(()));
-        dray(device, &["start", "web"]);
+        device.done(&["start", "web"]);
         assert_eq!(fetch_soon("127.0.0.1", 8080), "web");
-        dray(device, &["rm", "-f", "web"]);
+        device.done(&["rm", "-f", "web"]);
         until("clean host", || is_clean().then_some(()));
     });
 }
@@ -159,14 +154,11 @@ fn a_killed_monitor_leaves_nothing_on_the_network() {
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
         device.push("web", SERVE, json!({}));
         let image = device.registry.name("shop/web:1");
-        dray(
-            device,
-            &["run", "-d", "--name", "web", "-p", "8080:80", &image],
-        );
+        device.done(&["run", "-d", "--name", "web", "-p", "8080:80", &image]);
         assert_eq!(fetch_soon("127.0.0.1", 8080), "web");
         let (_, state) = device.containers().pop().unwrap();
         common::device::end(&state.unwrap().monitor);
-        dray(device, &["ps"]);
+        device.done(&["ps"]);
         assert!(is_clean(), "settled by the next start of dray");
     });
 }
@@ -273,12 +265,9 @@ fn a_container_shares_the_network_of_another_one() {
         assert_eq!(missing.status.code(), Some(125));
         assert_eq!(missing.stderr, "dray: no such container: web\n");
 
-        dray(
-            device,
-            &[
-                "run", "-d", "--name", "web", "-h", "box", "-p", "8080:80", &image,
-            ],
-        );
+        device.done(&[
+            "run", "-d", "--name", "web", "-h", "box", "-p", "8080:80", &image,
+        ]);
         fetch_soon("127.0.0.1", 8080);
         let script = "cat /etc/hosts /etc/hostname; echo mine > /tmp/x 2>&1; wget -qO- http://127.0.0.1/version";
         let said = run(&["--rm", "--network", mode, &image, "sh", "-c", script]);
@@ -291,17 +280,17 @@ fn a_container_shares_the_network_of_another_one() {
         // By id, so that another name changes nothing; and through one that shares it too.
         let idle = ["sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"];
         let side = ["run", "-d", "--name", "side", "--network", mode, &image];
-        dray(device, &[&side[..], &idle].concat());
-        dray(device, &["rename", "web", "shop"]);
+        device.done(&[&side[..], &idle].concat());
+        device.done(&["rename", "web", "shop"]);
         let words = ["--rm", "--network", "container:side", &image];
         let fetch = ["wget", "-qO-", "http://127.0.0.1/version"];
         assert_eq!(run(&[&words[..], &fetch].concat()).stdout, "web");
         assert_eq!(
-            inspect(device, "side"),
+            network_settings(device, "side"),
             json!({"Ports": {}, "Networks": {}})
         );
 
-        dray(device, &["stop", "side", "shop"]);
+        device.done(&["stop", "side", "shop"]);
         let refused = device.dray(&["start", "side"]);
         assert_eq!(refused.status.code(), Some(1));
         assert!(
@@ -310,14 +299,11 @@ fn a_container_shares_the_network_of_another_one() {
             ),
             "{refused:?}"
         );
-        dray(device, &["start", "shop", "side"]);
-        dray(
-            device,
-            &["exec", "side", "wget", "-qO-", "http://127.0.0.1/version"],
-        );
+        device.done(&["start", "shop", "side"]);
+        device.done(&["exec", "side", "wget", "-qO-", "http://127.0.0.1/version"]);
 
         // After a cut of both, the older one comes first.
-        dray(device, &["rm", "-f", "side", "shop"]);
+        device.done(&["rm", "-f", "side", "shop"]);
         for (name, network) in [("web", "bridge"), ("side", mode)] {
             let words = [
                 "run",
@@ -330,12 +316,12 @@ fn a_container_shares_the_network_of_another_one() {
                 network,
                 &image,
             ];
-            dray(device, &[&words[..], &idle].concat());
+            device.done(&[&words[..], &idle].concat());
         }
         device.kill_monitors();
-        let both = dray(device, &["ps", "-q"]).stdout;
+        let both = device.done(&["ps", "-q"]).stdout;
         assert_eq!(both.lines().count(), 2, "{both}");
-        dray(device, &["rm", "-f", "side", "web"]);
+        device.done(&["rm", "-f", "side", "web"]);
     });
 }
 
@@ -362,7 +348,7 @@ fn a_deployment_shares_no_network_of_its_own() {
         );
         deploy("v2", "", &["ArtifactFailure", "Cleanup"]);
         let image = device.registry.name("shop/v3:1");
-        dray(device, &["run", "-d", "--name", "vpn", &image]);
+        device.done(&["run", "-d", "--name", "vpn", &image]);
         assert!(deploy("v2", "--network container:vpn", &all).is_none());
         assert_eq!(device.running(), ["v2", "v3"]);
     });

@@ -32,18 +32,11 @@ fn run(device: &Device, name: &str, options: &[&str], image: &str, line: &str) {
     assert!(called.status.success(), "{words:?}: {called:?}");
 }
 
-fn inspect(device: &Device, name: &str) -> Value {
-    let called = device.dray(&["inspect", name]);
-    assert!(called.status.success(), "{called:?}");
-    let list: Value = serde_json::from_str(&called.stdout).unwrap();
-    list[0].clone()
-}
-
 /// Looks at a container until it is as wanted.
 fn until(device: &Device, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let begun = Instant::now();
     loop {
-        let info = inspect(device, name);
+        let info = device.inspect(name);
         if wanted(&info) {
             return info;
         }
@@ -60,7 +53,7 @@ fn the_pause_before_a_restart_doubles() {
         let line = "read up _ </proc/uptime; echo $up >>/times; exit 3";
         run(device, "loop", &["--restart", "on-failure:4"], &image, line);
         assert_eq!(device.dray(&["wait", "loop"]).stdout, "3\n");
-        let info = inspect(device, "loop");
+        let info = device.inspect("loop");
         assert_eq!(info["RestartCount"], 4);
         assert_eq!(info["State"]["ExitCode"], 3);
         let file = device
@@ -84,7 +77,7 @@ fn the_pause_before_a_restart_doubles() {
         let words = ["start", "loop"];
         assert!(device.dray(&words).status.success());
         assert_eq!(device.dray(&["wait", "loop"]).stdout, "3\n");
-        assert_eq!(inspect(device, "loop")["RestartCount"], 4);
+        assert_eq!(device.inspect("loop")["RestartCount"], 4);
     });
 }
 

@@ -19,7 +19,7 @@ use dray::sys::process::{self, PollFd};
 use dray::sys::terminal;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Longest wait for what is expected to happen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -87,13 +87,6 @@ impl Session {
     }
 }
 
-fn inspect(device: &Device, name: &str) -> Value {
-    let called = device.dray(&["inspect", name]);
-    assert!(called.status.success(), "{called:?}");
-    let list: Value = serde_json::from_str(&called.stdout).unwrap();
-    list[0].clone()
-}
-
 fn run_detached(device: &Device, words: &[&str]) {
     let called = device.dray(&[&["run", "-d", "--network", "none"], words].concat());
     assert!(called.status.success(), "{words:?}: {called:?}");
@@ -120,7 +113,7 @@ fn a_terminal_is_left_and_taken_up_again() {
         session.until("is-3000\r\n");
         session.keys(b"\x10\x11");
         assert_eq!(session.end(), Some(0), "run -it");
-        assert_eq!(inspect(device, "term")["State"]["Running"], true);
+        assert_eq!(device.inspect("term")["State"]["Running"], true);
 
         let mut session = Session::start(device, &["attach", "--detach-keys=ctrl-x,x", "term"]);
         session.keys(b"echo a-$((1+1))\n");
@@ -220,7 +213,7 @@ fn attach_passes_signals_and_input_as_it_is_told() {
             settled(child.id());
             send(&child, signal);
             assert_eq!(child.wait().unwrap().code(), Some(code), "{options:?}");
-            assert_eq!(inspect(device, "sig")["State"]["Running"], true);
+            assert_eq!(device.inspect("sig")["State"]["Running"], true);
         }
         let mut child = attach(&[]);
         settled(child.id());

@@ -246,6 +246,19 @@ impl Device {
         }
     }
 
+    /// A word of the command line that has to succeed.
+    pub fn done(&self, words: &[&str]) -> Called {
+        let called = self.dray(words);
+        assert!(called.status.success(), "{words:?}: {called:?}");
+        called
+    }
+
+    /// What `dray inspect` says of one container.
+    pub fn inspect(&self, name: &str) -> Value {
+        let list: Value = serde_json::from_str(&self.done(&["inspect", name]).stdout).unwrap();
+        list[0].clone()
+    }
+
     /// Records and current states of all containers.
     pub fn containers(&self) -> Vec<(Record, Option<State>)> {
         let entries = std::fs::read_dir(self.host.state.join("containers"))
