@@ -10,6 +10,7 @@ mod images;
 mod inspect;
 mod keys;
 mod logs;
+mod network;
 mod ps;
 mod pull;
 mod run;
@@ -105,6 +106,8 @@ enum Word {
     Logs(logs::Words),
     /// Print everything about containers, images or volumes as JSON
     Inspect(inspect::Words),
+    /// Make, list and remove networks, and connect containers to them
+    Network(network::Words),
     /// List images
     Images(images::Words),
     /// Bring an image from its registry
@@ -162,6 +165,7 @@ pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Resu
         Word::Ps(words) => ps::run(&context, &words),
         Word::Logs(words) => logs::run(&context, &words),
         Word::Inspect(words) => inspect::run(&context, &words),
+        Word::Network(words) => network::run(&context, &words),
         Word::Images(words) => images::run(&context, &words),
         Word::Pull(words) => pull::run(&context, &words),
         Word::Rmi(words) => images::rmi(&context, &words),

@@ -182,7 +182,7 @@ pub struct HostConfig {
     /// Default driver of volumes; only `local` exists.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub volume_driver: String,
-    /// Legacy links.
+    /// Other containers on the default network, each as `name:alias`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<String>,
     /// Annotations for the runtime.

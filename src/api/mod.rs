@@ -14,7 +14,7 @@ pub use host_config::{
     BindOptions, DeviceMapping, Driver, HostConfig, LogConfig, Mount, PortBinding, RestartPolicy,
     ThrottleDevice, TmpfsOptions, Ulimit, VolumeOptions, WeightDevice,
 };
-pub use networking::{EndpointSettings, NetworkingConfig};
+pub use networking::{EndpointIpam, EndpointSettings, NetworkingConfig};
 
 /// A JSON object without members, as Docker writes sets: `{"80/tcp": {}}`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

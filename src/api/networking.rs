@@ -20,7 +20,22 @@ pub struct EndpointSettings {
     /// Further names on this network.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
+    /// Other containers, each as `name:alias`; the alias is this container's own word for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<String>,
+    /// Addresses asked for.
+    #[serde(rename = "IPAMConfig", skip_serializing_if = "Option::is_none")]
+    pub ipam_config: Option<EndpointIpam>,
     /// Hardware address asked for.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub mac_address: String,
+}
+
+/// Addresses that a container insists on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EndpointIpam {
+    /// Its IPv4 address.
+    #[serde(rename = "IPv4Address", skip_serializing_if = "String::is_empty")]
+    pub ipv4_address: String,
 }

@@ -119,6 +119,9 @@ fn check_device(site: &Site<'_>, wanted: &[Wanted]) -> Result<(), DeployError> {
             ));
         }
     }
+    for wanted in wanted {
+        site.engine.check_networks(&wanted.body)?;
+    }
     // All together, so that two services of one deployment do not ask for the same port.
     let mut published = Vec::new();
     for wanted in wanted {

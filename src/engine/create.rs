@@ -5,8 +5,8 @@ use std::os::unix::fs::DirBuilderExt;
 
 use super::record::{self, Record};
 use super::{
-    Engine, EngineError, Folders, Owner, files, limits, logs, names, network, rootfs, share, spec,
-    time, volumes,
+    Engine, EngineError, Folders, Owner, files, limits, logs, names, network, networks, rootfs,
+    share, spec, time, volumes,
 };
 use crate::api::{CreateBody, LogConfig};
 use crate::config::LogDriver;
@@ -36,6 +36,7 @@ impl Engine {
         self.images.check(request.image)?;
         let mut body = spec::merge(request.body, &request.image.config);
         share::resolve(self, &mut body.host_config, request.owner.as_ref())?;
+        networks::resolve(self, &mut body)?;
         self.default_log(&mut body.host_config.log_config);
         let shown = request.name.unwrap_or("");
         logs::check(&body.host_config.log_config).map_err(|error| EngineError::Unsupported {

@@ -1,12 +1,11 @@
 //! The files that the runtime and the container find below the run folder: bundle, hosts, resolv.conf, hostname.
 
 use std::io;
-use std::net::Ipv4Addr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::network::NetworkError;
 use super::network::names::{self, HostFiles, HostsInput};
+use super::network::{Attachment, NetworkError};
 use super::record::{Folders, Record};
 use super::share::{Shared, SharedPids};
 use super::spec::user::MAX_ACCOUNT_FILE;
@@ -14,12 +13,13 @@ use super::spec::{
     self, CgroupVersion, Device, Kernel, Namespace, Namespaces, ResolvedMount, SpecInput,
 };
 use super::{Engine, EngineError, rootfs, volumes};
+use crate::api::HostConfig;
 use crate::sys::{bpf, cgroup, fs};
 
 /// The network modes there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetworkMode {
-    /// A namespace of its own on our bridge.
+    /// A namespace of its own, on bridges of ours.
     Bridge,
     /// The host's namespace.
     Host,
@@ -32,7 +32,12 @@ pub enum NetworkMode {
 impl NetworkMode {
     /// The mode of a container; others are refused when it is made.
     pub fn of(record: &Record) -> NetworkMode {
-        match record.body.host_config.network_mode.as_str() {
+        NetworkMode::of_config(&record.body.host_config)
+    }
+
+    /// The mode that a configuration asks for.
+    pub fn of_config(config: &HostConfig) -> NetworkMode {
+        match config.network_mode.as_str() {
             "host" => NetworkMode::Host,
             "none" => NetworkMode::None,
             mode if mode.starts_with("container:") => NetworkMode::Container,
@@ -116,7 +121,7 @@ pub fn write_hosts(
     engine: &Engine,
     record: &Record,
     folders: &Folders,
-    address: Option<Ipv4Addr>,
+    attachment: Option<&Attachment>,
 ) -> Result<(), EngineError> {
     let config = &record.body.host_config;
     let hosts = match NetworkMode::of(record) {
@@ -124,9 +129,12 @@ pub fn write_hosts(
         _ => names::hosts(&HostsInput {
             hostname: &hostname(engine, record),
             domainname: &record.body.config.domainname,
-            address,
+            address: attachment.map(|attachment| attachment.ip),
             extra_hosts: &config.extra_hosts,
-            host_gateway: engine.network().gateway()?,
+            host_gateway: match attachment {
+                Some(attachment) => attachment.gateway,
+                None => engine.network().gateway()?,
+            },
         }),
     };
     let hosts = hosts.map_err(|error| EngineError::Unsupported {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::files::NetworkMode;
 use super::logs;
-use super::network::Attachment;
+use super::network::{Attachment, DEFAULT, is_bridge};
 use super::{Container, Engine, EngineError, Record};
 
 impl Engine {
@@ -57,9 +57,11 @@ impl Engine {
         if let Some(health) = container.health() {
             state["Health"] = json!(health);
         }
-        let network = now
-            .as_ref()
-            .map_or_else(|| network_settings(record, None), |now| now.network.clone());
+        let attached = match now {
+            Some(now) if now.init.is_some() => self.network.find(&record.id)?,
+            _ => Vec::new(),
+        };
+        let network = network_settings(record, &attached);
         Ok(json!({
             "Id": record.id,
             "Created": record.created,
@@ -91,26 +93,47 @@ fn or_never(time: &str) -> &str {
     }
 }
 
-/// `NetworkSettings`: the attachment to our bridge, or just the mode.
-pub(super) fn network_settings(record: &Record, attachment: Option<&Attachment>) -> Value {
-    let Some(attachment) = attachment else {
+/// `NetworkSettings`: what the container has on its networks, or just which they are.
+pub(super) fn network_settings(record: &Record, attachments: &[Attachment]) -> Value {
+    let wanted = &record.body.networking_config.endpoints_config;
+    let endpoint = |name: &str, attachment: Option<&Attachment>| {
+        let mut endpoint = wanted
+            .get(name)
+            .map_or_else(|| json!({}), |wanted| json!(wanted));
+        endpoint["IPAddress"] = json!(attachment.map_or_else(String::new, |a| a.ip.to_string()));
+        endpoint["Gateway"] = json!(attachment.map_or_else(String::new, |a| a.gateway.to_string()));
+        if let Some(attachment) = attachment {
+            endpoint["IPPrefixLen"] = json!(attachment.prefix);
+            endpoint["MacAddress"] = json!(attachment.mac);
+        }
+        endpoint
+    };
+    let Some(first) = attachments.first() else {
         let name = match NetworkMode::of(record) {
             NetworkMode::Container => return json!({ "Ports": {}, "Networks": {} }),
-            NetworkMode::Bridge => "bridge",
             NetworkMode::Host => "host",
             NetworkMode::None => "none",
+            NetworkMode::Bridge if is_bridge(&record.body.host_config.network_mode) => DEFAULT,
+            NetworkMode::Bridge => &record.body.host_config.network_mode,
         };
-        return json!({ "Ports": {}, "Networks": { name: { "IPAddress": "", "Gateway": "" } } });
+        let mut networks = json!({ name: endpoint(name, None) });
+        for name in wanted.keys() {
+            networks[name] = endpoint(name, None);
+        }
+        return json!({ "Ports": {}, "Networks": networks });
     };
-    let endpoint = json!({
-        "IPAddress": attachment.ip,
-        "IPPrefixLen": attachment.prefix,
-        "Gateway": attachment.gateway,
-        "MacAddress": attachment.mac,
+    let mut settings = json!({
+        "IPAddress": first.ip,
+        "IPPrefixLen": first.prefix,
+        "Gateway": first.gateway,
+        "MacAddress": first.mac,
+        "Bridge": first.bridge,
+        "Ports": first.docker_ports(),
+        "Networks": {},
     });
-    let mut settings = endpoint.clone();
-    settings["Bridge"] = json!(attachment.bridge);
-    settings["Ports"] = json!(attachment.docker_ports());
-    settings["Networks"] = json!({ attachment.network.clone(): endpoint });
+    for attachment in attachments {
+        let name = attachment.network.as_str();
+        settings["Networks"][name] = endpoint(name, Some(attachment));
+    }
     settings
 }

@@ -24,6 +24,7 @@ pub mod logs;
 pub mod monitor;
 mod names;
 pub mod network;
+mod networks;
 pub mod record;
 mod remove;
 mod restart;
@@ -163,7 +164,7 @@ impl Engine {
         &self.images
     }
 
-    /// The default network.
+    /// The networks.
     pub fn network(&self) -> &Network {
         &self.network
     }
@@ -255,8 +256,9 @@ impl Engine {
         self.check_name(name, id)?;
         let folders = self.folders(id);
         let mut record = folders.record()?;
-        record.name = name.to_owned();
-        folders.write_record(&record)
+        let old = std::mem::replace(&mut record.name, name.to_owned());
+        folders.write_record(&record)?;
+        Ok(self.network.rename(id, &old, name)?)
     }
 
     /// The container with exactly this id.

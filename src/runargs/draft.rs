@@ -22,6 +22,8 @@ pub(super) struct Draft<'a> {
     pub(super) labels: Vec<String>,
     pub(super) log_options: Vec<String>,
     pub(super) networks: Vec<Attachment>,
+    /// `--ip`, `--link`, `--mac-address`, `--network-alias`: for the first network.
+    pub(super) own: Attachment,
     pub(super) publish: Vec<String>,
     pub(super) pull: String,
     pub(super) restart: String,
@@ -58,6 +60,7 @@ impl<'a> Draft<'a> {
             labels: Vec::new(),
             log_options: Vec::new(),
             networks: Vec::new(),
+            own: Attachment::default(),
             publish: Vec::new(),
             pull: "missing".to_owned(),
             restart: "no".to_owned(),

@@ -28,7 +28,7 @@ pub(super) enum Support {
     No(&'static str),
 }
 
-const NETWORKS: &str = "`bridge`, `host`, `none` or `container:NAME`; networks of one's own are refused: not built yet";
+const NETWORKS: &str = "`bridge`, `host`, `none`, `container:NAME` or one's own; ip6, link-local-ip, driver-opt and gw-priority are refused";
 
 /// What of a supported option's values is refused, and why.
 const LIMITS: &[(&str, &str)] = &[

@@ -115,6 +115,13 @@ impl Links {
         self.0.dump(request, parse_address)
     }
 
+    /// The IPv4 networks that this namespace has routes to, without the default route.
+    pub fn routes(&mut self) -> Result<Vec<(Ipv4Addr, u8)>, NetlinkError> {
+        let header = [IPV4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let request = Request::new(libc::RTM_GETROUTE, 0, &header, "list routes");
+        self.0.dump(request, parse_route)
+    }
+
     /// Creates a bridge, down, and leaves the note `alias` on it.
     pub fn create_bridge(
         &mut self,
@@ -195,21 +202,22 @@ impl Links {
         self.0.transact(vec![up(1, "lo")])
     }
 
-    /// Makes a fresh namespace usable: loopback up, `link` up with its address and the default route through `gateway`.
+    /// Makes a namespace usable: loopback up, `link` up with its address and the default route through `gateway`, if there
+    /// is one.
     pub fn furnish(
         &mut self,
         link: &Link,
         address: Ipv4Addr,
         prefix: u8,
-        gateway: Ipv4Addr,
+        gateway: Option<Ipv4Addr>,
     ) -> Result<(), NetlinkError> {
         // The loopback interface is number 1 in every namespace.
-        let requests = vec![
+        let mut requests = vec![
             up(1, "lo"),
             up(link.index, &link.name),
             add_address(link, address, prefix),
-            add_default_route(link, gateway),
         ];
+        requests.extend(gateway.map(|gateway| add_default_route(link, gateway)));
         self.0.transact(requests)
     }
 
@@ -317,6 +325,13 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
             .and_then(number)
             .unwrap_or(0),
     })
+}
+
+/// `None` for a default route, which has no destination.
+fn parse_route(payload: &[u8]) -> Option<(Ipv4Addr, u8)> {
+    let destination = attribute(payload.get(12..)?, libc::RTA_DST)?;
+    let octets: [u8; 4] = destination.try_into().ok()?;
+    Some((Ipv4Addr::from(octets), *payload.get(1)?))
 }
 
 fn parse_address(payload: &[u8]) -> Option<Address> {

@@ -161,12 +161,12 @@ impl Lab {
     /// What the network has written down: names of leases, and `network.json` while there is a bridge.
     pub fn records(&self) -> Vec<String> {
         let dir = self.host.run.join("network");
-        let mut names: Vec<String> = [dir.clone(), dir.join("leases")]
+        let mut names: Vec<String> = [dir.clone(), dir.join("leases"), dir.join("built")]
             .iter()
             .filter_map(|dir| std::fs::read_dir(dir).ok())
             .flatten()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| !["leases", "lock", "keep"].contains(&name.as_str()))
+            .filter(|name| !["leases", "built", "lock", "keep"].contains(&name.as_str()))
             .collect();
         names.sort();
         names
@@ -183,7 +183,11 @@ pub fn join<'a>(id: &'a str, room: &Room, ports: &'a [PublishedPort]) -> Join<'a
     Join {
         id,
         pid: room.pid(),
+        network: "bridge",
+        address: None,
         hostname: id,
+        names: &[],
+        links: &[],
         ports,
         publish: true,
         replacing: &[],

@@ -89,7 +89,7 @@ fn a_host_that_never_had_a_container_is_not_touched() {
     lab.network.publish(&[], &["web"]).unwrap();
     lab.network.check(&[port("8080:80")], &[]).unwrap();
     lab.network.check_support().unwrap();
-    assert_eq!(lab.network.find("web").unwrap(), None);
+    assert_eq!(lab.network.find("web").unwrap(), []);
     assert_eq!(lab.snapshot(), before);
     assert!(!lab.host.run.exists());
 }

@@ -8,11 +8,12 @@ use std::time::Duration;
 use super::{BundlePaths, GO, Report, SHARED, TAKE_OVER, attend, bundle_of};
 use crate::engine::files::{self, NetworkMode};
 use crate::engine::logs::{About, Writer};
-use crate::engine::network::{self, Join};
 use crate::engine::record::{Outcome, Record, State, Status};
 use crate::engine::runtime::{self, First, Stdio};
 use crate::engine::share::{Shared, SharedPids};
-use crate::engine::{Engine, EngineError, attach, inspect, limits, rootfs, time, volumes};
+use crate::engine::{
+    Engine, EngineError, attach, inspect, limits, networks, rootfs, time, volumes,
+};
 use crate::sys::lock::Exclusive;
 use crate::sys::process::{self, Pidfd, PollFd, ProcessId};
 use crate::sys::program;
@@ -142,7 +143,7 @@ fn bring_up(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Option<Creat
     if NetworkMode::of(&created.record) == NetworkMode::Bridge {
         // What it replaces is down by now, or on its way; its ports move here in one transaction.
         let replaced = match takes_over {
-            true => replaced(engine, &created.record)?,
+            true => networks::replaced(engine, &created.record)?,
             false => Vec::new(),
         };
         let replaced: Vec<&str> = replaced.iter().map(String::as_str).collect();
@@ -256,27 +257,14 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         Some(ProcessId::of(pid).map_err(EngineError::system("read the container's process"))?);
     folders.write_now(&state)?;
     if NetworkMode::of(&record) == NetworkMode::Bridge {
-        let ports =
-            network::ports::from_body(&record.body, []).map_err(network::NetworkError::from)?;
-        let hostname = files::hostname(engine, &record);
-        let replaced = replaced(engine, &record)?;
-        let join = Join {
-            id,
-            pid,
-            hostname: &hostname,
-            ports: &ports,
-            publish: false,
-            replacing: &replaced.iter().map(String::as_str).collect::<Vec<_>>(),
-            mac: None,
-        };
-        let attachment = engine.network().attach(&join)?;
-        files::write_hosts(engine, &record, &folders, Some(attachment.ip))?;
-        state.network = inspect::network_settings(&record, Some(&attachment));
+        let attachments = networks::attach_all(engine, &record, pid)?;
+        files::write_hosts(engine, &record, &folders, attachments.first())?;
+        state.network = inspect::network_settings(&record, &attachments);
     } else {
         if NetworkMode::of(&record) == NetworkMode::None {
             engine.network().isolate(pid)?;
         }
-        state.network = inspect::network_settings(&record, None);
+        state.network = inspect::network_settings(&record, &[]);
     }
     folders.write_now(&state)?;
     Ok(Created {
@@ -304,21 +292,6 @@ fn reach_log(record: &Record, folders: &crate::engine::Folders) -> Result<(), En
     log.reach().map_err(EngineError::system(format!(
         "reach the receiver of log driver {driver}"
     )))
-}
-
-/// Containers of the same scope and another generation: their ports are this one's if it takes over.
-fn replaced(engine: &Engine, record: &Record) -> Result<Vec<String>, EngineError> {
-    let Some(own) = &record.owner else {
-        return Ok(Vec::new());
-    };
-    let is_replaced = |id: &String| {
-        // A container that is being removed right now replaces nothing and is in nobody's way.
-        engine.folders(id).record().is_ok_and(|other| {
-            let owner = other.owner.as_ref();
-            owner.is_some_and(|o| o.scope == own.scope && o.generation != own.generation)
-        })
-    };
-    Ok(engine.ids()?.into_iter().filter(is_replaced).collect())
 }
 
 /// Streams that exist already, or a console that the runtime will send.

@@ -38,18 +38,60 @@ impl Pool {
         address.to_bits() & shorter == self.base.to_bits() & shorter
     }
 
-    /// The lowest address that a container can have and that is not `taken`: neither network, gateway nor broadcast.
-    pub fn free(&self, taken: impl Fn(Ipv4Addr) -> bool) -> Option<Ipv4Addr> {
-        let base = self.base.to_bits();
-        (base + 2..base | !mask(self.prefix))
+    /// Whether an interface can have the address: it lies in the network and is neither its first nor its last one.
+    pub fn has_host(&self, address: Ipv4Addr) -> bool {
+        let (base, rest) = (self.base.to_bits(), !mask(self.prefix));
+        let part = address.to_bits() & rest;
+        address.to_bits() & !rest == base && part != 0 && part != rest
+    }
+
+    /// Whether all of `other` lies in this network.
+    pub fn covers(&self, other: Pool) -> bool {
+        other.prefix >= self.prefix && self.overlaps(other.base, other.prefix)
+    }
+
+    /// The lowest address of `range` that an interface can have and that is not `taken`.
+    pub fn free(&self, range: Pool, taken: impl Fn(Ipv4Addr) -> bool) -> Option<Ipv4Addr> {
+        let base = range.base.to_bits();
+        (base..=base | !mask(range.prefix))
             .map(Ipv4Addr::from_bits)
-            .find(|address| !taken(*address))
+            .find(|address| self.has_host(*address) && !taken(*address))
     }
 }
 
 /// The netmask of `prefix` bits as a number.
 fn mask(prefix: u8) -> u32 {
     u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0)
+}
+
+/// Why a text is no network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PoolError {
+    /// It has another form.
+    #[error("not an IPv4 network such as 10.5.0.0/24")]
+    Form,
+    /// An address inside the network instead of its first one.
+    #[error("the network of that address is {0}")]
+    HostBits(Pool),
+}
+
+impl FromStr for Pool {
+    type Err = PoolError;
+
+    fn from_str(text: &str) -> Result<Pool, PoolError> {
+        let (address, prefix) = text.split_once('/').ok_or(PoolError::Form)?;
+        let address: Ipv4Addr = address.parse().map_err(|_| PoolError::Form)?;
+        let digits = prefix.bytes().all(|b| b.is_ascii_digit());
+        let prefix = prefix.parse().ok().filter(|p| digits && *p <= 32);
+        let prefix = prefix.ok_or(PoolError::Form)?;
+        let base = Ipv4Addr::from_bits(address.to_bits() & mask(prefix));
+        let pool = Pool { base, prefix };
+        if base == address {
+            Ok(pool)
+        } else {
+            Err(PoolError::HostBits(pool))
+        }
+    }
 }
 
 impl fmt::Display for Pool {
@@ -132,7 +174,7 @@ mod tests {
         let pool = pool("10.1.2.8", 29);
         assert_eq!(pool.gateway().to_string(), "10.1.2.9");
         let mut taken = Vec::new();
-        while let Some(address) = pool.free(|a| taken.contains(&a)) {
+        while let Some(address) = pool.free(pool, |a| a == pool.gateway() || taken.contains(&a)) {
             taken.push(address);
         }
         let taken: Vec<String> = taken.iter().map(Ipv4Addr::to_string).collect();
@@ -146,6 +188,35 @@ mod tests {
                 "10.1.2.14"
             ]
         );
+    }
+
+    #[test]
+    fn networks_are_read_with_their_mistakes() {
+        for (text, wanted) in [
+            ("10.5.0.0/24", Ok(pool("10.5.0.0", 24))),
+            ("0.0.0.0/0", Ok(pool("0.0.0.0", 0))),
+            (
+                "10.5.0.1/24",
+                Err(PoolError::HostBits(pool("10.5.0.0", 24))),
+            ),
+            ("10.5.0.0", Err(PoolError::Form)),
+            ("10.5.0.0/33", Err(PoolError::Form)),
+            ("10.5.0.0/+8", Err(PoolError::Form)),
+            ("fd00::/64", Err(PoolError::Form)),
+        ] {
+            assert_eq!(text.parse::<Pool>(), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_part_of_its_network() {
+        let whole = pool("10.5.0.0", 24);
+        assert!(whole.covers(pool("10.5.0.128", 25)) && whole.covers(whole));
+        assert!(!whole.covers(pool("10.5.0.0", 23)) && !whole.covers(pool("10.5.1.0", 25)));
+        let free = whole.free(pool("10.5.0.252", 30), |a| a.octets()[3] == 252);
+        assert_eq!(free, Some(Ipv4Addr::new(10, 5, 0, 253)));
+        assert_eq!(whole.free(pool("10.5.0.255", 32), |_| false), None);
+        assert!(!whole.has_host(whole.base) && whole.has_host(whole.gateway()));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use crate::sys::netlink::NetlinkError;
 use crate::sys::netns::{self, Netns};
 use crate::sys::nft::Firewall;
 
-/// The container's end of its veth pair.
-const INTERFACE: &str = "eth0";
+/// The container's ends of its veth pairs start so; followed by a number.
+const INTERFACE: &str = "eth";
 const FORWARDING: &str = "ipv4/ip_forward";
 /// The names of host ends start so; followed by the container's address in hex.
 const LINK_PREFIX: &str = "veth";
@@ -35,7 +35,7 @@ pub(super) fn ensure(links: &mut Links, built: &Built, owner: &str) -> Result<Li
         Some(link) => link,
         None => {
             check_overlap(links, &built.pool)?;
-            let mac = Mac::from(built.pool.gateway());
+            let mac = Mac::from(built.gateway());
             links
                 .create_bridge(&built.bridge, mac.0, owner)
                 .map_err(explain)?;
@@ -46,7 +46,7 @@ pub(super) fn ensure(links: &mut Links, built: &Built, owner: &str) -> Result<Li
     // Answers to host programs that connected through 127.0.0.1; the guard chain is in force already.
     set(&format!("ipv4/conf/{}/route_localnet", link.name), "1")?;
     disable_ipv6(&link.name)?;
-    links.set_up(&link, built.pool.gateway(), built.pool.prefix)?;
+    links.set_up(&link, built.gateway(), built.pool.prefix)?;
     Ok(link)
 }
 
@@ -89,7 +89,7 @@ fn is_own(link: &Link, owner: &str) -> bool {
     link.kind == "bridge" && link.alias == owner
 }
 
-fn check_overlap(links: &mut Links, pool: &Pool) -> Result<(), NetworkError> {
+pub(super) fn check_overlap(links: &mut Links, pool: &Pool) -> Result<(), NetworkError> {
     let taken = links
         .addresses()?
         .into_iter()
@@ -132,10 +132,11 @@ pub(super) fn connect(
         return Err(NetworkError::HostNamespace(pid));
     }
     let attachment = &lease.attachment;
+    let peer_name = format!("{INTERFACE}{}", lease.interface);
     let pair = VethPair {
         name: &lease.link,
         bridge: bridge.index,
-        peer_name: INTERFACE,
+        peer_name: &peer_name,
         peer_mac: attachment.mac.0,
         peer_namespace: &namespace,
     };
@@ -149,13 +150,9 @@ pub(super) fn connect(
         other => other.map_err(explain)?,
     }
     let mut inside = Links::open_in(&namespace)?;
-    let interface = find(&mut inside, INTERFACE)?;
-    inside.furnish(
-        &interface,
-        attachment.ip,
-        attachment.prefix,
-        attachment.gateway,
-    )?;
+    let interface = find(&mut inside, &peer_name)?;
+    let gateway = lease.route.then_some(attachment.gateway);
+    inside.furnish(&interface, attachment.ip, attachment.prefix, gateway)?;
     Ok(())
 }
 
@@ -192,6 +189,14 @@ pub(super) fn remove_strays(
     Ok(())
 }
 
+/// Removes the bridge of one network while others stay.
+pub(super) fn remove(links: &mut Links, name: &str, owner: &str) -> Result<(), NetworkError> {
+    match own(links, name, owner)? {
+        Some(link) => links.remove(&link.name).map(drop).map_err(Into::into),
+        None => Ok(()),
+    }
+}
+
 /// Takes everything back: table, bridge, forwarding. Goes on after a failure; the first one is the error.
 pub(super) fn tear_down(
     links: &mut Links,
@@ -201,12 +206,9 @@ pub(super) fn tear_down(
 ) -> Result<(), NetworkError> {
     let forwarding = restore_forwarding(links, built);
     // The bridge before the table: without the guard no packet may come from it.
-    let bridge = match own(links, &built.bridge, owner) {
-        Ok(Some(link)) => links.remove(&link.name).map(drop).map_err(Into::into),
-        Ok(None) => Ok(()),
-        Err(error) => Err(error),
-    };
-    bridge.and(rules::remove(firewall)).and(forwarding)
+    remove(links, &built.bridge, owner)
+        .and(rules::remove(firewall))
+        .and(forwarding)
 }
 
 /// Disables forwarding if we enabled it, unless another bridge has come to rely on it meanwhile: Docker enables

@@ -1,13 +1,19 @@
 //! What a container is to get, and whether it may take it over: address and ports, against the leases there are.
 
+use std::net::Ipv4Addr;
+
 use super::bind;
-use super::lease::{Built, Lease, Leases};
+use super::lease::{Built, Lease};
+use super::leases::Leases;
 use super::ports::BoundPort;
-use super::{Attachment, Join, NetworkError};
+use super::{Attachment, DEFAULT, Join, NetworkError};
+
+/// Interfaces of one container; the number of each is the last digit of a name with little room.
+const MAX_INTERFACES: u8 = 16;
 
 /// What the container is to get: the address it had, or a free one; host ports for its wishes.
 pub(super) fn choose(leases: &Leases, built: &Built, join: &Join) -> Result<Lease, NetworkError> {
-    let earlier = leases.find(join.id);
+    let earlier = leases.find(join.id, join.network);
     let claims = leases.claims(&[&[join.id], join.replacing].concat());
     let ports = match earlier {
         Some(lease) if lease.wanted == join.ports => {
@@ -19,21 +25,86 @@ pub(super) fn choose(leases: &Leases, built: &Built, join: &Join) -> Result<Leas
         }
         _ => bind::bind(join.ports, &claims)?,
     };
-    let taken = |address| leases.all.iter().any(|l| l.attachment.ip == address);
-    let ip = earlier
-        .map(|lease| lease.attachment.ip)
-        .or_else(|| built.pool.free(taken))
-        .ok_or(NetworkError::Full(built.pool))?;
+    let ip = match (join.address, earlier) {
+        (Some(wanted), _) => check_address(leases, built, join, wanted)?,
+        (None, Some(lease)) => lease.attachment.ip,
+        (None, None) => free_address(leases, built)?,
+    };
     let attachment = Attachment {
-        network: "bridge".to_owned(),
+        network: built.network.clone(),
         ip,
         prefix: built.pool.prefix,
-        gateway: built.pool.gateway(),
+        gateway: built.gateway(),
         mac: join.mac.unwrap_or_else(|| ip.into()),
         bridge: built.bridge.clone(),
         ports,
     };
-    Ok(Lease::new(join, attachment))
+    let others = || {
+        leases
+            .of(join.id)
+            .filter(|l| l.attachment.network != built.network)
+    };
+    let interface = match earlier {
+        Some(lease) => Some(lease.interface),
+        None => (0..MAX_INTERFACES).find(|number| others().all(|l| l.interface != *number)),
+    };
+    let interface = interface.ok_or_else(|| NetworkError::TooMany(join.id.to_owned()))?;
+    let mut lease = Lease::new(join, attachment, interface);
+    // The first network that leads outside.
+    lease.route = !built.internal && others().all(|other| !other.route);
+    Ok(lease)
+}
+
+/// The lowest address that nobody has.
+fn free_address(leases: &Leases, built: &Built) -> Result<Ipv4Addr, NetworkError> {
+    let taken = |address| address == built.gateway() || has(leases, built, address).is_some();
+    let range = built.range.unwrap_or(built.pool);
+    let free = built.pool.free(range, taken);
+    free.ok_or_else(|| match built.network.as_str() {
+        DEFAULT => NetworkError::Full(built.pool),
+        name => NetworkError::NetworkFull {
+            network: name.to_owned(),
+            range,
+        },
+    })
+}
+
+/// Who has the address on this network.
+fn has<'a>(leases: &'a Leases, built: &Built, address: Ipv4Addr) -> Option<&'a Lease> {
+    let here = |lease: &&Lease| lease.attachment.network == built.network;
+    let mut leases = leases.all.iter().filter(here);
+    leases.find(|lease| lease.attachment.ip == address)
+}
+
+/// Whether the container can have the address that it insists on.
+fn check_address(
+    leases: &Leases,
+    built: &Built,
+    join: &Join,
+    wanted: Ipv4Addr,
+) -> Result<Ipv4Addr, NetworkError> {
+    let refuse = |reason: String| {
+        Err(NetworkError::Address {
+            address: wanted,
+            network: built.network.clone(),
+            reason,
+        })
+    };
+    if let Some(reason) = unusable(built, wanted) {
+        return refuse(reason);
+    }
+    match has(leases, built, wanted) {
+        Some(other) if other.id != join.id => refuse(format!("container {:.12} has it", other.id)),
+        _ => Ok(wanted),
+    }
+}
+
+/// Why no container of this network can have the address, whoever else is on it.
+pub(super) fn unusable(built: &Built, address: Ipv4Addr) -> Option<String> {
+    if !built.pool.has_host(address) {
+        return Some(format!("it is none of subnet {}", built.pool));
+    }
+    (address == built.gateway()).then(|| "the network's gateway has it".to_owned())
 }
 
 /// Whether the ports of `on` are free once `off` has given up its own. Host programs are asked only about ports that
@@ -45,7 +116,7 @@ pub(super) fn check_takeover(
 ) -> Result<(), NetworkError> {
     let staying = leases.claims(&[on, off].concat());
     let mut own: Vec<BoundPort> = Vec::new();
-    for lease in on.iter().filter_map(|id| leases.find(id)) {
+    for lease in on.iter().flat_map(|id| leases.of(id)) {
         for port in &lease.attachment.ports {
             bind::check_claims(port, &own, &staying)?;
             let all = leases.claims(&[]);

@@ -64,11 +64,89 @@ pub enum NetworkError {
     /// All addresses are leased.
     #[error("no address of subnet {0} is free; choose a larger one in [network]")]
     Full(Pool),
+    /// All addresses of a user-defined network are leased.
+    #[error("no address of {range} is free on network {network}; make a larger network")]
+    NetworkFull {
+        /// The network.
+        network: String,
+        /// Where its containers' addresses come from.
+        range: Pool,
+    },
+    /// A container insists on an address that it cannot have.
+    #[error("address {address} cannot be had on network {network}: {reason}")]
+    Address {
+        /// The address.
+        address: Ipv4Addr,
+        /// The network.
+        network: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A container on too many networks.
+    #[error("container {0:.12} is on sixteen networks already; disconnect it from one")]
+    TooMany(String),
+    /// No network has this name or id.
+    #[error("no such network: {0}; dray network create makes one")]
+    NotFound(String),
+    /// Several ids start so.
+    #[error("network id {0} is ambiguous: several networks start with it")]
+    Ambiguous(String),
+    /// The name is another network's.
+    #[error("network {0} exists already")]
+    Exists(String),
+    /// Not a name for a network.
+    #[error(
+        "invalid network name {0:?}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed, at most 255 of them, and no name that \
+         --network gives a meaning"
+    )]
+    Name(String),
+    /// A network that is always there.
+    #[error("network {0} is always there and cannot be removed")]
+    BuiltIn(String),
+    /// Containers are on the network.
+    #[error("network {network} is in use by {}; stop or disconnect them first", holders.join(", "))]
+    InUse {
+        /// The network.
+        network: String,
+        /// Names of the containers.
+        holders: Vec<String>,
+    },
+    /// A part of a network's description that makes no sense.
+    #[error("invalid {option} {value:?}: {reason}")]
+    Wish {
+        /// Which part.
+        option: &'static str,
+        /// What was given.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Two networks in one subnet.
+    #[error("subnet {pool} overlaps {other} of network {network}; choose another one")]
+    Networks {
+        /// What was asked for.
+        pool: Pool,
+        /// What exists.
+        other: Pool,
+        /// The network that has it.
+        network: String,
+    },
+    /// Every subnet that would be chosen by itself is taken.
+    #[error("no subnet is left that collides with nothing; choose one with --subnet")]
+    NoSubnet,
+    /// A container's hosts file cannot be kept up to date.
+    #[error("failed to write names to {}: {source}", path.display())]
+    Peers {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// An id that could name a file elsewhere.
     #[error("invalid container id {0:?}")]
     Id(String),
     /// A container without a lease.
-    #[error("container {0:.12} is not attached to the bridge network")]
+    #[error("container {0:.12} is not attached to a network")]
     NotAttached(String),
     /// The process to attach is gone or cannot be looked at.
     #[error("failed to open the network namespace of process {pid}: {source}")]

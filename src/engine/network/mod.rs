@@ -1,16 +1,19 @@
-//! The default network: a bridge of our own, one veth pair a container, NAT and published ports.
+//! Networks: bridges of our own, one veth pair for each container on them, NAT and published ports. One of them is there
+//! by default, others are made by people ([`defined`]).
 //!
-//! [`Network::attach`] gives a container its address and its eth0, [`Network::publish`] says to which containers the
+//! [`Network::attach`] gives a container its address and an interface, [`Network::publish`] says to which containers the
 //! published ports lead, [`Network::detach`] takes everything back. What exists is written down before it is made
-//! ([`lease`]), so that after a kill at any point [`Network::settle`] finishes or undoes it. The firewall table follows
-//! from the leases ([`rules`]); each change of it is one transaction. After the last container everything goes: bridge,
-//! table, forwarding if it was off before. A monitor whose container has ended keeps it for a second ([`Network::keep`]):
-//! making it and removing it takes the kernel longer than everything else together.
+//! ([`leases`]), so that after a kill at any point [`Network::settle`] finishes or undoes it. The firewall table follows
+//! from the leases ([`rules`]); each change of it is one transaction. With its last container a network's bridge goes, and
+//! with the last one of all everything: table, forwarding if it was off before. A monitor whose container has ended keeps
+//! them for a second ([`Network::keep`]): making and removing them takes the kernel longer than everything else together.
 //!
 //! Published ports answer on every IPv4 address of the host, 127.0.0.1 included, and to containers that go through the
 //! host's address. Nothing listens on them: the kernel translates. Ports that are not published cannot be reached from
 //! outside, even by a neighbour who knows the container's address. Containers have no IPv6 address, so `::1` and other
 //! IPv6 addresses of the host do not answer.
+//!
+//! Containers on a user-defined network find each other by name, through their hosts files ([`peers`]).
 //!
 //! Beside other firewalls:
 //!
@@ -26,101 +29,65 @@
 //! - Enabling forwarding makes a host with several interfaces route between them unless its own firewall objects.
 
 pub mod address;
+mod attach;
 mod bind;
 mod bridge;
 mod choice;
+pub mod defined;
 mod error;
 mod flows;
+mod join;
 mod lease;
+mod leases;
+mod leave;
+pub mod make;
 pub mod names;
+mod peers;
 pub mod ports;
+mod publish;
 mod rules;
+mod settle;
+mod state;
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
-
-use crate::api::PortBinding;
 use crate::config::{self, Settings};
 use crate::host::Host;
 use crate::sys::links::Links;
-use crate::sys::lock::{Exclusive, Shared};
 use crate::sys::nft::Firewall;
 
-use lease::{Built, KEEP, Lease, Leases};
+use defined::Defined;
+use lease::{Built, Lease};
+use leases::Leases;
 
-pub use address::Mac;
+pub use address::{Mac, Pool, PoolError};
 pub use error::NetworkError;
+pub use join::{Attachment, Join};
 pub use names::NamesError;
 pub use ports::{BoundPort, PortError, Protocol, PublishedPort};
 
-/// Whether a container with this network mode joins the bridge.
+/// The network that is there without having been made.
+pub const DEFAULT: &str = "bridge";
+
+/// Whether a container with this network mode joins the default bridge.
 pub fn is_bridge(mode: &str) -> bool {
     matches!(mode, "" | "default" | "bridge")
 }
 
-/// A container that joins the network.
-#[derive(Debug, Clone, Copy)]
-pub struct Join<'a> {
-    /// Its id.
-    pub id: &'a str,
-    /// A process in its network namespace.
-    pub pid: i32,
-    /// Its host name.
-    pub hostname: &'a str,
-    /// Ports to publish, now or later.
-    pub ports: &'a [PublishedPort],
-    /// Whether the ports lead to this container at once; `false` for one that waits for its switch.
-    pub publish: bool,
-    /// Containers that it replaces, whose ports are therefore no obstacle.
-    pub replacing: &'a [&'a str],
-    /// Hardware address asked for; by default it follows from the address.
-    pub mac: Option<Mac>,
+/// Whether this network mode is the name of a network that somebody made.
+pub fn is_user_defined(mode: &str) -> bool {
+    !is_bridge(mode) && !matches!(mode, "host" | "none") && !mode.starts_with("container:")
 }
 
-/// What a container got.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attachment {
-    /// The network's name: `bridge`.
-    pub network: String,
-    /// The container's address.
-    pub ip: Ipv4Addr,
-    /// Length of the network part of the address.
-    pub prefix: u8,
-    /// Default route, and the host as the container sees it.
-    pub gateway: Ipv4Addr,
-    /// Hardware address of the container's eth0.
-    pub mac: Mac,
-    /// Bridge interface on the host.
-    pub bridge: String,
-    /// Published ports, each with its host port.
-    pub ports: Vec<BoundPort>,
-}
-
-impl Attachment {
-    /// `NetworkSettings.Ports` of Docker's inspect: published ports by container port.
-    pub fn docker_ports(&self) -> BTreeMap<String, Vec<PortBinding>> {
-        let mut ports: BTreeMap<String, Vec<PortBinding>> = BTreeMap::new();
-        for port in &self.ports {
-            ports
-                .entry(format!("{}/{}", port.container_port, port.protocol))
-                .or_default()
-                .push(PortBinding {
-                    host_ip: port.host_ip.to_string(),
-                    host_port: port.host_port.to_string(),
-                });
-        }
-        ports
-    }
-}
-
-/// The bridge network of one run folder.
+/// The bridge networks of one run folder.
 #[derive(Debug)]
 pub struct Network {
     dir: PathBuf,
+    /// Where the containers' own folders are.
+    containers: PathBuf,
+    defined: Defined,
     settings: config::NetworkSettings,
     /// The note on our bridge; names the run folder, so that two of them on one host do not share a bridge by mistake.
     owner: String,
@@ -132,23 +99,55 @@ impl Network {
     pub fn open(host: &Host, settings: &Settings) -> Result<Network, NetworkError> {
         Ok(Network {
             dir: host.run.join("network"),
+            containers: host.run.join("containers"),
+            defined: Defined::of(host),
             settings: settings.network.clone(),
             owner: format!("dray {}", host.run.display()),
             firewall: Mutex::new(None),
         })
     }
 
-    /// The bridge's address, which is also what `host-gateway` stands for.
+    /// The default bridge's address, which is also what `host-gateway` stands for.
     pub fn gateway(&self) -> Result<Ipv4Addr, NetworkError> {
-        let built: Option<Built> = lease::load(&self.dir.join("network.json"))?;
-        let pool = built.map_or_else(|| self.settings.subnet.into(), |built| built.pool);
-        Ok(pool.gateway())
+        self.default_addresses().map(|(_, gateway)| gateway)
     }
 
-    /// What a container has, if it is attached.
-    pub fn find(&self, id: &str) -> Result<Option<Attachment>, NetworkError> {
-        let leases = Leases::open(&self.dir)?;
-        Ok(leases.and_then(|leases| Some(leases.find(id)?.attachment.clone())))
+    /// The default network, and the bridge's address on it.
+    pub fn default_addresses(&self) -> Result<(Pool, Ipv4Addr), NetworkError> {
+        let built: Option<Built> = state::load(&self.dir.join("network.json"))?;
+        let built = built.unwrap_or_else(|| self.default());
+        Ok((built.pool, built.gateway()))
+    }
+
+    /// The networks that people made.
+    pub fn defined(&self) -> &Defined {
+        &self.defined
+    }
+
+    /// What a container has on each of its networks; where its ports are, first.
+    pub fn find(&self, id: &str) -> Result<Vec<Attachment>, NetworkError> {
+        let Some(leases) = Leases::open(&self.dir)? else {
+            return Ok(Vec::new());
+        };
+        let mut found: Vec<&Lease> = leases.of(id).collect();
+        found.sort_by_key(|lease| (!lease.route, lease.interface));
+        Ok(found.iter().map(|lease| lease.attachment.clone()).collect())
+    }
+
+    /// Everybody on a network: ids, names and what they have there.
+    pub fn members(
+        &self,
+        network: &str,
+    ) -> Result<Vec<(String, String, Attachment)>, NetworkError> {
+        let leases = Leases::open(&self.dir)?.map(|leases| leases.all.clone());
+        let all = leases.unwrap_or_default().into_iter();
+        let here = all.filter(|lease| lease.attachment.network == network);
+        Ok(here
+            .map(|lease| {
+                let name = lease.names.first().cloned().unwrap_or_default();
+                (lease.id, name, lease.attachment)
+            })
+            .collect())
     }
 
     /// Whether these ports could be published now if the containers `ignoring` gave theirs up.
@@ -162,9 +161,10 @@ impl Network {
     /// Whether this kernel, this host and these settings allow containers on the bridge; changes nothing.
     pub fn check_support(&self) -> Result<(), NetworkError> {
         self.check_settings()?;
-        let built: Option<Built> = lease::load(&self.dir.join("network.json"))?;
-        let built = built.unwrap_or_else(|| self.planned(false));
-        self.with_firewall(|firewall| rules::try_out(firewall, &built))?;
+        let built: Option<Built> = state::load(&self.dir.join("network.json"))?;
+        let built = built.unwrap_or_else(|| self.default());
+        let one = std::slice::from_ref(&built);
+        self.with_firewall(|firewall| rules::try_out(firewall, one))?;
         bridge::check(&mut Links::open()?, &built, &self.owner)
     }
 
@@ -175,190 +175,22 @@ impl Network {
         }
     }
 
-    fn planned(&self, forwarding_enabled: bool) -> Built {
-        let pool = self.settings.subnet.into();
-        Built::new(&self.settings.bridge, pool, forwarding_enabled)
+    fn default(&self) -> Built {
+        Built::new(DEFAULT, &self.settings.bridge, self.settings.subnet.into())
+    }
+
+    /// What a network is to be built as.
+    fn planned(&self, network: &str) -> Result<Built, NetworkError> {
+        match network {
+            DEFAULT => Ok(self.default()),
+            name => Ok(self.defined.find(name)?.built()),
+        }
     }
 
     /// Chains of other firewall tables that drop the packets of containers unless somebody adds a rule there, for a
     /// warning.
     pub fn obstacles(&self) -> Result<Vec<String>, NetworkError> {
         self.with_firewall(|firewall| Ok(firewall.dropping_forward_chains()?))
-    }
-
-    /// Gives the container an address, an eth0 and its host ports. Again for the same id (a restart): the same address
-    /// and, for the same wishes, the same ports in the new namespace. After an error it has nothing.
-    pub fn attach(&self, join: &Join) -> Result<Attachment, NetworkError> {
-        check_id(join.id)?;
-        self.check_settings()?;
-        self.with_firewall(rules::check)?;
-        let mut leases = Leases::create(&self.dir)?;
-        let built = match &leases.built {
-            Some(built) => built.clone(),
-            None => self.planned(bridge::forwarding_is_off()?),
-        };
-        let lease = choice::choose(&leases, &built, join)?;
-        let attachment = lease.attachment.clone();
-        let attached = self.establish(&mut leases, built, lease);
-        if let Err(error) = attached {
-            // The first error is the one to report; what is left now goes with the next settling.
-            let _ = self
-                .withdraw(&mut leases, join.id)
-                .and_then(|()| self.clear(&mut leases));
-            return Err(error);
-        }
-        Ok(attachment)
-    }
-
-    /// Gives a container without a network its loopback interface; `pid` is a process in its namespace.
-    pub fn isolate(&self, pid: i32) -> Result<(), NetworkError> {
-        Ok(bridge::inside(pid)?.raise_loopback()?)
-    }
-
-    /// Leads the ports of the containers `on` to them and those of `off` nowhere, in one transaction. Containers of `off`
-    /// that are gone already are no obstacle. After an error nothing has changed.
-    pub fn publish(&self, on: &[&str], off: &[&str]) -> Result<(), NetworkError> {
-        let missing = |id: &&str| NetworkError::NotAttached((*id).to_owned());
-        let Some(mut leases) = Leases::open(&self.dir)? else {
-            return on.first().map_or(Ok(()), |id| Err(missing(id)));
-        };
-        let Some(built) = leases.built.clone() else {
-            return on.first().map_or(Ok(()), |id| Err(missing(id)));
-        };
-        if let Some(id) = on.iter().find(|id| leases.find(id).is_none()) {
-            return Err(missing(id));
-        }
-        choice::check_takeover(&leases, on, off)?;
-        let mut wanted = leases.all.clone();
-        for lease in &mut wanted {
-            let id = lease.id.as_str();
-            lease.published = on.contains(&id) || lease.published && !off.contains(&id);
-        }
-        let before = leases.all.clone();
-        self.with_firewall(|firewall| rules::update(firewall, &built, &before, &wanted))?;
-        if let Err(error) = record(&mut leases, &mut wanted, &before) {
-            // The first error is the one to report; settling brings rules and files together if this fails too.
-            let _ = self.with_firewall(|firewall| rules::replace(firewall, &built, &leases.all));
-            return Err(error);
-        }
-        flows::forget_moved_udp(&wanted, &before)
-    }
-
-    /// Takes back everything that the container got, and everything of the network with the last one; nothing to take back
-    /// is success.
-    pub fn detach(&self, id: &str) -> Result<(), NetworkError> {
-        let Some(mut leases) = Leases::open(&self.dir)? else {
-            return Ok(());
-        };
-        self.withdraw(&mut leases, id)?;
-        self.clear(&mut leases)
-    }
-
-    /// The quick half of [`Network::detach`], for a container whose processes have ended: its ports lead nowhere, its
-    /// address is free. The kernel removes its interface by itself; [`Network::tidy`] does the rest, which takes the
-    /// kernel tens of milliseconds that nobody needs to wait for.
-    pub fn release(&self, id: &str) -> Result<(), NetworkError> {
-        match Leases::open(&self.dir)? {
-            Some(mut leases) => self.withdraw(&mut leases, id),
-            None => Ok(()),
-        }
-    }
-
-    /// While any process holds this, bridge and table stay although nobody is attached.
-    pub fn keep(&self) -> Result<Shared, NetworkError> {
-        let path = self.dir.join(KEEP);
-        Shared::wait(&path).map_err(|source| NetworkError::State { path, source })
-    }
-
-    /// Removes what released containers left: interfaces, and bridge, table and forwarding if nobody is attached.
-    pub fn tidy(&self) -> Result<(), NetworkError> {
-        match Leases::open(&self.dir)? {
-            Some(mut leases) => self.clear(&mut leases),
-            None => Ok(()),
-        }
-    }
-
-    /// Makes the kernel's state follow the leases of the containers that live, and removes everything of the others.
-    /// `is_live` is asked while nobody can attach or detach: whoever has a lease has whatever came before it.
-    pub fn settle(&self, is_live: &dyn Fn(&str) -> bool) -> Result<(), NetworkError> {
-        let Some(mut leases) = Leases::open(&self.dir)? else {
-            return Ok(());
-        };
-        leases.sweep()?;
-        let ids: Vec<String> = leases.all.iter().map(|lease| lease.id.clone()).collect();
-        for id in ids.iter().filter(|id| !is_live(id)) {
-            self.withdraw(&mut leases, id)?;
-        }
-        self.clear(&mut leases)?;
-        let Some(built) = &leases.built else {
-            return Ok(());
-        };
-        self.with_firewall(|firewall| rules::settle(firewall, built, &leases.all))?;
-        bridge::ensure(&mut Links::open()?, built, &self.owner).map(drop)
-    }
-
-    /// Written down first, then the rules (they guard the bridge before there is one), then bridge and interface.
-    fn establish(
-        &self,
-        leases: &mut Leases,
-        built: Built,
-        lease: Lease,
-    ) -> Result<(), NetworkError> {
-        if leases.built.is_none() {
-            leases.save_built(built.clone())?;
-        }
-        let before = leases.all.clone();
-        let again = leases.find(&lease.id).is_some();
-        leases.save(lease.clone())?;
-        self.with_firewall(|firewall| {
-            if again {
-                // An earlier attempt may have been killed between its file and the rules.
-                rules::replace(firewall, &built, &leases.all)
-            } else {
-                rules::update(firewall, &built, &before, &leases.all)
-            }
-        })?;
-        let mut links = Links::open()?;
-        let bridge = bridge::ensure(&mut links, &built, &self.owner)?;
-        bridge::connect(&mut links, &bridge, &leases.all, &lease)?;
-        flows::forget_moved_udp(&leases.all, &before)
-    }
-
-    /// Takes back a container's ports and its lease.
-    fn withdraw(&self, leases: &mut Leases, id: &str) -> Result<(), NetworkError> {
-        if leases.find(id).is_none() {
-            return Ok(());
-        }
-        let before = leases.all.clone();
-        let rest: Vec<Lease> = before.iter().filter(|l| l.id != id).cloned().collect();
-        if let Some(built) = &leases.built {
-            self.with_firewall(|firewall| rules::withdraw(firewall, built, &before, &rest))?;
-        }
-        flows::forget_moved_udp(&rest, &before)?;
-        leases.remove(id)
-    }
-
-    /// Removes interfaces without a lease, and everything if there is no lease at all and nobody keeps it.
-    fn clear(&self, leases: &mut Leases) -> Result<(), NetworkError> {
-        let Some(built) = leases.built.clone() else {
-            return Ok(());
-        };
-        let mut links = Links::open()?;
-        if let Some(bridge) = bridge::own(&mut links, &built.bridge, &self.owner)? {
-            bridge::remove_strays(&mut links, &bridge, &leases.all)?;
-        }
-        if !leases.all.is_empty() {
-            return Ok(());
-        }
-        let path = self.dir.join(KEEP);
-        let unkept = Exclusive::attempt(&path);
-        let Some(_unkept) = unkept.map_err(|source| NetworkError::State { path, source })? else {
-            return Ok(());
-        };
-        self.with_firewall(|firewall| {
-            bridge::tear_down(&mut links, firewall, &built, &self.owner)
-        })?;
-        leases.remove_built()
     }
 
     /// One connection for the life of this value, see [`Firewall`].
@@ -374,23 +206,4 @@ impl Network {
         };
         work(slot.insert(firewall))
     }
-}
-
-/// Writes down which containers have their ports now; the files of those that gave theirs up first: killed in between,
-/// no port is recorded as leading to two containers.
-fn record(leases: &mut Leases, now: &mut [Lease], before: &[Lease]) -> Result<(), NetworkError> {
-    now.sort_by_key(|lease| lease.published);
-    for lease in now.iter().filter(|lease| !before.contains(lease)) {
-        leases.save(lease.clone())?;
-    }
-    Ok(())
-}
-
-/// Ids become file names.
-fn check_id(id: &str) -> Result<(), NetworkError> {
-    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-    if id.is_empty() || id.starts_with('.') || !id.bytes().all(is_good) {
-        return Err(NetworkError::Id(id.to_owned()));
-    }
-    Ok(())
 }

@@ -4,15 +4,17 @@
 //! table ip dray {
 //!   map published     { protocol . port : container's address . port }             ports on every host address
 //!   map published_at  { host address . protocol . port : … }                       ports on one host address
-//!   chain guard       { prerouting, before tracking: from the bridge to 127/8: drop }
+//!   chain guard       { prerouting, before tracking: from a bridge to 127/8: drop }
 //!   chain prerouting  { to this host, but not to 127/8: jump published }            from outside, and hairpins
 //!   chain output      { to this host: jump published }                              from the host itself
 //!   chain published   { translate by published_at, then by published }
-//!   chain forward     { from elsewhere to the bridge: jump inward }
+//!   chain forward     { from elsewhere to a bridge: jump inward; to or from an internal one: drop }
 //!   chain inward      { answers, and what was translated, pass; drop the rest }
 //!   chain postrouting { containers to elsewhere, hairpins, and 127/8 to containers: masquerade }
 //! }
 //! ```
+//!
+//! Networks are elsewhere to each other, which is what keeps them apart: only published ports lead across.
 //!
 //! Why 127/8 is special: a host program that connects to 127.0.0.1 keeps that source address, so the bridge accepts
 //! answers to it (`route_localnet`), and without the guard a container could send to the host's loopback services.
@@ -35,7 +37,7 @@ const ONE_ADDRESS: [Field; 3] = [Field::Destination, Field::Protocol, Field::Des
 /// Replaces the table, if there is one, by what these leases need.
 pub(super) fn replace(
     firewall: &mut Firewall,
-    built: &Built,
+    built: &[Built],
     leases: &[Lease],
 ) -> Result<(), NetworkError> {
     let replaced = firewall.has_table(TABLE).map_err(explain)?;
@@ -45,14 +47,14 @@ pub(super) fn replace(
 }
 
 /// Whether the kernel would take the table; nothing is changed.
-pub(super) fn try_out(firewall: &mut Firewall, built: &Built) -> Result<(), NetworkError> {
+pub(super) fn try_out(firewall: &mut Firewall, built: &[Built]) -> Result<(), NetworkError> {
     let replaced = firewall.has_table(TABLE).map_err(explain)?;
     firewall
         .try_out(table(replaced, built, &[]))
         .map_err(explain)
 }
 
-fn table(replaced: bool, built: &Built, leases: &[Lease]) -> Changes {
+fn table(replaced: bool, built: &[Built], leases: &[Lease]) -> Changes {
     let mut changes = Changes::to(TABLE);
     if replaced {
         changes.remove_table();
@@ -63,10 +65,20 @@ fn table(replaced: bool, built: &Built, leases: &[Lease]) -> Changes {
     let elements = Elements::of(leases);
     changes.add_elements("published", &elements.any);
     changes.add_elements("published_at", &elements.one);
-    add_guard(&mut changes, built);
+    changes.add_chain("guard", Some(Hook::Raw));
+    built
+        .iter()
+        .for_each(|built| add_guard(&mut changes, built));
     add_translation(&mut changes);
-    add_forward(&mut changes, built);
-    add_masquerade(&mut changes, built);
+    add_inward(&mut changes);
+    changes.add_chain("forward", Some(Hook::Forward));
+    built
+        .iter()
+        .for_each(|built| add_forward(&mut changes, built));
+    changes.add_chain("postrouting", Some(Hook::Postrouting));
+    built
+        .iter()
+        .for_each(|built| add_masquerade(&mut changes, built));
     changes
 }
 
@@ -74,7 +86,7 @@ fn table(replaced: bool, built: &Built, leases: &[Lease]) -> Changes {
 /// removed from a table costs the kernel milliseconds. A table that somebody removed or changed meanwhile is replaced.
 pub(super) fn update(
     firewall: &mut Firewall,
-    built: &Built,
+    built: &[Built],
     before: &[Lease],
     now: &[Lease],
 ) -> Result<(), NetworkError> {
@@ -104,7 +116,7 @@ pub(super) fn check(firewall: &mut Firewall) -> Result<(), NetworkError> {
 /// Takes the ports of a container that goes out of the table, as [`update`]; `rest` are the leases that stay.
 pub(super) fn withdraw(
     firewall: &mut Firewall,
-    built: &Built,
+    built: &[Built],
     before: &[Lease],
     rest: &[Lease],
 ) -> Result<(), NetworkError> {
@@ -118,7 +130,7 @@ pub(super) fn withdraw(
 /// Replaces the table if its ports are not those of these leases.
 pub(super) fn settle(
     firewall: &mut Firewall,
-    built: &Built,
+    built: &[Built],
     leases: &[Lease],
 ) -> Result<(), NetworkError> {
     let wanted = Elements::of(leases).sorted();
@@ -188,7 +200,6 @@ fn without(elements: &[Element], others: &[Element]) -> Vec<Element> {
 }
 
 fn add_guard(changes: &mut Changes, built: &Built) {
-    changes.add_chain("guard", Some(Hook::Raw));
     changes.add_rule(
         "guard",
         &[
@@ -219,7 +230,7 @@ fn add_translation(changes: &mut Changes) {
     changes.add_rule("output", &[Term::ToThisHost, Term::Jump("published")]);
 }
 
-fn add_forward(changes: &mut Changes, built: &Built) {
+fn add_inward(changes: &mut Changes) {
     changes.add_chain("inward", None);
     let answers = state::ESTABLISHED | state::RELATED;
     for passes in [
@@ -229,19 +240,28 @@ fn add_forward(changes: &mut Changes, built: &Built) {
         changes.add_rule("inward", &[passes, Term::Return]);
     }
     changes.add_rule("inward", &[Term::Drop]);
-    changes.add_chain("forward", Some(Hook::Forward));
-    changes.add_rule(
-        "forward",
-        &[
-            Term::NotNamed(Field::InputName, &built.bridge),
-            Term::Named(Field::OutputName, &built.bridge),
-            Term::Jump("inward"),
-        ],
-    );
+}
+
+fn add_forward(changes: &mut Changes, built: &Built) {
+    let inward = [
+        Term::NotNamed(Field::InputName, &built.bridge),
+        Term::Named(Field::OutputName, &built.bridge),
+    ];
+    let outward = [
+        Term::Named(Field::InputName, &built.bridge),
+        Term::NotNamed(Field::OutputName, &built.bridge),
+    ];
+    let last = match built.internal {
+        true => Term::Drop,
+        false => Term::Jump("inward"),
+    };
+    changes.add_rule("forward", &[&inward[..], &[last]].concat());
+    if built.internal {
+        changes.add_rule("forward", &[&outward[..], &[Term::Drop]].concat());
+    }
 }
 
 fn add_masquerade(changes: &mut Changes, built: &Built) {
-    changes.add_chain("postrouting", Some(Hook::Postrouting));
     let from_containers = Term::In(Field::Source, built.pool.base, built.pool.prefix);
     let to_bridge = Term::Named(Field::OutputName, &built.bridge);
     let outward = Term::NotNamed(Field::OutputName, &built.bridge);

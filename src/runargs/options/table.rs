@@ -5,8 +5,8 @@ use super::super::{address, block, device, environment, keys, labels, mount, net
 use super::{Opt, Setter, Support};
 
 const WINDOWS: &str = "it exists for Windows containers only; leave it out";
-const USER_NETWORKS: &str =
-    "it needs user-defined networks, which are not built yet; leave it out, or use --network host";
+const IPV6: &str = "containers have IPv4 addresses only; leave it out";
+const LINK_LOCAL: &str = "a container has one address on each network; leave it out";
 
 const fn yes(name: &'static str, kind: &'static str, sets: &'static str, set: Setter) -> Opt {
     Opt {
@@ -190,8 +190,8 @@ pub(super) const OPTIONS: &[Opt] = &[
     short('i', "interactive", "", "OpenStdin, AttachStdin", read!(boolean, config().open_stdin)),
     no("io-maxbandwidth", "bytes", "HostConfig.IOMaximumBandwidth", WINDOWS),
     no("io-maxiops", "uint", "HostConfig.IOMaximumIOps", WINDOWS),
-    no("ip", "string", "NetworkingConfig", USER_NETWORKS),
-    no("ip6", "string", "NetworkingConfig", USER_NETWORKS),
+    yes("ip", "string", "NetworkingConfig", text!(own.address)),
+    no("ip6", "string", "NetworkingConfig", IPV6),
     yes("ipc", "string", "HostConfig.IpcMode", text!(host().ipc_mode)),
     yes("isolation", "string", "HostConfig.Isolation", text!(host().isolation)),
     no("kernel-memory", "bytes", "HostConfig.KernelMemory", "Linux no longer has this limit; use --memory"),
@@ -200,11 +200,14 @@ pub(super) const OPTIONS: &[Opt] = &[
         Ok(())
     }),
     yes("label-file", "list", "Labels", push!(label_files)),
-    no("link", "list", "HostConfig.Links", "legacy links are not built; let the containers talk through published ports, or use --network host"),
-    no("link-local-ip", "list", "NetworkingConfig", USER_NETWORKS),
+    yes("link", "list", "HostConfig.Links, NetworkingConfig", |d, v| {
+        d.own.links.push(network::link(v)?);
+        Ok(())
+    }),
+    no("link-local-ip", "list", "NetworkingConfig", LINK_LOCAL),
     yes("log-driver", "string", "HostConfig.LogConfig.Type", text!(host().log_config.driver)),
     yes("log-opt", "list", "HostConfig.LogConfig.Config", push!(log_options)),
-    no("mac-address", "string", "NetworkingConfig", USER_NETWORKS),
+    yes("mac-address", "string", "NetworkingConfig", text!(own.mac)),
     short('m', "memory", "bytes", "HostConfig.Memory", read!(bytes, host().memory)),
     yes("memory-reservation", "bytes", "HostConfig.MemoryReservation", read!(bytes, host().memory_reservation)),
     yes("memory-swap", "bytes", "HostConfig.MemorySwap", |d, v| {
@@ -228,12 +231,12 @@ pub(super) const OPTIONS: &[Opt] = &[
         d.networks.push(network::parse(v)?);
         Ok(())
     }),
-    no("net-alias", "list", "NetworkingConfig", USER_NETWORKS),
+    yes("net-alias", "list", "NetworkingConfig", push!(own.aliases)),
     yes("network", "network", "HostConfig.NetworkMode", |d, v| {
         d.networks.push(network::parse(v)?);
         Ok(())
     }),
-    no("network-alias", "list", "NetworkingConfig", USER_NETWORKS),
+    yes("network-alias", "list", "NetworkingConfig", push!(own.aliases)),
     yes("no-healthcheck", "", "Healthcheck.Test", read!(boolean, health.none)),
     yes("oom-kill-disable", "", "HostConfig.OomKillDisable", |d, v| {
         d.host().oom_kill_disable = Some(boolean(v)?).filter(|disable| *disable);

@@ -6,7 +6,9 @@
     reason = "test files need no durable writer; a broken set-up should panic"
 )]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod defined;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -63,6 +65,42 @@ fn is_clean() -> bool {
 
 fn network_settings(device: &Device, name: &str) -> Value {
     device.inspect(name)["NetworkSettings"].clone()
+}
+
+fn refused(device: &Device, words: &[&str]) -> String {
+    let called = device.dray(words);
+    assert!(!called.status.success(), "{words:?}: {called:?}");
+    called.stderr.lines().last().unwrap_or_default().to_owned()
+}
+
+/// Waits for the word to end, and serves on port 80.
+fn serve_on(device: &Device, name: &str, words: &[&str]) -> String {
+    let image = device.registry.name("shop/web:1");
+    let start = ["run", "-d", "--name", name];
+    device.done(&[&start[..], words, &[&image]].concat());
+    let address = network_settings(device, name)["IPAddress"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    until("a server", || {
+        fetch_from_inside(device, name, "127.0.0.1").ok()
+    });
+    address
+}
+
+/// What a web server says to a container.
+fn fetch_from_inside(device: &Device, name: &str, target: &str) -> Result<String, String> {
+    let url = format!("http://{target}/version");
+    // Its wget knows no time limit, and a packet that is dropped has no answer; exec leaves SIGTERM blocked.
+    let script = format!(
+        "wget -qO- {url} & client=$!; (sleep 1; kill -9 $client) >/dev/null 2>&1 & wait $client"
+    );
+    let called = device.dray(&["exec", name, "sh", "-c", &script]);
+    called
+        .status
+        .success()
+        .then_some(called.stdout)
+        .ok_or(called.stderr)
 }
 
 #[test]

@@ -1,0 +1,89 @@
+//! `dray network inspect`
+
+use std::process::ExitCode;
+
+use clap::Args;
+use dray::engine::Engine;
+use dray::engine::network::DEFAULT;
+use serde_json::{Value, json};
+
+use super::shown::{self, Shown};
+use crate::commands::Format;
+
+#[derive(Debug, Args)]
+pub struct Words {
+    /// Names or ids
+    #[arg(required = true)]
+    networks: Vec<String>,
+    /// json: one object a line
+    #[arg(short, long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// `dray network inspect`
+pub fn run(engine: &Engine, words: &Words) -> anyhow::Result<ExitCode> {
+    let (mut found, mut code) = (Vec::new(), ExitCode::SUCCESS);
+    for word in &words.networks {
+        match shown::find(engine, word).and_then(|network| document(engine, &network)) {
+            Ok(document) => found.push(document),
+            Err(error) => {
+                eprintln!("dray: {error:#}");
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    match words.format {
+        Format::Table => println!("{}", serde_json::to_string_pretty(&found)?),
+        Format::Json => found.iter().for_each(|document| println!("{document}")),
+    }
+    Ok(code)
+}
+
+/// Docker's inspect document.
+fn document(engine: &Engine, network: &Shown) -> anyhow::Result<Value> {
+    let made = network.definition.as_ref();
+    let mut containers = json!({});
+    for (id, name, attachment) in engine.network().members(&network.name)? {
+        containers[id] = json!({
+            "Name": name,
+            "MacAddress": attachment.mac,
+            "IPv4Address": format!("{}/{}", attachment.ip, attachment.prefix),
+            "IPv6Address": "",
+        });
+    }
+    let addresses = match made {
+        Some(made) => {
+            let mut addresses = json!({
+                "Subnet": made.subnet.to_string(),
+                "Gateway": made.gateway,
+            });
+            if let Some(range) = made.range {
+                addresses["IPRange"] = json!(range.to_string());
+            }
+            json!([addresses])
+        }
+        None if network.name == DEFAULT => {
+            let (pool, gateway) = engine.network().default_addresses()?;
+            json!([{ "Subnet": pool.to_string(), "Gateway": gateway }])
+        }
+        None => json!([]),
+    };
+    Ok(json!({
+        "Name": network.name,
+        "Id": network.id,
+        "Created": made.map_or("0001-01-01T00:00:00Z", |made| &made.created),
+        "Scope": "local",
+        "Driver": network.driver,
+        "EnableIPv4": true,
+        "EnableIPv6": false,
+        "IPAM": { "Driver": "default", "Options": {}, "Config": addresses },
+        "Internal": made.is_some_and(|made| made.internal),
+        "Attachable": false,
+        "Ingress": false,
+        "ConfigFrom": { "Network": "" },
+        "ConfigOnly": false,
+        "Containers": containers,
+        "Options": made.map(|made| &made.options).cloned().unwrap_or_default(),
+        "Labels": made.map(|made| &made.labels).cloned().unwrap_or_default(),
+    }))
+}

@@ -1,0 +1,74 @@
+//! Joining a network: an address, an interface, and ports that lead nowhere yet.
+
+use super::lease::{Built, Lease};
+use super::leases::Leases;
+use super::{Attachment, Join, Network, NetworkError, bridge, choice, flows, rules};
+use crate::sys::links::Links;
+
+impl Network {
+    /// Gives the container an address and an interface on the network, and its host ports. Again for the same id (a restart): the same address
+    /// and, for the same wishes, the same ports in the new namespace. After an error it has nothing.
+    pub fn attach(&self, join: &Join) -> Result<Attachment, NetworkError> {
+        check_id(join.id)?;
+        self.check_settings()?;
+        self.with_firewall(rules::check)?;
+        let mut leases = Leases::create(&self.dir)?;
+        let built = match leases.built(join.network) {
+            Some(built) => built.clone(),
+            None => Built {
+                forwarding_enabled: bridge::forwarding_is_off()?,
+                ..self.planned(join.network)?
+            },
+        };
+        let lease = choice::choose(&leases, &built, join)?;
+        let attachment = lease.attachment.clone();
+        let attached = self.establish(&mut leases, built, lease);
+        if let Err(error) = attached {
+            // The first error is the one to report; what is left now goes with the next settling.
+            let _ = self
+                .withdraw(&mut leases, |lease| lease.is(join.id, join.network))
+                .and_then(|()| self.clear(&mut leases));
+            return Err(error);
+        }
+        Ok(attachment)
+    }
+
+    /// Written down first, then the rules (they guard the bridge before there is one), then bridge and interface.
+    fn establish(
+        &self,
+        leases: &mut Leases,
+        built: Built,
+        lease: Lease,
+    ) -> Result<(), NetworkError> {
+        if leases.built(&built.network).is_none() {
+            leases.save_built(built.clone())?;
+        }
+        let before = leases.all.clone();
+        // An earlier attempt may have been killed between its file and the rules.
+        let again = leases.find(&lease.id, &built.network).is_some();
+        leases.save(lease.clone())?;
+        if again || !built.ruled {
+            self.rule(leases)?;
+        } else {
+            self.with_firewall(|f| rules::update(f, &leases.built, &before, &leases.all))?;
+        }
+        let mut links = Links::open()?;
+        let bridge = bridge::ensure(&mut links, &built, &self.owner)?;
+        bridge::connect(&mut links, &bridge, &leases.all, &lease)?;
+        flows::forget_moved_udp(&leases.all, &before)
+    }
+
+    /// Gives a container without a network its loopback interface; `pid` is a process in its namespace.
+    pub fn isolate(&self, pid: i32) -> Result<(), NetworkError> {
+        Ok(bridge::inside(pid)?.raise_loopback()?)
+    }
+}
+
+/// Ids become file names.
+fn check_id(id: &str) -> Result<(), NetworkError> {
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    if id.is_empty() || id.starts_with('.') || !id.bytes().all(is_good) {
+        return Err(NetworkError::Id(id.to_owned()));
+    }
+    Ok(())
+}

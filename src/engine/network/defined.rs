@@ -1,0 +1,125 @@
+//! User-defined networks, as they were asked for.
+//!
+//! ```text
+//! <state>/networks/<name>   Definition: one network. Written whole by `network create`, never changed; removed by
+//!                           `network rm` and `network prune` alone, under the lock of the leases
+//! <run>/networks.lock       held while names and subnets are looked at and given
+//! ```
+//!
+//! There is a bridge only while containers are on the network; what it was built as is with the leases.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::address::Pool;
+use super::lease::Built;
+use super::{NetworkError, choice, state};
+use crate::engine::names;
+use crate::host::Host;
+use crate::sys::fs;
+use crate::sys::lock::Exclusive;
+
+/// One network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definition {
+    pub(super) version: u32,
+    /// Its name.
+    pub name: String,
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// RFC 3339.
+    pub created: String,
+    /// Its bridge, while there is one.
+    pub bridge: String,
+    /// Its addresses.
+    pub subnet: Pool,
+    /// The host's address on it.
+    pub gateway: Ipv4Addr,
+    /// The part of the subnet that containers get their addresses from.
+    pub range: Option<Pool>,
+    /// Cut off from the world outside.
+    pub internal: bool,
+    /// Labels; data only.
+    pub labels: BTreeMap<String, String>,
+    /// Options as they were given.
+    pub options: BTreeMap<String, String>,
+}
+
+impl Definition {
+    pub(super) fn built(&self) -> Built {
+        Built {
+            gateway: Some(self.gateway),
+            range: self.range,
+            internal: self.internal,
+            ..Built::new(&self.name, &self.bridge, self.subnet)
+        }
+    }
+
+    /// Why a container can never have this address here.
+    pub fn unusable(&self, address: Ipv4Addr) -> Option<String> {
+        choice::unusable(&self.built(), address)
+    }
+}
+
+/// The folder with all definitions.
+#[derive(Debug)]
+pub struct Defined {
+    pub(super) dir: PathBuf,
+    lock: PathBuf,
+}
+
+impl Defined {
+    pub(super) fn of(host: &Host) -> Defined {
+        Defined {
+            dir: host.state.join("networks"),
+            lock: host.run.join("networks.lock"),
+        }
+    }
+
+    /// All of them, by name.
+    pub fn list(&self) -> Result<Vec<Definition>, NetworkError> {
+        let mut all = Vec::new();
+        for path in state::entries(&self.dir)? {
+            // One that is being removed right now is none.
+            all.extend(state::load(&path)?);
+        }
+        Ok(all)
+    }
+
+    /// The one of this name, id or unique beginning of an id.
+    pub fn find(&self, word: &str) -> Result<Definition, NetworkError> {
+        if names::is_valid(word)
+            && let Some(found) = state::load(&self.dir.join(word))?
+        {
+            return Ok(found);
+        }
+        let mut all = self.list()?;
+        all.retain(|network| !word.is_empty() && network.id.starts_with(word));
+        match all.len() {
+            0 => Err(NetworkError::NotFound(word.to_owned())),
+            1 => Ok(all.remove(0)),
+            _ => Err(NetworkError::Ambiguous(word.to_owned())),
+        }
+    }
+
+    /// Durably.
+    pub(super) fn write(&self, definition: &Definition) -> Result<(), NetworkError> {
+        state::write_durably(&self.dir.join(&definition.name), definition)
+    }
+
+    /// Held while names and subnets are looked at and given.
+    pub(super) fn lock(&self) -> Result<Exclusive, NetworkError> {
+        let state = |path: &PathBuf| {
+            let path = path.clone();
+            move |source| NetworkError::State { path, source }
+        };
+        fs::create_dirs(&self.dir).map_err(state(&self.dir))?;
+        let lock = Exclusive::wait(&self.lock).map_err(state(&self.lock))?;
+        // Whoever was killed while it wrote held the lock.
+        fs::sweep_scratch(&self.dir).map_err(state(&self.dir))?;
+        Ok(lock)
+    }
+}

@@ -1,0 +1,73 @@
+//! What a container brings to a network, and what it gets there.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use super::address::Mac;
+use super::ports::{BoundPort, PublishedPort};
+use crate::api::PortBinding;
+
+/// A container that joins the network.
+#[derive(Debug, Clone, Copy)]
+pub struct Join<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// A process in its network namespace.
+    pub pid: i32,
+    /// The network that it joins.
+    pub network: &'a str,
+    /// The address that it insists on.
+    pub address: Option<Ipv4Addr>,
+    /// Its host name.
+    pub hostname: &'a str,
+    /// What others on the network call it, its own name first.
+    pub names: &'a [String],
+    /// Names of others, and what it calls them itself.
+    pub links: &'a [(String, String)],
+    /// Ports to publish, now or later.
+    pub ports: &'a [PublishedPort],
+    /// Whether the ports lead to this container at once; `false` for one that waits for its switch.
+    pub publish: bool,
+    /// Containers that it replaces, whose ports are therefore no obstacle.
+    pub replacing: &'a [&'a str],
+    /// Hardware address asked for; by default it follows from the address.
+    pub mac: Option<Mac>,
+}
+
+/// What a container got.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// The network's name: `bridge` or that of a user-defined one.
+    pub network: String,
+    /// The container's address.
+    pub ip: Ipv4Addr,
+    /// Length of the network part of the address.
+    pub prefix: u8,
+    /// Default route, and the host as the container sees it.
+    pub gateway: Ipv4Addr,
+    /// Hardware address of the container's interface.
+    pub mac: Mac,
+    /// Bridge interface on the host.
+    pub bridge: String,
+    /// Published ports, each with its host port.
+    pub ports: Vec<BoundPort>,
+}
+
+impl Attachment {
+    /// `NetworkSettings.Ports` of Docker's inspect: published ports by container port.
+    pub fn docker_ports(&self) -> BTreeMap<String, Vec<PortBinding>> {
+        let mut ports: BTreeMap<String, Vec<PortBinding>> = BTreeMap::new();
+        for port in &self.ports {
+            ports
+                .entry(format!("{}/{}", port.container_port, port.protocol))
+                .or_default()
+                .push(PortBinding {
+                    host_ip: port.host_ip.to_string(),
+                    host_port: port.host_port.to_string(),
+                });
+        }
+        ports
+    }
+}

@@ -1,0 +1,189 @@
+//! Names of the others: the part of each container's hosts file that follows who is on its networks.
+//!
+//! ```text
+//! # names on this container's networks, kept by dray
+//! 172.30.0.2   web web.front 6f1c0d3e9a2b
+//! # end of these names
+//! ```
+//!
+//! The rest of the file is the container's own. It is written in place, since the container holds it by a mount, and only
+//! where something changed.
+
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+
+use super::lease::Lease;
+use super::leases::Leases;
+use super::{DEFAULT, Network, NetworkError};
+
+const START: &str = "# names on this container's networks, kept by dray\n";
+const END: &str = "# end of these names\n";
+/// Some resolvers read lines of at most 511 bytes; a name has at most 255.
+const LINE_LIMIT: usize = 200;
+/// Longer than any list of names; what a container lets its file grow to is not copied around.
+const FILE_LIMIT: u64 = 1 << 20;
+
+impl Network {
+    /// Has others on its networks call a container by its new name.
+    pub fn rename(&self, id: &str, old: &str, new: &str) -> Result<(), NetworkError> {
+        let Some(mut leases) = Leases::open(&self.dir)? else {
+            return Ok(());
+        };
+        let renamed: Vec<Lease> = leases.of(id).cloned().collect();
+        for mut lease in renamed {
+            let network = lease.attachment.network.clone();
+            for name in &mut lease.names {
+                if *name == old {
+                    *name = new.to_owned();
+                } else if *name == format!("{old}.{network}") {
+                    *name = format!("{new}.{network}");
+                }
+            }
+            leases.save(lease)?;
+        }
+        refresh(&self.containers, &leases.all)
+    }
+}
+
+/// Brings the files of all these containers up to date; one that has none (yet, or any more) needs none.
+pub(super) fn refresh(containers: &Path, leases: &[Lease]) -> Result<(), NetworkError> {
+    let mut ids: Vec<&str> = leases
+        .iter()
+        .filter(|lease| lease.attachment.network != DEFAULT || !lease.links.is_empty())
+        .map(|lease| lease.id.as_str())
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut result = Ok(());
+    for id in ids {
+        let path = containers.join(id).join("hosts");
+        match rewrite(&path, &section(leases, id)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // The others' files are no worse for this one.
+            Err(source) => result = result.and(Err(NetworkError::Peers { path, source })),
+            Ok(()) => {}
+        }
+    }
+    result
+}
+
+/// Everybody on the networks of container `id`, under all names; on the default network, only whom it is linked to.
+fn section(leases: &[Lease], id: &str) -> String {
+    let mut text = String::new();
+    for own in leases.iter().filter(|lease| lease.id == id) {
+        let network = &own.attachment.network;
+        for other in leases {
+            if other.attachment.network != *network || !other.published {
+                continue;
+            }
+            let known = |word: &String| other.names.contains(word);
+            let linked = own.links.iter().filter(|(name, _)| known(name));
+            let mut names: Vec<&str> = linked.map(|(_, alias)| alias.as_str()).collect();
+            if network != DEFAULT || !names.is_empty() {
+                names.extend(other.names.iter().map(String::as_str));
+            }
+            lines(&mut text, &other.attachment.ip.to_string(), &names);
+        }
+    }
+    text
+}
+
+fn lines(text: &mut String, address: &str, names: &[&str]) {
+    let mut room = 0;
+    // A host name can be any text; here only words can stand.
+    let is_word = |name: &&&str| {
+        let bad = |c: char| c.is_whitespace() || c.is_control() || c == '#';
+        !name.is_empty() && name.len() <= 255 && !name.contains(bad)
+    };
+    for name in names.iter().filter(is_word) {
+        if room < name.len() {
+            if text.ends_with(|c| c != '\n') {
+                text.push('\n');
+            }
+            *text += address;
+            room = LINE_LIMIT;
+        }
+        *text += if room == LINE_LIMIT { "\t" } else { " " };
+        *text += name;
+        room = room.saturating_sub(name.len() + 1);
+    }
+    if text.ends_with(|c| c != '\n') {
+        text.push('\n');
+    }
+}
+
+/// Replaces the section between the marks, or adds it where the container has removed them.
+fn with_section(text: &str, section: &str) -> String {
+    let (before, after) = match text.split_once(START) {
+        Some((before, rest)) => (before, rest.split_once(END).map_or("", |(_, after)| after)),
+        None => (text, ""),
+    };
+    let mut new = before.to_owned();
+    if !new.is_empty() && !new.ends_with('\n') {
+        new.push('\n');
+    }
+    if !section.is_empty() {
+        new += START;
+        new += section;
+        new += END;
+    }
+    new + after
+}
+
+fn rewrite(path: &Path, section: &str) -> io::Result<()> {
+    let mut file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)?;
+    let mut bytes = Vec::new();
+    (&file).take(FILE_LIMIT).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let new = with_section(&text, section);
+    if new == text {
+        return Ok(());
+    }
+    // Over the old text and then cut, so that nobody finds the file empty.
+    file.rewind()?;
+    file.write_all(new.as_bytes())?;
+    file.set_len(new.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_section_leaves_the_rest_alone() {
+        let own = "127.0.0.1\tlocalhost\n";
+        let one = with_section(own, "10.0.0.2\tweb\n");
+        assert_eq!(one, format!("{own}{START}10.0.0.2\tweb\n{END}"));
+        let more = with_section(&format!("{one}10.9.9.9\tmine"), "10.0.0.3\tdb\n");
+        assert_eq!(
+            more,
+            format!("{own}{START}10.0.0.3\tdb\n{END}10.9.9.9\tmine")
+        );
+        assert_eq!(with_section(&more, ""), format!("{own}10.9.9.9\tmine"));
+        assert_eq!(
+            with_section("mine", "x\n"),
+            format!("mine\n{START}x\n{END}")
+        );
+        assert_eq!(with_section("", ""), "");
+    }
+
+    #[test]
+    fn lines_stay_short_and_hold_words_only() {
+        let mut text = String::new();
+        let long = "x".repeat(199);
+        lines(
+            &mut text,
+            "10.0.0.2",
+            &["web", "a b", "", "c\n6.6.6.6 evil", "w", &long],
+        );
+        lines(&mut text, "10.0.0.3", &["db"]);
+        lines(&mut text, "10.0.0.4", &[]);
+        assert_eq!(
+            text,
+            format!("10.0.0.2\tweb w\n10.0.0.2\t{long}\n10.0.0.3\tdb\n")
+        );
+    }
+}

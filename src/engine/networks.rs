@@ -1,0 +1,221 @@
+//! Which networks a container is on, and how.
+
+use std::net::Ipv4Addr;
+
+use super::files::{self, NetworkMode};
+use super::network::defined::Definition;
+use super::network::make::Wish;
+use super::network::{Attachment, DEFAULT, Join, Mac, NetworkError, is_bridge, ports};
+use super::{Engine, EngineError, Record, names, time};
+use crate::api::{CreateBody, EndpointSettings};
+
+/// The networks of a container: first the one that its ports and its way outside belong to.
+fn endpoints(
+    engine: &Engine,
+    record: &Record,
+) -> Result<Vec<(String, EndpointSettings)>, EngineError> {
+    let body = &record.body;
+    let mode = body.host_config.network_mode.as_str();
+    let mut all = body.networking_config.endpoints_config.clone();
+    let first = if is_bridge(mode) { DEFAULT } else { mode };
+    let settings = all.remove(first).unwrap_or_default();
+    let mut endpoints = vec![(first.to_owned(), settings)];
+    endpoints.extend(all);
+    if endpoints.len() > 1 {
+        let mut internal = Vec::new();
+        for (name, _) in &endpoints {
+            internal.push(name != DEFAULT && engine.network().defined().find(name)?.internal);
+        }
+        let mut internal = internal.iter();
+        endpoints.sort_by_cached_key(|_| internal.next().copied());
+    }
+    Ok(endpoints)
+}
+
+/// Attaches a container whose process waits to all its networks.
+pub(super) fn attach_all(
+    engine: &Engine,
+    record: &Record,
+    pid: i32,
+) -> Result<Vec<Attachment>, EngineError> {
+    let published = ports::from_body(&record.body, []).map_err(NetworkError::from)?;
+    let mut attachments = Vec::new();
+    for (number, (network, settings)) in endpoints(engine, record)?.iter().enumerate() {
+        let ports = if number == 0 { &published[..] } else { &[] };
+        attachments.push(attach(engine, record, pid, (network, settings), ports)?);
+    }
+    Ok(attachments)
+}
+
+fn attach(
+    engine: &Engine,
+    record: &Record,
+    pid: i32,
+    (network, settings): (&str, &EndpointSettings),
+    ports: &[ports::PublishedPort],
+) -> Result<Attachment, EngineError> {
+    let hostname = files::hostname(engine, record);
+    let replaced = replaced(engine, record)?;
+    let address = settings.ipam_config.as_ref();
+    let links = match network {
+        DEFAULT => &record.body.host_config.links,
+        _ => &settings.links,
+    };
+    Ok(engine.network().attach(&Join {
+        id: &record.id,
+        pid,
+        network,
+        address: address.and_then(|ipam| ipam.ipv4_address.parse().ok()),
+        hostname: &hostname,
+        names: &names_on(record, network, settings, &hostname),
+        links: &links
+            .iter()
+            .map(|link| split_link(link))
+            .collect::<Vec<_>>(),
+        ports,
+        publish: false,
+        replacing: &replaced.iter().map(String::as_str).collect::<Vec<_>>(),
+        mac: settings.mac_address.parse::<Mac>().ok(),
+    })?)
+}
+
+/// What others on the network call a container, as Docker's name server has it.
+fn names_on(
+    record: &Record,
+    network: &str,
+    settings: &EndpointSettings,
+    hostname: &str,
+) -> Vec<String> {
+    let mut names = vec![record.name.clone(), format!("{}.{network}", record.name)];
+    let more = settings.aliases.iter().map(String::as_str);
+    for name in more.chain([&record.id[..12], hostname]) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+/// `name` or `name:alias`.
+fn split_link(link: &str) -> (String, String) {
+    let link = link.trim_start_matches('/');
+    let (name, alias) = link.split_once(':').unwrap_or((link, link));
+    (name.to_owned(), alias.to_owned())
+}
+
+/// Containers of the same scope and another generation: their ports are this one's if it takes over.
+pub(super) fn replaced(engine: &Engine, record: &Record) -> Result<Vec<String>, EngineError> {
+    let Some(own) = &record.owner else {
+        return Ok(Vec::new());
+    };
+    let is_replaced = |id: &String| {
+        // A container that is being removed right now replaces nothing and is in nobody's way.
+        engine.folders(id).record().is_ok_and(|other| {
+            let owner = other.owner.as_ref();
+            owner.is_some_and(|o| o.scope == own.scope && o.generation != own.generation)
+        })
+    };
+    Ok(engine.ids()?.into_iter().filter(is_replaced).collect())
+}
+
+/// Looks up the networks that a container is to be on, and refuses what cannot be had there. Ids become names.
+pub(super) fn resolve(engine: &Engine, body: &mut CreateBody) -> Result<(), EngineError> {
+    if matches!(
+        NetworkMode::of_config(&body.host_config),
+        NetworkMode::Bridge
+    ) {
+        let mode = body.host_config.network_mode.clone();
+        let mut internal = true;
+        let mut wanted = std::mem::take(&mut body.networking_config.endpoints_config);
+        if !is_bridge(&mode) {
+            wanted.entry(mode.clone()).or_default();
+        }
+        for (word, settings) in wanted {
+            let mac = &settings.mac_address;
+            if !mac.is_empty() {
+                mac.parse::<Mac>()
+                    .map_err(|error| EngineError::Unsupported {
+                        option: "--mac-address".into(),
+                        reason: error.to_string(),
+                    })?;
+            }
+            let name = if is_bridge(&word) {
+                DEFAULT.to_owned()
+            } else {
+                let network = engine.network().defined().find(&word)?;
+                internal &= network.internal;
+                check_address(&network, &settings)?;
+                network.name
+            };
+            if word == mode && !is_bridge(&mode) {
+                body.host_config.network_mode.clone_from(&name);
+            }
+            body.networking_config
+                .endpoints_config
+                .insert(name, settings);
+        }
+        let ports = ports::from_body(body, []).map_err(NetworkError::from)?;
+        if internal && !is_bridge(&mode) && !ports.is_empty() {
+            return Err(EngineError::Unsupported {
+                option: format!("publishing ports on network {mode}"),
+                reason: "it is internal, so nothing reaches them; leave them out, or add another network".into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn check_address(network: &Definition, settings: &EndpointSettings) -> Result<(), EngineError> {
+    let wanted = settings
+        .ipam_config
+        .as_ref()
+        .map(|ipam| ipam.ipv4_address.as_str());
+    let wanted: Option<Ipv4Addr> = wanted.and_then(|text| text.parse().ok());
+    let refused = wanted.and_then(|address| Some((address, network.unusable(address)?)));
+    match refused {
+        None => Ok(()),
+        Some((address, reason)) => Err(NetworkError::Address {
+            address,
+            network: network.name.clone(),
+            reason,
+        }
+        .into()),
+    }
+}
+
+impl Engine {
+    /// Makes a network; its id and time of birth are filled in.
+    pub fn create_network(&self, wish: Wish) -> Result<Definition, EngineError> {
+        Ok(self.network.create(Wish {
+            id: names::new_id()?,
+            created: time::rfc3339(self.host.now()),
+            ..wish
+        })?)
+    }
+
+    /// Whether these networks exist and give what is wanted of them.
+    pub fn check_networks(&self, body: &CreateBody) -> Result<(), EngineError> {
+        resolve(self, &mut body.clone())
+    }
+
+    /// Removes the networks that no container is to be on, running or not, and returns their names.
+    pub fn prune_networks(&self) -> Result<Vec<String>, EngineError> {
+        let _names = self.lock_names()?;
+        let containers = self.list()?;
+        let mut removed = Vec::new();
+        for network in self.network.defined().list()? {
+            let wanted = |record: &Record| {
+                let body = &record.body;
+                body.host_config.network_mode == network.name
+                    || body
+                        .networking_config
+                        .endpoints_config
+                        .contains_key(&network.name)
+            };
+            if !containers.iter().any(|container| wanted(&container.record)) {
+                removed.push(self.network.remove(&network.name)?);
+            }
+        }
+        Ok(removed)
+    }
+}

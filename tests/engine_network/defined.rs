@@ -1,0 +1,400 @@
+//! User-defined networks: what they are, who finds whom on them, and what of them leads where.
+
+use serde_json::{Value, json};
+
+use super::common::device::{self, Called, on_device};
+use super::{
+    SERVE, fetch, fetch_from_inside, is_clean, network_settings, output, refused, serve_on, until,
+};
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn networks_are_made_listed_and_removed() {
+    on_device("networks", |device| {
+        device::run("ip", &["route", "add", "unreachable", "172.30.0.0/24"]);
+        let create = |words: &[&str]| device.done(&[&["network", "create"], words].concat());
+        let id = create(&["front"]).stdout.trim().to_owned();
+        assert_eq!(id.len(), 64);
+        let words = "--subnet 10.5.0.0/24 --gateway 10.5.0.254 --ip-range 10.5.0.128/25 --internal \
+                     --label tier=back --opt com.docker.network.bridge.name=backbone back";
+        create(&words.split(' ').collect::<Vec<_>>());
+        let listed = device.done(&["network", "ls", "--format", "json"]).stdout;
+        let names: Vec<Value> = listed
+            .lines()
+            .map(|l| serde_json::from_str(l).unwrap())
+            .collect();
+        let names: Vec<&str> = names.iter().map(|n| n["Name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["back", "bridge", "front", "host", "none"]);
+        let table = device.done(&["network", "ls"]).stdout;
+        assert!(
+            table.contains(&format!("{}   front    bridge   local", &id[..12])),
+            "{table}"
+        );
+
+        // By the beginning of its id; the first subnet of our own has a route here.
+        let shown: Value =
+            serde_json::from_str(&device.done(&["network", "inspect", &id[..5]]).stdout).unwrap();
+        assert_eq!(shown[0]["Name"], "front");
+        assert_eq!(
+            shown[0]["IPAM"]["Config"],
+            json!([{"Subnet": "172.30.1.0/24", "Gateway": "172.30.1.1"}])
+        );
+        let shown: Value =
+            serde_json::from_str(&device.done(&["network", "inspect", "back"]).stdout).unwrap();
+        assert_eq!(
+            shown[0]["IPAM"]["Config"],
+            json!([{"Subnet": "10.5.0.0/24", "Gateway": "10.5.0.254", "IPRange": "10.5.0.128/25"}])
+        );
+        assert_eq!(shown[0]["Internal"], true);
+        assert_eq!(shown[0]["Labels"], json!({"tier": "back"}));
+
+        for (words, wanted) in [
+            ("create front", "network front exists already"),
+            ("create host", "invalid network name \"host\": only"),
+            ("create ../x", "invalid network name \"../x\": only"),
+            (
+                "create --subnet 10.5.0.128/25 xx",
+                "subnet 10.5.0.128/25 overlaps 10.5.0.0/24 of network back; choose another one",
+            ),
+            (
+                "create --subnet 172.29.8.0/24 xx",
+                "subnet 172.29.8.0/24 overlaps 172.29.0.0/16 of network bridge; choose another one",
+            ),
+            (
+                "create --subnet 10.6.0.1/24 xx",
+                "invalid --subnet \"10.6.0.1/24\": the network of that address is 10.6.0.0/24",
+            ),
+            (
+                "create --subnet 10.6.0.0/31 xx",
+                "invalid --subnet \"10.6.0.0/31\": it has no room for containers; use /30 or shorter",
+            ),
+            (
+                "create --subnet 10.6.0.0/24 --gateway 10.7.0.1 xx",
+                "invalid --gateway \"10.7.0.1\": it is no address for an interface in subnet 10.6.0.0/24",
+            ),
+            (
+                "create --subnet 10.6.0.0/24 --ip-range 10.6.0.0/23 xx",
+                "invalid --ip-range \"10.6.0.0/23\": it is no part of subnet 10.6.0.0/24",
+            ),
+            (
+                "create --opt a=b xx",
+                "invalid --opt \"a=b\": only com.docker.network.bridge.name is supported",
+            ),
+            (
+                "create --opt com.docker.network.bridge.name=dray0 xx",
+                "invalid --opt \"com.docker.network.bridge.name=dray0\": another network's bridge has this name",
+            ),
+            (
+                "create --ipv6 xx",
+                "option --ipv6 is not supported by dray: containers have IPv4 addresses only",
+            ),
+            (
+                "create -d macvlan xx",
+                "network driver macvlan is not supported by dray: bridge is the only one",
+            ),
+            (
+                "connect front web",
+                "changing the networks of a container that exists is not built yet; make it anew",
+            ),
+            (
+                "rm bridge",
+                "network bridge is always there and cannot be removed",
+            ),
+            (
+                "rm nosuch",
+                "no such network: nosuch; dray network create makes one",
+            ),
+            (
+                "inspect nosuch",
+                "no such network: nosuch; dray network create makes one",
+            ),
+        ] {
+            let words: Vec<&str> = std::iter::once("network").chain(words.split(' ')).collect();
+            let said = refused(device, &words);
+            assert!(
+                said.starts_with(&format!("dray: {wanted}")),
+                "{words:?}: {said}"
+            );
+        }
+        assert_eq!(device.done(&["network", "rm", "front"]).stdout, "front\n");
+        device.done(&["network", "rm", "-f", "front"]);
+        assert_eq!(
+            device.done(&["network", "prune", "-f"]).stdout,
+            "Deleted Networks:\nback\n\n"
+        );
+        let left = std::fs::read_dir(device.host.state.join("networks")).unwrap();
+        assert_eq!(left.count(), 0);
+    });
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn names_on_a_network_come_and_go() {
+    on_device("names", |device| {
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+        device.push("web", SERVE, json!({}));
+        for network in ["front", "back"] {
+            device.done(&["network", "create", network]);
+        }
+        let front = ["--network", "front"];
+        let db = serve_on(
+            device,
+            "db",
+            &[&front[..], &["--network-alias", "store"]].concat(),
+        );
+        let app_words = ["--link", "db:data", "-p", "8080:80", "--ip", "172.30.0.77"];
+        let app = serve_on(device, "app", &[&front[..], &app_words].concat());
+        let far = serve_on(device, "far", &["--network", "back", "-p", "8081:80"]);
+        assert_eq!(
+            (&db[..], &app[..], &far[..]),
+            ("172.30.0.2", "172.30.0.77", "172.30.1.2")
+        );
+
+        // Both ways, by each name; the link's word is the linking container's alone.
+        for (from, name) in [
+            ("app", "db"),
+            ("app", "db.front"),
+            ("app", "store"),
+            ("app", "data"),
+            ("db", "app"),
+            ("db", "db"),
+        ] {
+            assert_eq!(
+                fetch_from_inside(device, from, name).as_deref(),
+                Ok("web"),
+                "{from} {name}"
+            );
+        }
+        for (from, name) in [
+            ("db", "data"),
+            ("far", "db"),
+            ("far", &db),
+            ("db", &far),
+            ("far", &app),
+        ] {
+            fetch_from_inside(device, from, name).expect_err(name);
+        }
+        // Published ports lead across, and in from outside.
+        assert_eq!(
+            fetch_from_inside(device, "far", "172.30.1.1:8080").as_deref(),
+            Ok("web")
+        );
+        assert_eq!(
+            fetch_from_inside(device, "db", "172.30.0.1:8081").as_deref(),
+            Ok("web")
+        );
+        assert_eq!(fetch("127.0.0.1", 8080).unwrap(), "web");
+        // Ports are the device's, whatever the network.
+        let image = device.registry.name("shop/web:1");
+        let said = refused(
+            device,
+            &["run", "--rm", "--network", "back", "-p", "8080:80", &image],
+        );
+        assert!(
+            said.contains("port 8080/tcp is already in use by container "),
+            "{said}"
+        );
+
+        // What the container wrote itself stays, while the others come and go.
+        device.done(&[
+            "exec",
+            "app",
+            "sh",
+            "-c",
+            "echo 10.9.9.9 mine >> /etc/hosts",
+        ]);
+        device.done(&["stop", "db"]);
+        let hosts = || device.done(&["exec", "app", "cat", "/etc/hosts"]).stdout;
+        assert!(
+            !hosts().contains("store") && hosts().contains("\n10.9.9.9 mine\n"),
+            "{}",
+            hosts()
+        );
+        serve_on(device, "other", &front);
+        device.done(&["start", "db"]);
+        assert_eq!(network_settings(device, "db")["IPAddress"], "172.30.0.3");
+        until("db's server", || {
+            fetch_from_inside(device, "app", "store").ok()
+        });
+        device.done(&["rename", "db", "base"]);
+        assert_eq!(
+            fetch_from_inside(device, "app", "base").as_deref(),
+            Ok("web")
+        );
+        fetch_from_inside(device, "app", "db").unwrap_err();
+
+        // A killed monitor takes its names along.
+        let killed = device
+            .containers()
+            .into_iter()
+            .find(|(record, _)| record.name == "other");
+        device::end(&killed.unwrap().1.unwrap().monitor);
+        device.done(&["ps"]);
+        assert!(!hosts().contains("other"), "{}", hosts());
+
+        let said = refused(device, &["network", "rm", "front"]);
+        assert!(
+            said.starts_with("dray: network front is in use by ") && said.contains("base"),
+            "{said}"
+        );
+        assert_eq!(device.done(&["network", "prune"]).stdout, "");
+        for (words, wanted) in [
+            ("--network nosuch", "no such network: nosuch"),
+            (
+                "--network front --ip 172.30.0.77",
+                "address 172.30.0.77 cannot be had on network front: container ",
+            ),
+            (
+                "--network front --ip 10.0.0.1",
+                "address 10.0.0.1 cannot be had on network front: it is none of subnet 172.30.0.0/24",
+            ),
+            (
+                "--network front --ip 172.30.0.1",
+                "address 172.30.0.1 cannot be had on network front: the network's gateway has it",
+            ),
+            (
+                "--network front --mac-address 01:00:5e:00:00:01",
+                "--mac-address is not supported: \"01:00:5e:00:00:01\" is not a unicast",
+            ),
+        ] {
+            let words: Vec<&str> = ["run", "--rm"]
+                .into_iter()
+                .chain(words.split(' '))
+                .chain([&image[..], "true"])
+                .collect();
+            let said = refused(device, &words);
+            assert!(said.contains(wanted), "{words:?}: {said}");
+        }
+        device.done(&["rm", "-f", "base", "app", "far", "other"]);
+        until("clean host", || is_clean().then_some(()));
+        assert!(!output("ip", &["-o", "link"]).contains("dray"));
+        device.done(&["network", "rm", "front", "back"]);
+    });
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn several_networks_internal_ones_and_links() {
+    on_device("several", |device| {
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+        device.push("web", SERVE, json!({}));
+        device.done(&["network", "create", "zone"]);
+        device.done(&["network", "create", "--internal", "deep"]);
+        let image = device.registry.name("shop/web:1");
+        let said = refused(
+            device,
+            &["run", "--rm", "-p", "80:80", "--network", "deep", &image],
+        );
+        assert!(
+            said.contains("publishing ports on network deep is not supported: it is internal"),
+            "{said}"
+        );
+
+        let both = [
+            "--network",
+            "name=deep,alias=gate",
+            "--network",
+            "zone",
+            "-p",
+            "8080:80",
+        ];
+        serve_on(device, "gate", &both);
+        let db = serve_on(device, "db", &["--network", "deep"]);
+        let client = serve_on(device, "client", &["--network", "zone"]);
+        assert_eq!(fetch("127.0.0.1", 8080).unwrap(), "web");
+        assert_eq!(
+            fetch_from_inside(device, "db", "gate").as_deref(),
+            Ok("web")
+        );
+        assert_eq!(
+            fetch_from_inside(device, "gate", "db").as_deref(),
+            Ok("web")
+        );
+        assert_eq!(
+            fetch_from_inside(device, "client", "gate").as_deref(),
+            Ok("web")
+        );
+        fetch_from_inside(device, "client", &db).unwrap_err();
+        fetch_from_inside(device, "db", &client).unwrap_err();
+        let settings = network_settings(device, "gate");
+        assert_eq!(settings["Networks"]["zone"]["IPAddress"], "172.30.0.2");
+        assert_eq!(settings["Networks"]["deep"]["IPAddress"], "172.30.1.2");
+        assert_eq!(settings["Networks"]["deep"]["Aliases"], json!(["gate"]));
+        assert_eq!(settings["IPAddress"], "172.30.0.2");
+        // An internal network has no way outside, not even a route.
+        let routes = device
+            .done(&["exec", "db", "cat", "/proc/net/route"])
+            .stdout;
+        assert_eq!(routes.lines().count(), 2, "{routes}");
+
+        // The network that enabled forwarding goes first.
+        device.done(&["rm", "-f", "client", "gate"]);
+        until("zone's end", || {
+            (!output("nft", &["list", "ruleset"]).contains("172.30.0.0")).then_some(())
+        });
+        assert_eq!(
+            std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap(),
+            "1\n"
+        );
+        device.done(&["rm", "-f", "db"]);
+        until("clean host", || is_clean().then_some(()));
+
+        // On the default network nobody is known but by a link.
+        serve_on(device, "one", &[]);
+        serve_on(device, "two", &["--link", "one:uno"]);
+        assert_eq!(
+            fetch_from_inside(device, "two", "uno").as_deref(),
+            Ok("web")
+        );
+        assert_eq!(
+            fetch_from_inside(device, "two", "one").as_deref(),
+            Ok("web")
+        );
+        fetch_from_inside(device, "one", "two").unwrap_err();
+        device.done(&["rm", "-f", "one", "two"]);
+        until("clean host", || is_clean().then_some(()));
+    });
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn a_deployment_keeps_its_alias_on_a_network() {
+    on_device("alias-deploy", |device| {
+        for version in ["web", "one", "two"] {
+            device.push(version, SERVE, json!({}));
+        }
+        let words = "--name api --network front --network-alias backend";
+        let deploy = |version: &str, states: &[&str]| {
+            let tree = device.tree(version, &device.artifact(version, words).to_string());
+            let calls: Vec<Called> = states
+                .iter()
+                .map(|state| device.call(state, &tree))
+                .collect();
+            calls.into_iter().find(|called| !called.succeeded())
+        };
+        let early = deploy("one", &["Download"]).unwrap();
+        assert!(early.stderr.contains("no such network: front"), "{early:?}");
+        device.done(&["network", "create", "front"]);
+        serve_on(device, "client", &["--network", "front"]);
+        let all = ["Download", "ArtifactInstall", "ArtifactCommit", "Cleanup"];
+        assert!(deploy("one", &all).is_none());
+        let says = |name: &str, wanted: &str| {
+            until(wanted, || {
+                let said = fetch_from_inside(device, "client", name).ok();
+                said.filter(|said| said == wanted)
+            });
+        };
+        says("backend", "one");
+        assert!(deploy("two", &["Download"]).is_none());
+        assert_eq!(
+            fetch_from_inside(device, "client", "backend").as_deref(),
+            Ok("one")
+        );
+        assert!(deploy("two", &["ArtifactInstall"]).is_none());
+        says("backend", "two");
+        says("api", "two");
+        assert!(deploy("two", &["ArtifactRollback", "ArtifactFailure", "Cleanup"]).is_none());
+        says("backend", "one");
+        says("api", "one");
+    });
+}
