@@ -18,6 +18,7 @@ const MODULE: &str = "docker";
 
 fn main() -> ExitCode {
     program::keep_off_the_stack();
+    program::hear_of_children();
     say_unprintable();
     let mut words = std::env::args_os();
     let name = words.next().unwrap_or_default();

@@ -39,12 +39,18 @@ struct Session {
 
 impl Session {
     fn start(device: &Device, words: &[&str]) -> Session {
+        let dray = env!("CARGO_BIN_EXE_dray");
+        Session::of(device, &[&[dray], words].concat())
+    }
+
+    /// A program, and what it starts, with such a terminal.
+    fn of(device: &Device, words: &[&str]) -> Session {
         let ends = nix::pty::openpty(None, None).unwrap();
         let terminal = File::from(ends.master);
         terminal::set_size(terminal.as_fd(), 24, 80).unwrap();
         let end = || Stdio::from(ends.slave.try_clone().unwrap());
         let child = Command::new("setsid")
-            .args(["--ctty", "--wait", env!("CARGO_BIN_EXE_dray")])
+            .args(["--ctty", "--wait"])
             .args(words)
             .env("DRAY_CONFIG", &device.host.config)
             .stdin(end())
@@ -369,5 +375,102 @@ fn exec_s_terminal_is_resized_and_left() {
         session.keys(b"exit 9\n");
         assert_eq!(session.end(), Some(9));
         assert!(device.dray(&["rm", "-f", "host"]).status.success());
+    });
+}
+
+/// Whoever calls blocks and ignores what can be: nohup ignores one signal, a service's parent perhaps others.
+const HINDERED: [&str; 4] = [
+    "env",
+    "--block-signal",
+    "--ignore-signal",
+    env!("CARGO_BIN_EXE_dray"),
+];
+/// Prints what its own process has blocked and ignores; without a shell, which ignores signals of its own.
+const SHOW: [&str; 4] = ["grep", "-hE", "^Sig(Blk|Ign)", "/proc/self/status"];
+const CLEAN: &str = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n";
+
+/// What a hindered call printed, and its exit code.
+fn hindered(device: &Device, words: &[&str]) -> (String, Option<i32>) {
+    let mut command = Command::new(HINDERED[0]);
+    command.args(&HINDERED[1..]).args(words);
+    command.env("DRAY_CONFIG", &device.host.config);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    (printed, output.status.code())
+}
+
+/// The same on a terminal.
+fn on_terminal(device: &Device, words: &[&str]) {
+    let mut session = Session::of(device, &[&HINDERED, words].concat());
+    session.until(&CLEAN.replace('\n', "\r\n"));
+    assert_eq!(session.end(), Some(0), "{words:?}");
+}
+
+#[test]
+fn a_container_starts_with_no_signal_blocked_or_ignored() {
+    on_device("signals", |device| {
+        let image = push(device);
+        let clean = (CLEAN.to_owned(), Some(0));
+        let run = ["run", "--rm", "--network=none"];
+        for options in [&[][..], &["-i"], &["--init"]] {
+            let words = [&run, options, &[&image], &SHOW].concat();
+            assert_eq!(hindered(device, &words), clean, "{options:?}");
+        }
+        on_terminal(device, &[&run[..], &["-it", &image], &SHOW].concat());
+
+        // Started again by the monitor, in its other life.
+        let again = ["run", "--restart=on-failure:1", "--network=none"];
+        let words = [&again, &["--name=again", &image][..], &SHOW, &["/absent"]].concat();
+        assert_eq!(hindered(device, &words), (CLEAN.to_owned(), Some(2)));
+        let begun = Instant::now();
+        while device.inspect("again")["State"]["Status"] != "exited" {
+            assert!(begun.elapsed() < PATIENCE);
+        }
+        assert_eq!(device.done(&["logs", "again"]).stdout, CLEAN.repeat(2));
+        device.done(&["rm", "again"]);
+    });
+}
+
+#[test]
+fn exec_and_probes_start_with_no_signal_blocked_or_ignored() {
+    on_device("exec-signals", |device| {
+        let clean = (CLEAN.to_owned(), Some(0));
+        let test = [&["CMD"], &SHOW[..]].concat();
+        let check = json!({"Healthcheck": {"Test": test, "Interval": 100_000_000}});
+        device.push("checked", "true", check);
+        let image = device.registry.name("shop/checked:1");
+        let sleeper = [
+            "-d",
+            "--network=none",
+            "--name=host",
+            &image,
+            "sleep",
+            "100000",
+        ];
+        let (_, code) = hindered(device, &[&["run"], &sleeper[..]].concat());
+        assert_eq!(code, Some(0));
+
+        for options in [&[][..], &["-i"]] {
+            let words = [&["exec"], options, &["host"], &SHOW].concat();
+            assert_eq!(hindered(device, &words), clean, "{options:?}");
+        }
+        on_terminal(device, &[&["exec", "-it", "host"], &SHOW[..]].concat());
+        for options in ["-d", "-dt"] {
+            let copy = ["busybox", "cp", "/proc/self/status", "/said"];
+            let (_, code) = hindered(device, &[&["exec", options, "host"], &copy[..]].concat());
+            assert_eq!(code, Some(0), "{options}");
+            let wait = "while ! busybox grep -q ^nonvol /said; do sleep 0.01; done; \
+                        grep -E '^Sig(Blk|Ign)' /said; busybox rm /said";
+            let said = device.done(&["exec", "host", "sh", "-c", wait]);
+            assert_eq!(said.stdout, CLEAN, "{options}");
+        }
+
+        let begun = Instant::now();
+        let probe = || device.inspect("host")["State"]["Health"]["Log"][0].clone();
+        while probe().is_null() {
+            assert!(begun.elapsed() < PATIENCE);
+        }
+        assert_eq!(probe()["Output"], CLEAN);
+        device.done(&["rm", "-f", "host"]);
     });
 }

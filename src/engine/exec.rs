@@ -145,7 +145,7 @@ impl Engine {
             serde_json::from_str(request)
                 .map_err(|e| EngineError::system("read the request")(e.into()))?
         };
-        // Blocked before the container's process exists, so that none is missed; it gets its own mask at its execution.
+        // Blocked before the container's process exists, so that none is missed; it blocks none itself when it is executed.
         let signals =
             SignalFd::new(&[SIGTERM, 2, 1]).map_err(EngineError::system("wait for signals"))?;
         let executed = self.execute(&container, &request)?;

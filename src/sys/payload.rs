@@ -115,13 +115,32 @@ fn exec(program: &std::path::Path, args: &[String]) -> io::Error {
     };
     let mut pointers: Vec<_> = words.iter().map(|word| word.as_ptr()).collect();
     pointers.push(std::ptr::null());
-    // SAFETY: all strings and the null-terminated array outlive the call; SIGPIPE goes back to its default, which Rust's
-    // runtime had changed and the program would inherit.
-    unsafe {
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-        libc::execv(program.as_ptr(), pointers.as_ptr());
-    }
+    restore_signals();
+    // SAFETY: all strings and the null-terminated array outlive the call.
+    unsafe { libc::execv(program.as_ptr(), pointers.as_ptr()) };
     io::Error::last_os_error()
+}
+
+/// Gives every signal its default action and blocks none, as a program expects to be started: both would outlive its
+/// execution, what we and Rust's runtime had set as well as what our caller had.
+fn restore_signals() {
+    const LAST: libc::c_int = 64;
+    /// At least the size of the kernel's description of an action, whose zeros are the default.
+    const ACTION: [u64; 8] = [0; 8];
+    const NOTHING: usize = 0;
+    const SIGNAL_SET: usize = size_of::<u64>();
+    for signal in 1..=LAST {
+        // The C library keeps two signals to itself, which its caller may have ignored as well. KILL and STOP fail, as they
+        // have to.
+        // SAFETY: the action outlives the call, which reads it and writes nothing.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &ACTION, NOTHING, SIGNAL_SET) };
+    }
+    // SAFETY: the set is a local value and outlives the calls.
+    unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
+    }
 }
 
 fn explain(name: &str, error: &io::Error) -> String {

@@ -112,6 +112,13 @@ pub fn end_with_the_reader() {
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
+/// From here on this process and those that it starts hear of their children's ends, whatever our caller ignored: a child
+/// whose end is ignored leaves no exit code to wait for.
+pub fn hear_of_children() {
+    // SAFETY: restores the default action of a signal.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
 /// Ends the process at once with this exit code; for a panic, which would end it with a core dump.
 pub fn give_up(code: i32) -> ! {
     // SAFETY: runs nothing of this process any more.
