@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::Args;
+use dray::engine::network::Attachment;
 use dray::engine::{Container, Status};
 use serde_json::json;
 
@@ -27,7 +28,8 @@ pub struct Words {
 
 /// `dray ps`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
-    let (mut containers, damaged) = context.engine()?.survey()?;
+    let engine = context.engine()?;
+    let (mut containers, damaged) = engine.survey()?;
     for damaged in damaged {
         eprintln!("dray: warning: {damaged}");
     }
@@ -35,6 +37,8 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         words.all || matches!(container.status, Status::Running | Status::Restarting)
     });
     let now = context.host.now();
+    let networks = engine.network().attachments()?;
+    let ports = |container: &Container| ports(networks.get(container.id()).map_or(&[], |all| all));
     let id = |container: &Container| match words.no_trunc {
         true => container.id().to_owned(),
         false => container.id()[..12].to_owned(),
@@ -46,7 +50,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     } else if words.format == Format::Json {
         containers
             .iter()
-            .for_each(|container| println!("{}", as_json(container, now)));
+            .for_each(|container| println!("{}", as_json(container, &ports(container), now)));
     } else {
         let rows: Vec<_> = containers
             .iter()
@@ -78,7 +82,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_json(container: &Container, now: SystemTime) -> serde_json::Value {
+fn as_json(container: &Container, ports: &str, now: SystemTime) -> serde_json::Value {
     json!({
         "ID": container.id(),
         "Names": container.name(),
@@ -91,7 +95,7 @@ fn as_json(container: &Container, now: SystemTime) -> serde_json::Value {
         "Health": container.health().map_or("none", |health| health.status.as_str()),
         "ExitCode": container.outcome.exit_code,
         "Pid": container.pid().unwrap_or(0),
-        "Ports": ports(container),
+        "Ports": ports,
         "Scope": container.record.owner.as_ref().map(|owner| &owner.scope),
         "Generation": container.record.owner.as_ref().map(|owner| owner.generation),
     })
@@ -161,23 +165,14 @@ fn since(time: &str, now: SystemTime) -> String {
     table::span(span.as_secs())
 }
 
-fn ports(container: &Container) -> String {
-    let Some(now) = &container.now else {
-        return String::new();
-    };
-    let Some(ports) = now.network["Ports"].as_object() else {
-        return String::new();
-    };
-    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    let published = ports.iter().flat_map(|(port, bindings)| {
-        let bindings = bindings.as_array().into_iter().flatten();
-        bindings.map(move |binding| {
-            format!(
-                "{}:{}->{port}",
-                text(&binding["HostIp"]),
-                text(&binding["HostPort"])
-            )
-        })
+fn ports(attachments: &[Attachment]) -> String {
+    let published = attachments
+        .iter()
+        .flat_map(|attachment| attachment.docker_ports());
+    let lines = published.flat_map(|(port, bindings)| {
+        bindings
+            .into_iter()
+            .map(move |b| format!("{}:{}->{port}", b.host_ip, b.host_port))
     });
-    published.collect::<Vec<_>>().join(", ")
+    lines.collect::<Vec<_>>().join(", ")
 }

@@ -69,6 +69,7 @@ impl Engine {
             layers: request.image.layers.clone(),
             owner: request.owner.clone(),
             body,
+            networks: None,
             mounts,
         };
         // The pin first: a record whose layers nobody holds could lose them to a collection.

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::files::NetworkMode;
 use super::logs;
-use super::network::{Attachment, DEFAULT, is_bridge};
-use super::{Container, Engine, EngineError, Record};
+use super::network::Attachment;
+use super::{Container, Engine, EngineError, Record, networks};
+use crate::api::EndpointSettings;
 
 impl Engine {
     /// Docker's inspect document.
@@ -94,46 +95,40 @@ fn or_never(time: &str) -> &str {
 }
 
 /// `NetworkSettings`: what the container has on its networks, or just which they are.
-pub(super) fn network_settings(record: &Record, attachments: &[Attachment]) -> Value {
-    let wanted = &record.body.networking_config.endpoints_config;
-    let endpoint = |name: &str, attachment: Option<&Attachment>| {
-        let mut endpoint = wanted
-            .get(name)
-            .map_or_else(|| json!({}), |wanted| json!(wanted));
-        endpoint["IPAddress"] = json!(attachment.map_or_else(String::new, |a| a.ip.to_string()));
-        endpoint["Gateway"] = json!(attachment.map_or_else(String::new, |a| a.gateway.to_string()));
-        if let Some(attachment) = attachment {
-            endpoint["IPPrefixLen"] = json!(attachment.prefix);
-            endpoint["MacAddress"] = json!(attachment.mac);
-        }
-        endpoint
-    };
-    let Some(first) = attachments.first() else {
-        let name = match NetworkMode::of(record) {
-            NetworkMode::Container => return json!({ "Ports": {}, "Networks": {} }),
-            NetworkMode::Host => "host",
-            NetworkMode::None => "none",
-            NetworkMode::Bridge if is_bridge(&record.body.host_config.network_mode) => DEFAULT,
-            NetworkMode::Bridge => &record.body.host_config.network_mode,
-        };
-        let mut networks = json!({ name: endpoint(name, None) });
-        for name in wanted.keys() {
-            networks[name] = endpoint(name, None);
-        }
-        return json!({ "Ports": {}, "Networks": networks });
-    };
-    let mut settings = json!({
-        "IPAddress": first.ip,
-        "IPPrefixLen": first.prefix,
-        "Gateway": first.gateway,
-        "MacAddress": first.mac,
-        "Bridge": first.bridge,
-        "Ports": first.docker_ports(),
-        "Networks": {},
-    });
-    for attachment in attachments {
-        let name = attachment.network.as_str();
-        settings["Networks"][name] = endpoint(name, Some(attachment));
+fn network_settings(record: &Record, attachments: &[Attachment]) -> Value {
+    let mut wanted = networks::of(record);
+    match NetworkMode::of(record) {
+        NetworkMode::Host => drop(wanted.insert("host".into(), EndpointSettings::default())),
+        NetworkMode::None => drop(wanted.insert("none".into(), EndpointSettings::default())),
+        NetworkMode::Bridge | NetworkMode::Container => {}
+    }
+    let mut settings = json!({ "Ports": {}, "Networks": {} });
+    if let Some(first) = attachments.first() {
+        settings = json!({
+            "IPAddress": first.ip,
+            "IPPrefixLen": first.prefix,
+            "Gateway": first.gateway,
+            "MacAddress": first.mac,
+            "Bridge": first.bridge,
+            "Ports": first.docker_ports(),
+            "Networks": {},
+        });
+    }
+    for (name, wanted) in &wanted {
+        let attachment = attachments.iter().find(|a| a.network == *name);
+        settings["Networks"][name] = endpoint(wanted, attachment);
     }
     settings
+}
+
+/// One network: what was asked for there, and what the container has.
+fn endpoint(wanted: &EndpointSettings, attachment: Option<&Attachment>) -> Value {
+    let mut endpoint = json!(wanted);
+    endpoint["IPAddress"] = json!(attachment.map_or_else(String::new, |a| a.ip.to_string()));
+    endpoint["Gateway"] = json!(attachment.map_or_else(String::new, |a| a.gateway.to_string()));
+    if let Some(attachment) = attachment {
+        endpoint["IPPrefixLen"] = json!(attachment.prefix);
+        endpoint["MacAddress"] = json!(attachment.mac);
+    }
+    endpoint
 }

@@ -12,6 +12,7 @@
 //! opens the engine first puts right what a killed monitor left ([`Engine::open`]).
 
 mod attach;
+mod connect;
 mod create;
 mod error;
 pub mod exec;

@@ -1,5 +1,6 @@
 //! Which networks a container is on, and how.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use super::files::{self, NetworkMode};
@@ -9,27 +10,43 @@ use super::network::{Attachment, DEFAULT, Join, Mac, NetworkError, is_bridge, po
 use super::{Engine, EngineError, Record, names, time};
 use crate::api::{CreateBody, EndpointSettings};
 
-/// The networks of a container: first the one that its ports and its way outside belong to.
-fn endpoints(
+/// The networks that a container is to be on, by name; none for one without bridges.
+pub(super) fn of(record: &Record) -> BTreeMap<String, EndpointSettings> {
+    if NetworkMode::of(record) != NetworkMode::Bridge {
+        return BTreeMap::new();
+    }
+    if let Some(changed) = &record.networks {
+        return changed.clone();
+    }
+    let mut all = record.body.networking_config.endpoints_config.clone();
+    all.entry(first_of(record).to_owned()).or_default();
+    all
+}
+
+/// The network that was named first.
+fn first_of(record: &Record) -> &str {
+    match record.body.host_config.network_mode.as_str() {
+        mode if is_bridge(mode) => DEFAULT,
+        name => name,
+    }
+}
+
+/// The networks of a container: first those that lead outside, and of them the one that was named first.
+fn in_order(
     engine: &Engine,
     record: &Record,
 ) -> Result<Vec<(String, EndpointSettings)>, EngineError> {
-    let body = &record.body;
-    let mode = body.host_config.network_mode.as_str();
-    let mut all = body.networking_config.endpoints_config.clone();
-    let first = if is_bridge(mode) { DEFAULT } else { mode };
-    let settings = all.remove(first).unwrap_or_default();
-    let mut endpoints = vec![(first.to_owned(), settings)];
-    endpoints.extend(all);
-    if endpoints.len() > 1 {
+    let mut networks: Vec<_> = of(record).into_iter().collect();
+    networks.sort_by_key(|(name, _)| name != first_of(record));
+    if networks.len() > 1 {
         let mut internal = Vec::new();
-        for (name, _) in &endpoints {
+        for (name, _) in &networks {
             internal.push(name != DEFAULT && engine.network().defined().find(name)?.internal);
         }
         let mut internal = internal.iter();
-        endpoints.sort_by_cached_key(|_| internal.next().copied());
+        networks.sort_by_cached_key(|_| internal.next().copied());
     }
-    Ok(endpoints)
+    Ok(networks)
 }
 
 /// Attaches a container whose process waits to all its networks.
@@ -38,21 +55,19 @@ pub(super) fn attach_all(
     record: &Record,
     pid: i32,
 ) -> Result<Vec<Attachment>, EngineError> {
-    let published = ports::from_body(&record.body, []).map_err(NetworkError::from)?;
-    let mut attachments = Vec::new();
-    for (number, (network, settings)) in endpoints(engine, record)?.iter().enumerate() {
-        let ports = if number == 0 { &published[..] } else { &[] };
-        attachments.push(attach(engine, record, pid, (network, settings), ports)?);
-    }
-    Ok(attachments)
+    in_order(engine, record)?
+        .iter()
+        .map(|(network, settings)| attach(engine, record, pid, (network, settings), false))
+        .collect()
 }
 
-fn attach(
+/// Attaches a container's process to one network; `now` says that it runs and is to be found there at once.
+pub(super) fn attach(
     engine: &Engine,
     record: &Record,
     pid: i32,
     (network, settings): (&str, &EndpointSettings),
-    ports: &[ports::PublishedPort],
+    now: bool,
 ) -> Result<Attachment, EngineError> {
     let hostname = files::hostname(engine, record);
     let replaced = replaced(engine, record)?;
@@ -72,8 +87,8 @@ fn attach(
             .iter()
             .map(|link| split_link(link))
             .collect::<Vec<_>>(),
-        ports,
-        publish: false,
+        ports: &ports::from_body(&record.body, []).map_err(NetworkError::from)?,
+        publish: now,
         replacing: &replaced.iter().map(String::as_str).collect::<Vec<_>>(),
         mac: settings.mac_address.parse::<Mac>().ok(),
     })?)
@@ -165,7 +180,10 @@ pub(super) fn resolve(engine: &Engine, body: &mut CreateBody) -> Result<(), Engi
     Ok(())
 }
 
-fn check_address(network: &Definition, settings: &EndpointSettings) -> Result<(), EngineError> {
+pub(super) fn check_address(
+    network: &Definition,
+    settings: &EndpointSettings,
+) -> Result<(), EngineError> {
     let wanted = settings
         .ipam_config
         .as_ref()
@@ -204,14 +222,7 @@ impl Engine {
         let containers = self.list()?;
         let mut removed = Vec::new();
         for network in self.network.defined().list()? {
-            let wanted = |record: &Record| {
-                let body = &record.body;
-                body.host_config.network_mode == network.name
-                    || body
-                        .networking_config
-                        .endpoints_config
-                        .contains_key(&network.name)
-            };
+            let wanted = |record: &Record| of(record).contains_key(&network.name);
             if !containers.iter().any(|container| wanted(&container.record)) {
                 removed.push(self.network.remove(&network.name)?);
             }

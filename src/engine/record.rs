@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <state>/containers/<id>/
-//!   config.json    Record: what was asked for, resolved. Only a rename rewrites it.
+//!   config.json    Record: what was asked for, resolved. Rewritten by a rename, and by `network connect` and `disconnect`.
 //!   intent.json    Intent: whether it is meant to run. Written by commands, before they act.
 //!   outcome.json   Outcome: how it ended last. Written by its monitor, after it ended.
 //!   upper/ work/   what the container wrote, and overlayfs's own folder
@@ -17,12 +17,13 @@
 //!
 //! A folder below `containers` exists under its final name if and only if its record is whole and its image is pinned.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::EngineError;
-use crate::api::CreateBody;
+use crate::api::{CreateBody, EndpointSettings};
 use crate::host::Host;
 use crate::oci::Digest;
 use crate::sys::{fs, process::ProcessId};
@@ -56,6 +57,10 @@ pub struct Record {
     pub owner: Option<Owner>,
     /// Docker's create body, merged.
     pub body: CreateBody,
+    /// The networks that it is on while it runs, since `network connect` or `disconnect` first changed them; until then the
+    /// body says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub networks: Option<BTreeMap<String, EndpointSettings>>,
     /// Volumes and binds, in mount order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<MountPoint>,
@@ -208,9 +213,6 @@ pub struct State {
     /// Health, where there is a check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
-    /// Network attachment under Docker's `NetworkSettings` names.
-    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
-    pub network: serde_json::Value,
 }
 
 /// State of the health check, under Docker's names.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{RunArgs, RunArgsError, block, capability, network, restart, signal, tmpfs, volume};
+use super::{RunArgs, RunArgsError, block, capability, restart, signal, sysctl, tmpfs, volume};
 use crate::api::HostConfig;
 use crate::oci::Platform;
 
@@ -288,12 +288,12 @@ fn protection(host: &HostConfig) -> Check {
         );
     }
     for name in host.sysctls.keys() {
-        if network::is_network(name) && host.network_mode == "host" {
+        if sysctl::is_network(name) && host.network_mode == "host" {
             return Err(format!(
                 "sysctl {name:?} is not allowed in the host's network namespace"
             ));
         }
-        if network::is_ipc(name) && host.ipc_mode == "host" {
+        if sysctl::is_ipc(name) && host.ipc_mode == "host" {
             return Err(format!(
                 "sysctl {name:?} is not allowed in the host's IPC namespace"
             ));

@@ -1,4 +1,4 @@
-//! `--network` with what belongs to it, and `--sysctl`.
+//! `--network` with what belongs to it.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,6 @@ use crate::api::{EndpointIpam, EndpointSettings};
 
 /// Networks that exist without having been made.
 const BUILT_IN: [&str; 4] = ["default", "bridge", "host", "none"];
-
-/// System settings outside `net.` and `fs.mqueue.` that belong to a namespace.
-const IPC_SYSCTLS: [&str; 8] = [
-    "kernel.msgmax",
-    "kernel.msgmnb",
-    "kernel.msgmni",
-    "kernel.sem",
-    "kernel.shmall",
-    "kernel.shmmax",
-    "kernel.shmmni",
-    "kernel.shm_rmid_forced",
-];
 
 /// One `--network`.
 #[derive(Default)]
@@ -167,6 +155,28 @@ fn merge(first: &mut Attachment, own: Attachment) -> Result<(), String> {
     Ok(())
 }
 
+/// What `network connect` says about a container's place on `network`.
+pub fn endpoint(
+    network: &str,
+    address: &str,
+    aliases: &[String],
+    links: &[String],
+) -> Result<EndpointSettings, String> {
+    if !is_user_defined(network) && !links.is_empty() {
+        return Err("links are only supported for user-defined networks".to_owned());
+    }
+    let links: Result<Vec<String>, String> = links.iter().map(|text| link(text)).collect();
+    let settings = settings(&Attachment {
+        target: network.to_owned(),
+        aliases: aliases.to_vec(),
+        links: links?,
+        address: address.to_owned(),
+        mac: String::new(),
+    })?;
+    check_settings(network, &settings)?;
+    Ok(settings)
+}
+
 fn settings(network: &Attachment) -> Result<EndpointSettings, String> {
     if network.target.trim().is_empty() {
         return Err("no name set for network".to_owned());
@@ -206,28 +216,32 @@ fn check_endpoints(
         if shared && !settings.mac_address.is_empty() {
             return Err("conflicting options: mac-address and the network mode".to_owned());
         }
-        if let Some(ipam) = &settings.ipam_config {
-            if !is_user_defined(name) {
-                return Err(
-                    "user specified IP address is supported on user defined networks only"
-                        .to_owned(),
-                );
-            }
-            let text = &ipam.ipv4_address;
-            text.parse::<std::net::Ipv4Addr>()
-                .map_err(|_| format!("invalid IPv4 address: {text}"))?;
+        check_settings(name, settings)?;
+    }
+    Ok(())
+}
+
+fn check_settings(network: &str, settings: &EndpointSettings) -> Result<(), String> {
+    if let Some(ipam) = &settings.ipam_config {
+        if !is_user_defined(network) {
+            return Err(
+                "user specified IP address is supported on user defined networks only".to_owned(),
+            );
         }
-        let bad = |c: char| c.is_whitespace() || c.is_control() || c == '#';
-        let aliases = settings
-            .links
-            .iter()
-            .filter_map(|link| link.split(':').next_back());
-        for alias in settings.aliases.iter().map(String::as_str).chain(aliases) {
-            if alias.is_empty() || alias.len() > 255 || alias.contains(bad) {
-                return Err(format!(
-                    "invalid network alias {alias:?}: a host name is expected"
-                ));
-            }
+        let text = &ipam.ipv4_address;
+        text.parse::<std::net::Ipv4Addr>()
+            .map_err(|_| format!("invalid IPv4 address: {text}"))?;
+    }
+    let bad = |c: char| c.is_whitespace() || c.is_control() || c == '#';
+    let aliases = settings
+        .links
+        .iter()
+        .filter_map(|link| link.split(':').next_back());
+    for alias in settings.aliases.iter().map(String::as_str).chain(aliases) {
+        if alias.is_empty() || alias.len() > 255 || alias.contains(bad) {
+            return Err(format!(
+                "invalid network alias {alias:?}: a host name is expected"
+            ));
         }
     }
     Ok(())
@@ -267,22 +281,4 @@ fn check_container_mode(draft: &Draft<'_>) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// `name=value` of a setting that belongs to one of the container's namespaces.
-pub(super) fn sysctl(text: &str) -> Result<(String, String), String> {
-    text.split_once('=')
-        .filter(|(name, _)| is_network(name) || is_ipc(name))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .ok_or_else(|| format!("sysctl '{text}' is not allowed"))
-}
-
-/// It belongs to the network namespace.
-pub(super) fn is_network(sysctl: &str) -> bool {
-    sysctl.starts_with("net.")
-}
-
-/// It belongs to the IPC namespace.
-pub(super) fn is_ipc(sysctl: &str) -> bool {
-    sysctl.starts_with("fs.mqueue.") || IPC_SYSCTLS.contains(&sysctl)
 }

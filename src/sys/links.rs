@@ -122,6 +122,11 @@ impl Links {
         self.0.dump(request, parse_route)
     }
 
+    /// Gives a namespace its default route.
+    pub fn route_through(&mut self, link: &Link, gateway: Ipv4Addr) -> Result<(), NetlinkError> {
+        self.0.transact(vec![add_default_route(link, gateway)])
+    }
+
     /// Creates a bridge, down, and leaves the note `alias` on it.
     pub fn create_bridge(
         &mut self,

@@ -140,7 +140,7 @@ impl Device {
             Entry::file("bin/busybox", busybox).mode(0o755),
         ];
         for applet in [
-            "sh", "sleep", "true", "false", "cat", "echo", "wget", "nc", "httpd", "id", "ls",
+            "sh", "sleep", "true", "false", "cat", "echo", "wget", "nc", "httpd", "id", "ip", "ls",
             "grep",
         ] {
             entries.push(Entry::symlink(format!("bin/{applet}"), "busybox"));

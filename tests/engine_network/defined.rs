@@ -93,10 +93,6 @@ fn networks_are_made_listed_and_removed() {
                 "network driver macvlan is not supported by dray: bridge is the only one",
             ),
             (
-                "connect front web",
-                "changing the networks of a container that exists is not built yet; make it anew",
-            ),
-            (
                 "rm bridge",
                 "network bridge is always there and cannot be removed",
             ),

@@ -8,6 +8,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod connect;
 mod defined;
 
 use std::io::{Read, Write};

@@ -5,6 +5,7 @@
 mod kill;
 mod lab;
 mod lifecycle;
+mod networks;
 mod reach;
 mod refuse;
 mod switch;

@@ -1,5 +1,6 @@
 //! `dray network`: bridges that people make.
 
+mod connect;
 mod create;
 mod inspect;
 mod ls;
@@ -7,7 +8,6 @@ mod shown;
 
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::{Args, Subcommand};
 use dray::engine::Engine;
 use dray::engine::network::NetworkError;
@@ -34,17 +34,10 @@ enum Word {
     Rm(Rm),
     /// Remove all networks that no container is to be on, running or not
     Prune(Prune),
-    #[command(hide = true)]
-    Connect(Later),
-    #[command(hide = true)]
-    Disconnect(Later),
-}
-
-/// Docker's words that are not built yet, whatever follows them.
-#[derive(Debug, Args)]
-struct Later {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    _words: Vec<String>,
+    /// Put a container on another network, running or not
+    Connect(connect::Words),
+    /// Take a container off a network, running or not
+    Disconnect(connect::Off),
 }
 
 #[derive(Debug, Args)]
@@ -73,9 +66,8 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         Word::Inspect(words) => inspect::run(&engine, words),
         Word::Rm(words) => Ok(rm(&engine, words)),
         Word::Prune(_) => prune(&engine),
-        Word::Connect(_) | Word::Disconnect(_) => bail!(
-            "changing the networks of a container that exists is not built yet; make it anew with one --network for each"
-        ),
+        Word::Connect(words) => connect::run(&engine, words),
+        Word::Disconnect(words) => connect::off(&engine, words),
     }
 }
 

@@ -11,9 +11,7 @@ use crate::engine::logs::{About, Writer};
 use crate::engine::record::{Outcome, Record, State, Status};
 use crate::engine::runtime::{self, First, Stdio};
 use crate::engine::share::{Shared, SharedPids};
-use crate::engine::{
-    Engine, EngineError, attach, inspect, limits, networks, rootfs, time, volumes,
-};
+use crate::engine::{Engine, EngineError, attach, limits, networks, rootfs, time, volumes};
 use crate::sys::lock::Exclusive;
 use crate::sys::process::{self, Pidfd, PollFd, ProcessId};
 use crate::sys::program;
@@ -140,7 +138,7 @@ fn bring_up(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Option<Creat
     let Some(takes_over) = attempt.wait_for_go() else {
         return Ok(None);
     };
-    if NetworkMode::of(&created.record) == NetworkMode::Bridge {
+    if !networks::of(&created.record).is_empty() {
         // What it replaces is down by now, or on its way; its ports move here in one transaction.
         let replaced = match takes_over {
             true => networks::replaced(engine, &created.record)?,
@@ -196,7 +194,6 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
             ..ended.unwrap_or_default()
         },
         health: None,
-        network: serde_json::Value::Null,
     };
     fs::create_dirs(&folders.run).map_err(|source| EngineError::write(&folders.run, source))?;
     folders.write_now(&state)?;
@@ -256,17 +253,12 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     state.init =
         Some(ProcessId::of(pid).map_err(EngineError::system("read the container's process"))?);
     folders.write_now(&state)?;
-    if NetworkMode::of(&record) == NetworkMode::Bridge {
-        let attachments = networks::attach_all(engine, &record, pid)?;
-        files::write_hosts(engine, &record, &folders, attachments.first())?;
-        state.network = inspect::network_settings(&record, &attachments);
-    } else {
-        if NetworkMode::of(&record) == NetworkMode::None {
-            engine.network().isolate(pid)?;
-        }
-        state.network = inspect::network_settings(&record, &[]);
+    let attachments = networks::attach_all(engine, &record, pid)?;
+    match attachments.first() {
+        Some(first) => files::write_hosts(engine, &record, &folders, Some(first))?,
+        None if has_own_network(&record) => engine.network().isolate(pid)?,
+        None => {}
     }
-    folders.write_now(&state)?;
     Ok(Created {
         engine_folders: folders,
         bundle,
@@ -276,6 +268,14 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         streams,
         report,
     })
+}
+
+/// Nobody else has switched the loopback interface on there.
+fn has_own_network(record: &Record) -> bool {
+    matches!(
+        NetworkMode::of(record),
+        NetworkMode::Bridge | NetworkMode::None
+    )
 }
 
 /// Docker's: a container whose log cannot be taken is not started; once it runs nobody takes it down for that.

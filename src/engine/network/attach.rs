@@ -2,12 +2,13 @@
 
 use super::lease::{Built, Lease};
 use super::leases::Leases;
-use super::{Attachment, Join, Network, NetworkError, bridge, choice, flows, rules};
+use super::{Attachment, Join, Network, NetworkError, bridge, choice, flows, peers, rules};
 use crate::sys::links::Links;
 
 impl Network {
-    /// Gives the container an address and an interface on the network, and its host ports. Again for the same id (a restart): the same address
-    /// and, for the same wishes, the same ports in the new namespace. After an error it has nothing.
+    /// Gives the container an address and an interface on the network, and its host ports if it has no other way outside.
+    /// Again for the same id (a restart): the same address and, for the same wishes, the same ports in the new namespace.
+    /// After an error it has nothing there.
     pub fn attach(&self, join: &Join) -> Result<Attachment, NetworkError> {
         check_id(join.id)?;
         self.check_settings()?;
@@ -29,6 +30,9 @@ impl Network {
                 .withdraw(&mut leases, |lease| lease.is(join.id, join.network))
                 .and_then(|()| self.clear(&mut leases));
             return Err(error);
+        }
+        if join.publish {
+            peers::refresh(&self.containers, &leases.all, Some(join.id))?;
         }
         Ok(attachment)
     }

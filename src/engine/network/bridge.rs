@@ -106,31 +106,30 @@ pub(super) fn check_overlap(links: &mut Links, pool: &Pool) -> Result<(), Networ
     })
 }
 
-/// The interfaces in the namespace of process `pid`, which must not be the host's.
-pub(super) fn inside(pid: i32) -> Result<Links, NetworkError> {
+/// The namespace of process `pid`, which must not be the host's.
+fn namespace(pid: i32) -> Result<Netns, NetworkError> {
     let process = |source| NetworkError::Process { pid, source };
     let namespace = Netns::of_process(pid).map_err(process)?;
     let host = Netns::current().map_err(process)?;
     match namespace.is(&host).map_err(process)? {
         true => Err(NetworkError::HostNamespace(pid)),
-        false => Ok(Links::open_in(&namespace)?),
+        false => Ok(namespace),
     }
 }
 
-/// Gives the container its eth0: a veth pair between the bridge and its namespace, address, default route.
+/// The interfaces in the namespace of process `pid`.
+pub(super) fn inside(pid: i32) -> Result<Links, NetworkError> {
+    Ok(Links::open_in(&namespace(pid)?)?)
+}
+
+/// Gives the container its interface: a veth pair between the bridge and its namespace, address, default route.
 pub(super) fn connect(
     links: &mut Links,
     bridge: &Link,
     leases: &[Lease],
     lease: &Lease,
 ) -> Result<(), NetworkError> {
-    let pid = lease.pid;
-    let process = |source| NetworkError::Process { pid, source };
-    let namespace = Netns::of_process(pid).map_err(process)?;
-    let host = Netns::current().map_err(process)?;
-    if namespace.is(&host).map_err(process)? {
-        return Err(NetworkError::HostNamespace(pid));
-    }
+    let namespace = namespace(lease.pid)?;
     let attachment = &lease.attachment;
     let peer_name = format!("{INTERFACE}{}", lease.interface);
     let pair = VethPair {
@@ -154,6 +153,13 @@ pub(super) fn connect(
     let gateway = lease.route.then_some(attachment.gateway);
     inside.furnish(&interface, attachment.ip, attachment.prefix, gateway)?;
     Ok(())
+}
+
+/// Leads the container's default route to the network of this lease.
+pub(super) fn lead_outside(lease: &Lease) -> Result<(), NetworkError> {
+    let mut inside = inside(lease.pid)?;
+    let interface = find(&mut inside, &format!("{INTERFACE}{}", lease.interface))?;
+    Ok(inside.route_through(&interface, lease.attachment.gateway)?)
 }
 
 /// Tells apart what a person can do something about.

@@ -11,19 +11,19 @@ use super::{Attachment, DEFAULT, Join, NetworkError};
 /// Interfaces of one container; the number of each is the last digit of a name with little room.
 const MAX_INTERFACES: u8 = 16;
 
-/// What the container is to get: the address it had, or a free one; host ports for its wishes.
+/// What the container is to get: the address it had, or a free one; the way outside, if it has none yet, and with that host
+/// ports for its wishes.
 pub(super) fn choose(leases: &Leases, built: &Built, join: &Join) -> Result<Lease, NetworkError> {
-    let earlier = leases.find(join.id, join.network);
-    let claims = leases.claims(&[&[join.id], join.replacing].concat());
-    let ports = match earlier {
-        Some(lease) if lease.wanted == join.ports => {
-            let ports = &lease.attachment.ports;
-            for port in ports.iter().filter(|_| join.publish) {
-                bind::check_claims(port, &[], &claims)?;
-            }
-            ports.clone()
-        }
-        _ => bind::bind(join.ports, &claims)?,
+    let earlier = leases.find(join.id, &built.network);
+    let others: Vec<&Lease> = leases
+        .of(join.id)
+        .filter(|lease| lease.attachment.network != built.network)
+        .collect();
+    // The first network that leads outside; a later one takes over when that is left.
+    let route = !built.internal && !others.iter().any(|other| other.route);
+    let join = &Join {
+        ports: if route { join.ports } else { &[] },
+        ..*join
     };
     let ip = match (join.address, earlier) {
         (Some(wanted), _) => check_address(leases, built, join, wanted)?,
@@ -37,22 +37,34 @@ pub(super) fn choose(leases: &Leases, built: &Built, join: &Join) -> Result<Leas
         gateway: built.gateway(),
         mac: join.mac.unwrap_or_else(|| ip.into()),
         bridge: built.bridge.clone(),
-        ports,
+        ports: choose_ports(leases, earlier, join)?,
     };
-    let others = || {
-        leases
-            .of(join.id)
-            .filter(|l| l.attachment.network != built.network)
-    };
+    let is_free = |number: &u8| others.iter().all(|other| other.interface != *number);
     let interface = match earlier {
         Some(lease) => Some(lease.interface),
-        None => (0..MAX_INTERFACES).find(|number| others().all(|l| l.interface != *number)),
+        None => (0..MAX_INTERFACES).find(is_free),
     };
     let interface = interface.ok_or_else(|| NetworkError::TooMany(join.id.to_owned()))?;
-    let mut lease = Lease::new(join, attachment, interface);
-    // The first network that leads outside.
-    lease.route = !built.internal && others().all(|other| !other.route);
-    Ok(lease)
+    Ok(Lease::new(join, attachment, interface, route))
+}
+
+/// The host ports that the container had, if it wants the same again, or free ones.
+fn choose_ports(
+    leases: &Leases,
+    earlier: Option<&Lease>,
+    join: &Join,
+) -> Result<Vec<BoundPort>, NetworkError> {
+    let claims = leases.claims(&[&[join.id], join.replacing].concat());
+    match earlier {
+        Some(lease) if lease.wanted == join.ports => {
+            let ports = &lease.attachment.ports;
+            for port in ports.iter().filter(|_| join.publish) {
+                bind::check_claims(port, &[], &claims)?;
+            }
+            Ok(ports.clone())
+        }
+        _ => Ok(bind::bind(join.ports, &claims)?),
+    }
 }
 
 /// The lowest address that nobody has.

@@ -111,6 +111,22 @@ pub enum NetworkError {
         /// Names of the containers.
         holders: Vec<String>,
     },
+    /// The container is on the network.
+    #[error("container {container} is on network {network} already")]
+    Joined {
+        /// Its name.
+        container: String,
+        /// The network.
+        network: String,
+    },
+    /// The container is not on the network.
+    #[error("container {container} is not on network {network}")]
+    NotJoined {
+        /// Its name.
+        container: String,
+        /// The network.
+        network: String,
+    },
     /// A part of a network's description that makes no sense.
     #[error("invalid {option} {value:?}: {reason}")]
     Wish {

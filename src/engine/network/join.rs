@@ -26,9 +26,9 @@ pub struct Join<'a> {
     pub names: &'a [String],
     /// Names of others, and what it calls them itself.
     pub links: &'a [(String, String)],
-    /// Ports to publish, now or later.
+    /// Ports to publish, now or later, on the network that is its way outside.
     pub ports: &'a [PublishedPort],
-    /// Whether the ports lead to this container at once; `false` for one that waits for its switch.
+    /// Whether its ports and names lead to this container at once; `false` for one that waits for its switch.
     pub publish: bool,
     /// Containers that it replaces, whose ports are therefore no obstacle.
     pub replacing: &'a [&'a str],

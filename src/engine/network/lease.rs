@@ -40,7 +40,12 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    pub(super) fn new(join: &super::Join, attachment: Attachment, interface: u8) -> Lease {
+    pub(super) fn new(
+        join: &super::Join,
+        attachment: Attachment,
+        interface: u8,
+        route: bool,
+    ) -> Lease {
         // Of its own for each address and process, so that it cannot be in the way of a successor while the kernel
         // still removes it; pids have 22 bits, so it is short enough for an interface.
         let mut link = format!("veth{:04x}{:06x}", attachment.ip.to_bits() as u16, join.pid);
@@ -60,7 +65,7 @@ impl Lease {
             names: join.names.to_vec(),
             links: join.links.to_vec(),
             interface,
-            route: false,
+            route,
         }
     }
 

@@ -27,6 +27,30 @@ impl Network {
         }
     }
 
+    /// Takes a running container off one of its networks, and says whether it was there. If that was its way outside, another
+    /// network is from then on, with the ports.
+    pub fn leave(&self, id: &str, network: &str) -> Result<bool, NetworkError> {
+        let Some(mut leases) = Leases::open(&self.dir)? else {
+            return Ok(false);
+        };
+        let Some(left) = leases.find(id, network).cloned() else {
+            return Ok(false);
+        };
+        // Killed after this, the ports lead nowhere until the container is started again.
+        self.withdraw(&mut leases, |lease| *lease == left)?;
+        self.clear(&mut leases)?;
+        if let Some(heir) = heir(&leases, &left) {
+            let before = leases.all.clone();
+            leases.save(heir.clone())?;
+            self.with_firewall(|f| rules::update(f, &leases.built, &before, &leases.all))?;
+            flows::forget_moved_udp(&leases.all, &before)?;
+            bridge::lead_outside(&heir)?;
+        }
+        peers::forget(&self.containers, &left)?;
+        peers::refresh(&self.containers, &leases.all, Some(id))?;
+        Ok(true)
+    }
+
     /// While any process holds this, bridge and table stay although nobody is attached.
     pub fn keep(&self) -> Result<Shared, NetworkError> {
         let path = self.dir.join(KEEP);
@@ -57,7 +81,7 @@ impl Network {
         }
         flows::forget_moved_udp(&rest, &before)?;
         gone.iter().try_for_each(|lease| leases.remove(lease))?;
-        peers::refresh(&self.containers, &leases.all)
+        peers::refresh(&self.containers, &leases.all, None)
     }
 
     /// Removes interfaces without a lease, and each network that nobody is on and nobody keeps.
@@ -75,7 +99,8 @@ impl Network {
             let mut all = leases.all.iter();
             all.all(|lease| lease.attachment.network != built.network)
         };
-        let empty: Vec<Built> = leases.built.iter().filter(is_empty).cloned().collect();
+        let empty = leases.built.iter().filter(is_empty);
+        let empty: Vec<String> = empty.map(|built| built.network.clone()).collect();
         if empty.is_empty() {
             return Ok(());
         }
@@ -85,8 +110,8 @@ impl Network {
             return Ok(());
         };
         empty
-            .into_iter()
-            .try_for_each(|built| self.tear_down(&mut links, leases, built))
+            .iter()
+            .try_for_each(|network| self.tear_down(&mut links, leases, network))
     }
 
     /// Takes a network down; the last one with everything that they had in common.
@@ -94,9 +119,13 @@ impl Network {
         &self,
         links: &mut Links,
         leases: &mut Leases,
-        built: Built,
+        network: &str,
     ) -> Result<(), NetworkError> {
-        let other = leases.built.iter().find(|o| o.network != built.network);
+        // As it is now: the one before may have left it something to do.
+        let Some(built) = leases.built(network).cloned() else {
+            return Ok(());
+        };
+        let other = leases.built.iter().find(|o| o.network != network);
         let Some(other) = other.cloned() else {
             self.with_firewall(|f| bridge::tear_down(links, f, &built, &self.owner))?;
             return leases.remove_built(&built);
@@ -117,10 +146,27 @@ impl Network {
         let rest: Vec<Built> = leases
             .built
             .iter()
-            .filter(|o| o.network != built.network)
+            .filter(|o| o.network != network)
             .cloned()
             .collect();
         self.with_firewall(|f| rules::replace(f, &rest, &leases.all))?;
         leases.remove_built(&built)
     }
+}
+
+/// The lease that takes over what was special about the one that its container gave up, if there is one.
+fn heir(leases: &Leases, left: &Lease) -> Option<Lease> {
+    let leads_outside = |lease: &&Lease| {
+        let built = leases.built(&lease.attachment.network);
+        built.is_some_and(|built| !built.internal)
+    };
+    let rest = leases.of(&left.id).filter(|_| left.route);
+    let mut heir = rest
+        .filter(leads_outside)
+        .min_by_key(|l| l.interface)?
+        .clone();
+    heir.route = true;
+    heir.wanted.clone_from(&left.wanted);
+    heir.attachment.ports.clone_from(&left.attachment.ports);
+    Some(heir)
 }

@@ -92,9 +92,7 @@ impl Network {
             let network = name;
             return Err(NetworkError::InUse { network, holders });
         }
-        if let Some(built) = leases.built(&name).cloned() {
-            self.tear_down(&mut Links::open()?, &mut leases, built)?;
-        }
+        self.tear_down(&mut Links::open()?, &mut leases, &name)?;
         let path = self.defined.dir.join(&name);
         fs::remove_file(&path).map_err(|source| NetworkError::State { path, source })?;
         Ok(name)

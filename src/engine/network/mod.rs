@@ -2,11 +2,12 @@
 //! by default, others are made by people ([`defined`]).
 //!
 //! [`Network::attach`] gives a container its address and an interface, [`Network::publish`] says to which containers the
-//! published ports lead, [`Network::detach`] takes everything back. What exists is written down before it is made
-//! ([`leases`]), so that after a kill at any point [`Network::settle`] finishes or undoes it. The firewall table follows
-//! from the leases ([`rules`]); each change of it is one transaction. With its last container a network's bridge goes, and
-//! with the last one of all everything: table, forwarding if it was off before. A monitor whose container has ended keeps
-//! them for a second ([`Network::keep`]): making and removing them takes the kernel longer than everything else together.
+//! published ports lead, [`Network::leave`] takes back what it has on one network, [`Network::detach`] everything. What
+//! exists is written down before it is made ([`leases`]), so that after a kill at any point [`Network::settle`] finishes or
+//! undoes it. The firewall table follows from the leases ([`rules`]); each change of it is one transaction. With its last
+//! container a network's bridge goes, and with the last one of all everything: table, forwarding if it was off before. A
+//! monitor whose container has ended keeps them for a second ([`Network::keep`]): making and removing them takes the kernel
+//! longer than everything else together.
 //!
 //! Published ports answer on every IPv4 address of the host, 127.0.0.1 included, and to containers that go through the
 //! host's address. Nothing listens on them: the kernel translates. Ports that are not published cannot be reached from
@@ -49,6 +50,7 @@ mod rules;
 mod settle;
 mod state;
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -59,7 +61,7 @@ use crate::sys::links::Links;
 use crate::sys::nft::Firewall;
 
 use defined::Defined;
-use lease::{Built, Lease};
+use lease::Built;
 use leases::Leases;
 
 pub use address::{Mac, Pool, PoolError};
@@ -124,14 +126,21 @@ impl Network {
         &self.defined
     }
 
-    /// What a container has on each of its networks; where its ports are, first.
+    /// What every container has on each of its networks, by id; where its ports are, first.
+    pub fn attachments(&self) -> Result<BTreeMap<String, Vec<Attachment>>, NetworkError> {
+        let leases = Leases::open(&self.dir)?.map(|leases| leases.all.clone());
+        let mut leases = leases.unwrap_or_default();
+        leases.sort_by_key(|lease| (!lease.route, lease.interface));
+        let mut found: BTreeMap<String, Vec<Attachment>> = BTreeMap::new();
+        for lease in leases {
+            found.entry(lease.id).or_default().push(lease.attachment);
+        }
+        Ok(found)
+    }
+
+    /// What a container has on each of its networks.
     pub fn find(&self, id: &str) -> Result<Vec<Attachment>, NetworkError> {
-        let Some(leases) = Leases::open(&self.dir)? else {
-            return Ok(Vec::new());
-        };
-        let mut found: Vec<&Lease> = leases.of(id).collect();
-        found.sort_by_key(|lease| (!lease.route, lease.interface));
-        Ok(found.iter().map(|lease| lease.attachment.clone()).collect())
+        Ok(self.attachments()?.remove(id).unwrap_or_default())
     }
 
     /// Everybody on a network: ids, names and what they have there.

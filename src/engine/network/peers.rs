@@ -41,51 +41,86 @@ impl Network {
             }
             leases.save(lease)?;
         }
-        refresh(&self.containers, &leases.all)
+        refresh(&self.containers, &leases.all, None)
     }
 }
 
-/// Brings the files of all these containers up to date; one that has none (yet, or any more) needs none.
-pub(super) fn refresh(containers: &Path, leases: &[Lease]) -> Result<(), NetworkError> {
+/// Brings the files of all these containers up to date, and that of `changed`, whose networks are not what they were; one
+/// that has none (yet, or any more) needs none.
+pub(super) fn refresh(
+    containers: &Path,
+    leases: &[Lease],
+    changed: Option<&str>,
+) -> Result<(), NetworkError> {
     let mut ids: Vec<&str> = leases
         .iter()
         .filter(|lease| lease.attachment.network != DEFAULT || !lease.links.is_empty())
         .map(|lease| lease.id.as_str())
+        .chain(changed)
         .collect();
     ids.sort_unstable();
     ids.dedup();
     let mut result = Ok(());
     for id in ids {
-        let path = containers.join(id).join("hosts");
-        match rewrite(&path, &section(leases, id)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            // The others' files are no worse for this one.
-            Err(source) => result = result.and(Err(NetworkError::Peers { path, source })),
-            Ok(()) => {}
-        }
+        let section = section(leases, id);
+        // The others' files are no worse for this one.
+        result = result.and(edit(containers, id, |text| with_section(text, &section)));
     }
     result
 }
 
-/// Everybody on the networks of container `id`, under all names; on the default network, only whom it is linked to.
+/// Takes the line with a container's own name out that it got with its first network, which this lease was for.
+pub(super) fn forget(containers: &Path, lease: &Lease) -> Result<(), NetworkError> {
+    let own = format!("{}\t{}", lease.attachment.ip, lease.hostname);
+    let is_own = |line: &str| {
+        let rest = line.strip_prefix(&own);
+        rest.is_some_and(|rest| rest == "\n" || rest.starts_with('.'))
+    };
+    let keep = |text: &str| {
+        let lines = text.split_inclusive('\n');
+        lines.filter(|line| !is_own(line)).collect()
+    };
+    edit(containers, &lease.id, keep)
+}
+
+/// Everybody on the networks of container `id`, under all names; on the default network, only whom it is linked to. On each
+/// of them first itself, by its host name.
 fn section(leases: &[Lease], id: &str) -> String {
     let mut text = String::new();
-    for own in leases.iter().filter(|lease| lease.id == id) {
+    let mut owns: Vec<&Lease> = leases.iter().filter(|lease| lease.id == id).collect();
+    owns.sort_by_key(|own| own.interface);
+    for own in owns {
         let network = &own.attachment.network;
-        for other in leases {
-            if other.attachment.network != *network || !other.published {
-                continue;
-            }
-            let known = |word: &String| other.names.contains(word);
-            let linked = own.links.iter().filter(|(name, _)| known(name));
-            let mut names: Vec<&str> = linked.map(|(_, alias)| alias.as_str()).collect();
-            if network != DEFAULT || !names.is_empty() {
-                names.extend(other.names.iter().map(String::as_str));
-            }
-            lines(&mut text, &other.attachment.ip.to_string(), &names);
+        let mut others: Vec<&Lease> = leases
+            .iter()
+            .filter(|other| other.attachment.network == *network && other.published)
+            .collect();
+        others.sort_by_key(|other| other.id != id);
+        for other in others {
+            let address = other.attachment.ip.to_string();
+            lines(&mut text, &address, &names_for(own, other));
         }
     }
     text
+}
+
+/// What a container calls another one on the same network, or itself.
+fn names_for<'a>(own: &'a Lease, other: &'a Lease) -> Vec<&'a str> {
+    let linked = own
+        .links
+        .iter()
+        .filter(|(name, _)| other.names.contains(name));
+    let mut names: Vec<&str> = linked.map(|(_, alias)| alias.as_str()).collect();
+    let is_open = own.attachment.network != DEFAULT || !names.is_empty();
+    if own.id == other.id {
+        names.insert(0, &own.hostname);
+    }
+    for name in other.names.iter().filter(|_| is_open) {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 fn lines(text: &mut String, address: &str, names: &[&str]) {
@@ -130,7 +165,20 @@ fn with_section(text: &str, section: &str) -> String {
     new + after
 }
 
-fn rewrite(path: &Path, section: &str) -> io::Result<()> {
+/// Changes a container's hosts file, if it has one.
+fn edit(
+    containers: &Path,
+    id: &str,
+    change: impl FnOnce(&str) -> String,
+) -> Result<(), NetworkError> {
+    let path = containers.join(id).join("hosts");
+    match rewrite(&path, change) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done.map_err(|source| NetworkError::Peers { path, source }),
+    }
+}
+
+fn rewrite(path: &Path, change: impl FnOnce(&str) -> String) -> io::Result<()> {
     let mut file = std::fs::OpenOptions::new()
         .read(true)
         .write(true)
@@ -138,7 +186,7 @@ fn rewrite(path: &Path, section: &str) -> io::Result<()> {
     let mut bytes = Vec::new();
     (&file).take(FILE_LIMIT).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    let new = with_section(&text, section);
+    let new = change(&text);
     if new == text {
         return Ok(());
     }

@@ -32,7 +32,7 @@ impl Network {
             return Err(error);
         }
         flows::forget_moved_udp(&wanted, &before)?;
-        peers::refresh(&self.containers, &leases.all)
+        peers::refresh(&self.containers, &leases.all, None)
     }
 }
 

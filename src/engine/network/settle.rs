@@ -30,7 +30,7 @@ impl Network {
         for built in &leases.built {
             bridge::ensure(&mut links, built, &self.owner)?;
         }
-        peers::refresh(&self.containers, &leases.all)
+        peers::refresh(&self.containers, &leases.all, None)
     }
 
     /// Replaces the whole table, and writes down that each network is in it.

@@ -1,7 +1,9 @@
 //! The table of all options; every row on one line, so that it can be read as a table.
 
 use super::super::value::{boolean, bytes, cpus, duration, integer};
-use super::super::{address, block, device, environment, keys, labels, mount, network, ulimit};
+use super::super::{
+    address, block, device, environment, keys, labels, mount, network, sysctl, ulimit,
+};
 use super::{Opt, Setter, Support};
 
 const WINDOWS: &str = "it exists for Windows containers only; leave it out";
@@ -274,7 +276,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     }),
     no("storage-opt", "list", "HostConfig.StorageOpt", "a container's writable layer has no limits of its own; leave it out"),
     yes("sysctl", "map", "HostConfig.Sysctls", |d, v| {
-        let (key, value) = network::sysctl(v)?;
+        let (key, value) = sysctl::parse(v)?;
         d.host().sysctls.insert(key, value);
         Ok(())
     }),

@@ -1,0 +1,111 @@
+//! `network connect` and `disconnect`: the networks of a container that exists, running or not.
+
+use super::files::NetworkMode;
+use super::network::{DEFAULT, NetworkError, is_bridge};
+use super::{Container, Engine, EngineError, Record, Status, networks};
+use crate::api::EndpointSettings;
+
+impl Engine {
+    /// Puts a container on another network: at once if it runs, and whenever it is started.
+    pub fn connect(
+        &self,
+        id: &str,
+        network: &str,
+        settings: EndpointSettings,
+    ) -> Result<(), EngineError> {
+        let _lock = self.lock(id)?;
+        // A rename rewrites the record too.
+        let _names = self.lock_names()?;
+        let container = self.load(id)?;
+        check_mode(&container, "connect")?;
+        let network = self.name_of_network(network)?;
+        if network != DEFAULT {
+            networks::check_address(&self.network.defined().find(&network)?, &settings)?;
+        }
+        let init = running(&container);
+        let here = self.network.find(id)?;
+        if init.is_some() && here.iter().any(|attachment| attachment.network == network) {
+            let container = container.record.name;
+            return Err(NetworkError::Joined { container, network }.into());
+        }
+        let before = container.record;
+        let mut networks = networks::of(&before);
+        networks.insert(network.clone(), settings.clone());
+        let record = Record {
+            networks: Some(networks),
+            ..before.clone()
+        };
+        // The record first: what was killed before it was there at once can be asked for again.
+        self.folders(id).write_record(&record)?;
+        let Some(pid) = init else {
+            return Ok(());
+        };
+        let attached = networks::attach(self, &record, pid, (&network, &settings), true);
+        if let Err(error) = attached {
+            self.folders(id).write_record(&before)?;
+            return Err(error);
+        }
+        // It may have ended meanwhile, and its monitor may have taken its networks away before this one came.
+        if running(&self.load(id)?) != Some(pid) {
+            self.network.detach(id)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a container off a network: at once if it runs, and for all later starts.
+    pub fn disconnect(&self, id: &str, network: &str) -> Result<(), EngineError> {
+        let _lock = self.lock(id)?;
+        let _names = self.lock_names()?;
+        let container = self.load(id)?;
+        check_mode(&container, "disconnect")?;
+        let mut record = container.record;
+        let mut all = networks::of(&record);
+        // One that was removed meanwhile still has its name here.
+        let network = match all.contains_key(network) {
+            true => network.to_owned(),
+            false => self.name_of_network(network)?,
+        };
+        let was_wanted = all.remove(&network).is_some();
+        record.networks = Some(all);
+        // The record first: what is done at once can be done again.
+        if was_wanted {
+            self.folders(id).write_record(&record)?;
+        }
+        if !self.network.leave(id, &network)? && !was_wanted {
+            let container = record.name;
+            return Err(NetworkError::NotJoined { container, network }.into());
+        }
+        Ok(())
+    }
+
+    fn name_of_network(&self, word: &str) -> Result<String, EngineError> {
+        match is_bridge(word) && !word.is_empty() {
+            true => Ok(DEFAULT.to_owned()),
+            false => Ok(self.network.defined().find(word)?.name),
+        }
+    }
+}
+
+/// The first process of a container that runs.
+fn running(container: &Container) -> Option<i32> {
+    let now = container.now.as_ref()?;
+    let init = now.init.as_ref()?;
+    (now.status == Status::Running && init.is_alive()).then_some(init.pid)
+}
+
+/// Only bridges can come and go.
+fn check_mode(container: &Container, word: &str) -> Result<(), EngineError> {
+    let has = match NetworkMode::of(&container.record) {
+        NetworkMode::Bridge => return Ok(()),
+        NetworkMode::Host => "the host's network",
+        NetworkMode::None => "no network",
+        NetworkMode::Container => "another container's network",
+    };
+    Err(EngineError::Unsupported {
+        option: format!("network {word}"),
+        reason: format!(
+            "container {} was made with {has}, which stays so; make it anew with --network",
+            container.name()
+        ),
+    })
+}
