@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use common::device::{Device, on_device};
+use dray::oci::Digest;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
@@ -140,6 +141,148 @@ fn a_damaged_record_is_nobody_elses_obstacle() {
             assert_eq!(device.pins(), [""; 0]);
         }
     });
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn a_damaged_store_file_is_written_anew() {
+    on_device("header", |device| {
+        run_sleeper(device, "one");
+        let header = device.host.state.join("store.json");
+        let sound = fs::read_to_string(&header).unwrap();
+        for (damage, said) in [
+            ("", "EOF while parsing"),
+            ("{\"vers", "EOF while parsing"),
+            ("\0\0\0\0\0\0\0\0\0\0\0\0\0", "expected value"),
+            ("{}", "missing field `version`"),
+        ] {
+            for words in [
+                &["ps", "-q"][..],
+                &["logs", "one"],
+                &["restart", "-t0", "one"],
+            ] {
+                fs::write(&header, damage).unwrap();
+                let called = device.done(words);
+                let warning = format!("dray: warning: {header:?} was damaged ({said}");
+                assert!(
+                    called.stderr.starts_with(&warning),
+                    "{damage:?}: {called:?}"
+                );
+                assert_eq!(fs::read_to_string(&header).unwrap(), sound);
+                assert_eq!(device.done(words).stderr, "", "{words:?}: once is enough");
+            }
+            fs::write(&header, damage).unwrap();
+            let tree = device.tree("v2", &device.artifact("v2", "").to_string());
+            let called = device.call("Download", &tree);
+            assert!(
+                called.succeeded() && called.stderr.contains(said),
+                "{called:?}"
+            );
+            assert!(device.call("Cleanup", &tree).succeeded());
+        }
+        fs::write(&header, "{\"version\":2}").unwrap();
+        let refused = device.dray(&["ps"]);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert!(
+            refused.stderr.contains("use the dray that wrote it"),
+            "{refused:?}"
+        );
+        fs::write(&header, sound).unwrap();
+        device.done(&["rm", "-f", "one"]);
+    });
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn a_damaged_name_or_pin_costs_no_other_image_and_no_layer() {
+    on_device("name", |device| {
+        let [bad, good] = ["v1", "v2"].map(|name| device.registry.name(&format!("shop/{name}:1")));
+        run_sleeper(device, "one");
+        device.done(&["pull", &good]);
+        let (layers, id) = (device.layers(), device.inspect("one")["Id"].clone());
+        let id = id.as_str().unwrap();
+        let name = device
+            .host
+            .state
+            .join("names")
+            .join(Digest::of(bad.as_bytes()).hex());
+        let pin = device.host.state.join(format!("pins/container-{id}"));
+        for (record, remedy) in [
+            (
+                &name,
+                "pull its image again, which writes it anew, or remove the file",
+            ),
+            (&pin, "remove the container that it is named after"),
+        ] {
+            let sound = fs::read(record).unwrap();
+            for damage in [
+                &b""[..],
+                b"{garb",
+                &sound[..sound.len() / 2],
+                b"{\"version\":9}",
+            ] {
+                fs::write(record, damage).unwrap();
+                check_others(device, &good);
+                let listed = device.done(&["images"]);
+                let said = format!("dray: warning: failed to read record {record:?}: ");
+                assert!(listed.stderr.starts_with(&said), "{listed:?}");
+                assert!(listed.stderr.contains(remedy), "{listed:?}");
+                assert!(listed.stdout.contains("shop/v2"), "{listed:?}");
+                let refused = device.dray(&["gc"]);
+                assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+                assert!(refused.stderr.contains(remedy), "{refused:?}");
+                assert_eq!(device.layers(), layers, "nothing is collected");
+            }
+            fs::write(record, sound).unwrap();
+        }
+        // Each remedy helps, and a run brings what it wants by itself.
+        let never = [
+            "run",
+            "--rm",
+            "--network=none",
+            "--pull=never",
+            &bad,
+            "true",
+        ];
+        fs::write(&pin, "").unwrap();
+        device.done(&["rm", "-f", "one"]);
+        device.done(&["gc"]);
+        for words in [
+            &["pull", &bad][..],
+            &["run", "--rm", "--network=none", &bad, "true"],
+        ] {
+            fs::write(&name, "{").unwrap();
+            let refused = device.dray(&never);
+            assert_eq!(refused.status.code(), Some(125), "{refused:?}");
+            assert!(
+                refused.stderr.contains("pull its image again"),
+                "{refused:?}"
+            );
+            device.done(words);
+            assert_eq!(device.done(&["images"]).stderr, "", "{words:?}");
+            device.done(&never);
+        }
+        device.done(&["gc"]);
+    });
+}
+
+/// Words about another image and about containers, while a record is damaged.
+fn check_others(device: &Device, good: &str) {
+    device.done(&["restart", "-t0", "one"]);
+    for words in [
+        &["ps"][..],
+        &["logs", "one"],
+        &["inspect", "one", good],
+        &["volume", "ls"],
+    ] {
+        assert_eq!(device.done(words).stderr, "", "{words:?}");
+    }
+    device.done(&["run", "--rm", "--network=none", good, "true"]);
+    let tree = device.tree("v2", &device.artifact("v2", "--network none").to_string());
+    for state in ["Download", "ArtifactInstall", "ArtifactRollback", "Cleanup"] {
+        assert!(device.call(state, &tree).succeeded(), "{state}");
+    }
+    assert_eq!(device.running(), ["v1"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use dray::images::{Image, Removed};
 use serde_json::json;
 
 use super::{Context, Format, table};
+use crate::exit;
 
 #[derive(Debug, Args)]
 pub struct Words {
@@ -35,6 +36,7 @@ struct Row<'a> {
 /// `dray images`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let engine = context.engine()?;
+    warn_of_damage(&engine)?;
     let images = engine.images().list()?;
     let pins = engine.images().pins()?;
     let rows: Vec<Row<'_>> = images.iter().flat_map(rows).collect();
@@ -103,6 +105,14 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Names records that cannot be read: their images are not in any list, and data stays because of them.
+fn warn_of_damage(engine: &Engine) -> anyhow::Result<()> {
+    for damaged in engine.images().damaged()? {
+        eprintln!("dray: warning: {damaged}");
+    }
+    Ok(())
+}
+
 fn rows(image: &Image) -> Vec<Row<'_>> {
     const NONE: &str = "<none>";
     if image.names.is_empty() {
@@ -133,12 +143,13 @@ pub struct Rmi {
 /// `dray rmi`
 pub fn rmi(context: &Context<'_>, words: &Rmi) -> anyhow::Result<ExitCode> {
     let engine = context.engine()?;
+    warn_of_damage(&engine)?;
     let mut code = ExitCode::SUCCESS;
     for image in &words.images {
         match remove(&engine, image, words.force) {
             Ok(removed) => removed.iter().for_each(|line| println!("{line}")),
             Err(error) => {
-                eprintln!("dray: {error:#}");
+                eprintln!("dray: {}", exit::message(&error));
                 code = ExitCode::FAILURE;
             }
         }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use dray::engine::{Engine, EngineError};
-use dray::images::Image;
+use dray::images::{Image, ImagesError};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -41,9 +41,11 @@ fn inspect(engine: &Engine, thing: &str) -> anyhow::Result<Value> {
             Ok(image) => Ok(image_document(&image)),
             Err(error) if error.is_absent() => match engine.volume(thing) {
                 Ok(volume) => Ok(super::volume::document(&volume)),
-                Err(EngineError::NoVolume(_)) => {
+                Err(EngineError::NoVolume(_)) if matches!(error, ImagesError::Absent(_)) => {
                     anyhow::bail!("no such container, image or volume: {thing}")
                 }
+                // It is there, but not as a whole.
+                Err(EngineError::NoVolume(_)) => Err(error.into()),
                 Err(error) => Err(error.into()),
             },
             Err(error) => Err(error.into()),

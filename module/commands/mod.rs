@@ -40,7 +40,11 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// The engine, with what killed monitors left put right.
     pub fn engine(&self) -> anyhow::Result<Engine> {
-        Ok(Engine::open(self.host, self.settings)?)
+        let engine = Engine::open(self.host, self.settings)?;
+        if let Some(repaired) = engine.repaired() {
+            eprintln!("dray: warning: {repaired}");
+        }
+        Ok(engine)
     }
 }
 

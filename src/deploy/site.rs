@@ -42,6 +42,9 @@ impl<'a> Site<'a> {
         let hold = Hold::take(context.host, scope, claimant, context.say)?;
         let journal = load(context, &folder(context.host, scope))?;
         let engine = Engine::open(context.host, context.settings)?;
+        if let Some(repaired) = engine.repaired() {
+            (context.say)(repaired);
+        }
         let mut site = Site {
             host: context.host,
             settings: context.settings,

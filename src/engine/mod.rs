@@ -66,6 +66,7 @@ pub struct Engine {
     settings: Settings,
     images: Images,
     network: Network,
+    repaired: Option<String>,
 }
 
 /// One container: what was asked for and what is going on.
@@ -140,7 +141,8 @@ impl Engine {
     /// Opens the engine of this device and puts right what killed monitors left: their containers count as dead, and are
     /// started again where their policy says so.
     pub fn open(host: &Host, settings: &Settings) -> Result<Engine, EngineError> {
-        let engine = Engine::open_as_is(host, settings)?;
+        let mut engine = Engine::open_as_is(host, settings)?;
+        engine.repaired = engine.images.repair()?;
         engine.settle()?;
         Ok(engine)
     }
@@ -152,12 +154,18 @@ impl Engine {
             settings: settings.clone(),
             images: Images::open(host, settings)?,
             network: Network::open(host, settings)?,
+            repaired: None,
         };
         for folder in [engine.containers(), host.run.join("containers")] {
             crate::sys::fs::create_dirs(&folder)
                 .map_err(|source| EngineError::write(&folder, source))?;
         }
         Ok(engine)
+    }
+
+    /// What of the store was damaged and put right when the engine was opened, to be said to whoever opened it.
+    pub fn repaired(&self) -> Option<&str> {
+        self.repaired.as_deref()
     }
 
     /// The images that containers are made from.
@@ -240,7 +248,10 @@ impl Engine {
     /// after the switch.
     fn find_beside(&self, word: &str, owner: Option<&Owner>) -> Result<Container, EngineError> {
         for id in self.ids()?.iter().filter(|_| owner.is_some()) {
-            let container = self.load(id)?;
+            let container = match self.load(id) {
+                Err(error) if error.is_about_files() => continue,
+                other => other?,
+            };
             let record = &container.record;
             if record.owner.as_ref() == owner
                 && (record.name == word || record.wanted_name.as_deref() == Some(word))

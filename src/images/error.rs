@@ -194,12 +194,14 @@ pub enum ImagesError {
         names: String,
     },
     /// A record on disk is not one.
-    #[error("failed to read record {path:?}: {reason}")]
+    #[error("failed to read record {path:?}: {reason}; {remedy}")]
     Record {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+        /// What helps.
+        remedy: &'static str,
     },
     /// A name or pin cannot be written, or a folder prepared.
     #[error("failed to {action} {path:?}: {source}")]
@@ -226,7 +228,10 @@ impl ImagesError {
     pub fn is_absent(&self) -> bool {
         matches!(
             self,
-            ImagesError::Absent(_) | ImagesError::Missing { .. } | ImagesError::NoDocument { .. }
+            ImagesError::Absent(_)
+                | ImagesError::Missing { .. }
+                | ImagesError::NoDocument { .. }
+                | ImagesError::Record { .. }
         )
     }
 }

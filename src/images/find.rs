@@ -17,8 +17,8 @@ impl Images {
         self.load(&root)
     }
 
-    /// All images that a name or a pin keeps, newest first. One whose documents are damaged is left out: a pull of its
-    /// name brings it back.
+    /// All images that a name or a pin keeps, newest first. One whose documents are damaged is left out, and one whose name
+    /// is ([`Images::damaged`]): a pull of its name brings it back.
     pub fn list(&self) -> Result<Vec<Image>, ImagesError> {
         let mut images = Vec::new();
         for root in self.roots()? {
@@ -67,12 +67,17 @@ impl Images {
     }
 
     pub(super) fn find_root(&self, words: &str) -> Result<Root, ImagesError> {
-        if let Ok(reference) = words.parse::<Reference>()
-            && let Some(root) = self.find_reference(&reference)?
+        let reference = words.parse::<Reference>().ok();
+        if let Some(reference) = &reference
+            && let Some(root) = self.find_reference(reference)?
         {
             return Ok(root);
         }
-        self.find_id(words.strip_prefix("sha256:").unwrap_or(words), words)
+        let found = self.find_id(words.strip_prefix("sha256:").unwrap_or(words), words);
+        if let (Err(ImagesError::Absent(_)), Some(reference)) = (&found, &reference) {
+            self.check_name(reference)?;
+        }
+        found
     }
 
     /// By name; or by the digest that a reference is pinned to, whatever name it was pulled by.

@@ -21,7 +21,7 @@ struct Marks {
 
 impl Images {
     /// Removes layers and blobs that neither a name nor a pin needs. Fails with [`ImagesError::Busy`] if another process
-    /// still pulls after [`PATIENCE`]. Do not call while holding a [`Images::hold`].
+    /// still pulls after [`PATIENCE`], and if a name or pin is damaged: it may be all that keeps an image. Do not call while holding a [`Images::hold`].
     pub fn collect(&self, dry_run: bool) -> Result<Collected, ImagesError> {
         if dry_run {
             let _shared = self.store.lock_shared()?;
@@ -48,6 +48,9 @@ impl Images {
     }
 
     fn unneeded(&self) -> Result<Collected, ImagesError> {
+        if let Some(damaged) = self.damaged()?.into_iter().next() {
+            return Err(damaged);
+        }
         let mut marks = Marks::default();
         for root in self.roots()? {
             self.mark(&root, &mut marks)?;
@@ -83,7 +86,7 @@ impl Images {
     }
 
     /// Takes an image's name away, or with an id all its names, and removes what nobody needs any more; while another
-    /// process pulls, the data stays until the next collection. `force` allows to take several names away at once, and
+    /// process pulls or a record is damaged, the data stays until the next collection. `force` allows to take several names away at once, and
     /// the last name of an image that is pinned; what is pinned stays in any case.
     pub fn remove(&self, words: &str, force: bool) -> Result<Vec<Removed>, ImagesError> {
         let root = self.find_root(words)?;
@@ -95,7 +98,7 @@ impl Images {
                 }
                 removed.extend(collected.layers.into_iter().map(Removed::Deleted));
             }
-            Err(ImagesError::Busy) => {}
+            Err(ImagesError::Busy | ImagesError::Record { .. }) => {}
             Err(error) => return Err(error),
         }
         Ok(removed)

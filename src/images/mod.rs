@@ -93,7 +93,7 @@ pub struct Collected {
 pub struct Pin {
     /// `container-<id>`, `deploy-<scope>-<generation>`.
     pub holder: String,
-    /// What is needed, as [`Image::digest`].
+    /// What is needed, as [`Image::digest`]; none if the record is damaged.
     pub images: Vec<Digest>,
 }
 
@@ -108,6 +108,11 @@ impl Images {
             keep_blobs: settings.store.keep_blobs,
             parallel: settings.download.parallel.max(1),
         })
+    }
+
+    /// Puts right what of the store is damaged and can be made anew; what is to be said about it.
+    pub fn repair(&self) -> Result<Option<String>, ImagesError> {
+        Ok(self.store.repair()?)
     }
 
     /// Keeps [`Images::collect`] away while the result lives.

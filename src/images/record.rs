@@ -101,22 +101,29 @@ impl Images {
         write(&self.name_path(&name), &file)
     }
 
-    /// All names, in alphabetical order.
+    /// All names, in alphabetical order, without the damaged ones.
     pub(super) fn names(&self) -> Result<Vec<Name>, ImagesError> {
         let mut names = Vec::new();
         for path in files(&self.store.names_dir())? {
-            let Some(file) = read::<NameFile>(&path)? else {
-                continue;
-            };
-            let reference = file.name.parse::<Reference>();
-            let reference = reference.map_err(|error| malformed(&path, error.to_string()))?;
-            names.push(Name {
-                reference,
-                image: file.image,
-            });
+            names.extend(sound(read_name(&path))?);
         }
         names.sort_by_key(|name| name.reference.to_string());
         Ok(names)
+    }
+
+    /// Fails if there is a record of this name and it is damaged.
+    pub(super) fn check_name(&self, reference: &Reference) -> Result<(), ImagesError> {
+        read_name(&self.name_path(&plain(reference).to_string())).map(drop)
+    }
+
+    /// What is wrong with names and pins that cannot be read. Other images are not affected, but nothing is collected while
+    /// there is one: it may be all that keeps an image.
+    pub fn damaged(&self) -> Result<Vec<ImagesError>, ImagesError> {
+        let names = files(&self.store.names_dir())?;
+        let pins = files(&self.store.pins_dir())?;
+        let names = names.iter().map(|path| read_name(path).err());
+        let pins = pins.iter().map(|path| read::<PinFile>(path).err());
+        Ok(names.chain(pins).flatten().collect())
     }
 
     /// Takes one name away; call with the records locked.
@@ -160,17 +167,20 @@ impl Images {
         Ok(self.holdings()?.into_iter().map(pin).collect())
     }
 
+    /// All pins; of a damaged one the holder alone is known.
     pub(super) fn holdings(&self) -> Result<Vec<Holding>, ImagesError> {
         let mut holdings = Vec::new();
         for path in files(&self.store.pins_dir())? {
             let holder = path.file_name().unwrap_or_default().to_string_lossy();
             let holder = holder.into_owned();
-            if let Some(file) = read::<PinFile>(&path)? {
-                holdings.push(Holding {
-                    holder,
-                    images: file.images,
-                });
-            }
+            let images = match read::<PinFile>(&path) {
+                Ok(Some(file)) => file.images,
+                // It was taken away meanwhile.
+                Ok(None) => continue,
+                Err(ImagesError::Record { .. }) => Vec::new(),
+                Err(error) => return Err(error),
+            };
+            holdings.push(Holding { holder, images });
         }
         holdings.sort_by(|a, b| a.holder.cmp(&b.holder));
         Ok(holdings)
@@ -218,47 +228,77 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>, ImagesError> {
     Ok(found)
 }
 
-/// A record; `None` if it is gone. One that cannot be read is an error: it may be all that keeps an image.
-fn read<T: DeserializeOwned + Versioned>(path: &Path) -> Result<Option<T>, ImagesError> {
+/// A record; `None` if it is gone.
+fn read<T: DeserializeOwned + Kind>(path: &Path) -> Result<Option<T>, ImagesError> {
     let bytes = match std::fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        read => read.map_err(failed("read", path))?,
+        // What the disk no longer gives is as lost as what cannot be parsed.
+        read => read.map_err(|error| malformed::<T>(path, error.to_string()))?,
     };
     let file: T =
-        serde_json::from_slice(&bytes).map_err(|error| malformed(path, error.to_string()))?;
+        serde_json::from_slice(&bytes).map_err(|error| malformed::<T>(path, error.to_string()))?;
     if file.version() == VERSION {
         Ok(Some(file))
     } else {
         let reason = format!("it has version {}, known is {VERSION}", file.version());
-        Err(malformed(path, reason))
+        Err(malformed::<T>(path, reason))
     }
 }
 
-fn write<T: Serialize>(path: &Path, file: &T) -> Result<(), ImagesError> {
-    let bytes = serde_json::to_vec(file).map_err(|error| malformed(path, error.to_string()))?;
+fn read_name(path: &Path) -> Result<Option<Name>, ImagesError> {
+    let Some(file) = read::<NameFile>(path)? else {
+        return Ok(None);
+    };
+    match file.name.parse::<Reference>() {
+        Ok(reference) => Ok(Some(Name {
+            reference,
+            image: file.image,
+        })),
+        Err(error) => Err(malformed::<NameFile>(path, error.to_string())),
+    }
+}
+
+/// Leaves out what is damaged.
+fn sound<T>(read: Result<Option<T>, ImagesError>) -> Result<Option<T>, ImagesError> {
+    match read {
+        Err(ImagesError::Record { .. }) => Ok(None),
+        read => read,
+    }
+}
+
+fn write<T: Serialize + Kind>(path: &Path, file: &T) -> Result<(), ImagesError> {
+    let bytes =
+        serde_json::to_vec(file).map_err(|error| malformed::<T>(path, error.to_string()))?;
     fs::replace(path, 0o600, &bytes).map_err(failed("write", path))
 }
 
-trait Versioned {
+/// A kind of record.
+trait Kind {
+    /// What helps if one is damaged.
+    const REMEDY: &'static str;
     fn version(&self) -> u64;
 }
 
-impl Versioned for NameFile {
+impl Kind for NameFile {
+    const REMEDY: &'static str = "pull its image again, which writes it anew, or remove the file";
     fn version(&self) -> u64 {
         self.version
     }
 }
 
-impl Versioned for PinFile {
+impl Kind for PinFile {
+    const REMEDY: &'static str =
+        "remove the container that it is named after, deploy anew, or remove the file";
     fn version(&self) -> u64 {
         self.version
     }
 }
 
-fn malformed(path: &Path, reason: String) -> ImagesError {
+fn malformed<T: Kind>(path: &Path, reason: String) -> ImagesError {
     ImagesError::Record {
         path: path.to_owned(),
         reason,
+        remedy: T::REMEDY,
     }
 }
 

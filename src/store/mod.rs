@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <state>/                     0700: nothing an image brings can be reached from outside, set-user-ID or not
-//!   store.json                 {"version":1}; a store of a later version is refused
+//!   store.json                 {"version":1}; a store of a later version is refused, a damaged file written anew
 //!   clean-stop                 exists only between an orderly shutdown and the next use
 //!   blobs/sha256/<hex>         manifests, indexes, configurations; compressed layers if the settings keep them
 //!   layers/sha256/<diff id>/   an unpacked layer, whole if it has this name
@@ -28,7 +28,7 @@ mod draft;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::host::Host;
 use crate::oci::Digest;
@@ -69,18 +69,10 @@ pub enum StoreError {
         /// Its version.
         found: u64,
     },
-    /// The version file is not one.
-    #[error("failed to parse {path:?}: {source}")]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
 }
 
 /// The content of `store.json`.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Header {
     version: u64,
 }
@@ -91,15 +83,18 @@ pub struct Store {
     state: PathBuf,
     run: PathBuf,
     boot_id: String,
+    /// What is wrong with `store.json`.
+    damage: Option<String>,
 }
 
 impl Store {
     /// Opens the store below the host's state folder, creating what is missing, and clears away what a cut left.
     pub fn open(host: &Host) -> Result<Store, StoreError> {
-        let store = Store {
+        let mut store = Store {
             state: host.state.clone(),
             run: host.run.clone(),
             boot_id: host.boot_id.clone(),
+            damage: None,
         };
         for folder in FOLDERS {
             let folder = store.state.join(folder);
@@ -113,29 +108,55 @@ impl Store {
             }
         }
         let _shared = store.lock_shared()?;
-        store.check_version()?;
+        store.damage = store.check_version()?;
         store.note_use()?;
         Ok(store)
     }
 
-    fn check_version(&self) -> Result<(), StoreError> {
-        let path = self.state.join("store.json");
-        let bytes = match std::fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let header = Header { version: VERSION };
-                let text = serde_json::to_vec(&header).map_err(malformed(&path))?;
-                return fs::replace(&path, 0o600, &text).map_err(failed("write", &path));
-            }
-            read => read.map_err(failed("read", &path))?,
+    /// Writes a damaged format version anew and returns what is to be said about it. It loses nothing: every record has a
+    /// version of its own.
+    pub fn repair(&self) -> Result<Option<String>, StoreError> {
+        let Some(damage) = &self.damage else {
+            return Ok(None);
         };
-        let header: Header = serde_json::from_slice(&bytes).map_err(malformed(&path))?;
-        if header.version == VERSION {
-            return Ok(());
+        let path = self.header();
+        match self.write_version() {
+            Ok(()) => Ok(Some(format!(
+                "{path:?} was damaged ({damage}) and has been written anew"
+            ))),
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                Ok(Some(format!("{path:?} is damaged ({damage}): {error}")))
+            }
+            Err(error) => Err(failed("write", &path)(error)),
         }
-        Err(StoreError::Version {
-            path: self.state.clone(),
-            found: header.version,
-        })
+    }
+
+    /// Refuses a later version; what is wrong with the file if it cannot be read. That is damage: whatever release writes it
+    /// writes it whole.
+    fn check_version(&self) -> Result<Option<String>, StoreError> {
+        let path = self.header();
+        let header = std::fs::read(&path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+        match header {
+            Ok(Header { version: VERSION }) => Ok(None),
+            Ok(Header { version: found }) => Err(StoreError::Version {
+                path: self.state.clone(),
+                found,
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.write_version().map_err(failed("write", &path))?;
+                Ok(None)
+            }
+            Err(error) => Ok(Some(error.to_string())),
+        }
+    }
+
+    fn write_version(&self) -> io::Result<()> {
+        let text = format!("{{\"version\":{VERSION}}}");
+        fs::replace(&self.header(), 0o600, text.as_bytes())
+    }
+
+    fn header(&self) -> PathBuf {
+        self.state.join("store.json")
     }
 
     /// Waits until nobody removes anything, and keeps it so while the guard lives.
@@ -257,9 +278,4 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreE
         path,
         source,
     }
-}
-
-fn malformed(path: &Path) -> impl FnOnce(serde_json::Error) -> StoreError {
-    let path = path.to_owned();
-    move |source| StoreError::Format { path, source }
 }
