@@ -56,7 +56,19 @@ pub fn message(error: &anyhow::Error) -> String {
         }
         message.push_str(&part);
     }
+    if error.chain().any(is_read_only) {
+        message.push_str(READ_ONLY);
+    }
     message
+}
+
+/// What helps where a disk takes nothing any more.
+const READ_ONLY: &str = "; the disk is read-only, as after an error of its filesystem: look into \
+                         the kernel's log, check the filesystem and mount it again";
+
+fn is_read_only(error: &(dyn std::error::Error + 'static)) -> bool {
+    let system = error.downcast_ref::<std::io::Error>();
+    system.is_some_and(|error| error.kind() == std::io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// A container's exit code as ours.

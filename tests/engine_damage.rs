@@ -12,7 +12,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use common::device::{Device, on_device};
+use common::device::{Device, on_device, run};
 use dray::oci::Digest;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -283,6 +283,147 @@ fn check_others(device: &Device, good: &str) {
         assert!(device.call(state, &tree).succeeded(), "{state}");
     }
     assert_eq!(device.running(), ["v1"]);
+}
+
+/// Puts the device's state on a disk of its own that turns read-only as soon as its filesystem finds an error.
+fn put_on_a_disk(device: &Device) -> PathBuf {
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+    fs::create_dir_all(&device.host.state).unwrap();
+    let (image, state) = (device.join("disk"), device.host.state.to_str().unwrap());
+    fs::File::create(&image)
+        .unwrap()
+        .set_len(200 << 20)
+        .unwrap();
+    run("mkfs.ext4", &["-q", image.to_str().unwrap()]);
+    let options = ["-o", "loop,errors=remount-ro"];
+    run(
+        "mount",
+        &[&options[..], &[image.to_str().unwrap(), state]].concat(),
+    );
+    let mounts = fs::read_to_string("/proc/thread-self/mounts").unwrap();
+    let ours = mounts.lines().find(|line| line.contains(state)).unwrap();
+    let name = ours.split_once(' ').unwrap().0.trim_start_matches("/dev/");
+    PathBuf::from(format!("/sys/fs/ext4/{name}/trigger_fs_error"))
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn with_a_read_only_disk_one_can_look_and_stop() {
+    on_device("read-only", |device| {
+        let trigger = put_on_a_disk(device);
+        let [image, other] =
+            ["v1", "v2"].map(|name| device.registry.name(&format!("shop/{name}:1")));
+        let line = "trap 'exit 5' TERM; echo up; while :; do sleep 0.05; done";
+        for name in ["one", "passing", "ended"] {
+            let words = [
+                "run",
+                "-d",
+                "--network=none",
+                "--name",
+                name,
+                &image,
+                "sh",
+                "-c",
+                line,
+            ];
+            device.done(&words);
+        }
+        device.done(&["stop", "ended"]);
+        device.done(&["rm", "-f", "passing"]);
+        device.done(&["volume", "create", "vol"]);
+        device.done(&["network", "create", "net"]);
+        let words = [
+            "run",
+            "--rm",
+            "--network=none",
+            "--name=brief",
+            &image,
+            "sh",
+            "-c",
+            line,
+        ];
+        let mut brief = Command::new(env!("CARGO_BIN_EXE_dray"));
+        brief.args(words).env("DRAY_CONFIG", &device.host.config);
+        let mut brief = brief
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut up = [0; 3];
+        std::io::Read::read_exact(brief.stdout.as_mut().unwrap(), &mut up).unwrap();
+        // What the next start would tidy up.
+        for folder in ["containers", "names", "volumes", "blobs/sha256"] {
+            fs::write(device.host.state.join(folder).join(".tmp-4194305-0"), "").unwrap();
+        }
+        fs::write(device.host.state.join("clean-stop"), "").unwrap();
+        let gone = device
+            .host
+            .state
+            .join(format!("pins/container-{}", "0".repeat(64)));
+        fs::write(gone, "{\"version\":1,\"images\":[]}").unwrap();
+        fs::write(trigger, "an error").unwrap();
+        let probe = fs::write(device.host.state.join("probe"), "").unwrap_err();
+        assert_eq!(probe.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
+
+        look(device, &image);
+        for (words, code) in [
+            (&["run", "--network=none", &image, "true"][..], 125),
+            (&["create", &image], 125),
+            (&["pull", &other], 1),
+            (&["rmi", "-f", &image], 1),
+            (&["rm", "ended"], 1),
+            (&["rename", "ended", "renamed"], 1),
+            (&["volume", "create", "more"], 1),
+            (&["volume", "rm", "vol"], 1),
+            (&["network", "create", "more"], 1),
+            (&["network", "rm", "net"], 1),
+        ] {
+            let called = device.dray(words);
+            assert_eq!(called.status.code(), Some(code), "{words:?}: {called:?}");
+            let said = "Read-only file system (os error 30); the disk is read-only, as after";
+            assert!(called.stderr.contains(said), "{words:?}: {called:?}");
+        }
+
+        device.done(&["stop", "one", "brief"]);
+        assert_eq!(
+            brief.wait().unwrap().code(),
+            Some(5),
+            "its exit code is known"
+        );
+        look(device, &image);
+        for name in ["one", "brief", "ended"] {
+            let state = device.inspect(name)["State"].clone();
+            assert_eq!(
+                (&state["Status"], &state["ExitCode"]),
+                (&"exited".into(), &5.into())
+            );
+        }
+        run("umount", &[device.host.state.to_str().unwrap()]);
+    });
+}
+
+/// Every word that only reads, and those that change nothing on the disk.
+fn look(device: &Device, image: &str) {
+    for words in [
+        &["ps"][..],
+        &["ps", "-a", "--format=json"],
+        &["logs", "one"],
+        &["inspect", "one", image, "vol"],
+        &["images"],
+        &["volume", "ls"],
+        &["volume", "inspect", "vol"],
+        &["network", "ls"],
+        &["network", "inspect", "net"],
+        &["explain", "-v", "/x", image],
+        &["wait", "ended"],
+        &["gc", "--dry-run"],
+    ] {
+        let called = device.done(words);
+        assert_eq!(called.stderr, "", "{words:?}");
+        assert_ne!(called.stdout, "", "{words:?}");
+    }
 }
 
 #[test]

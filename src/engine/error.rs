@@ -172,6 +172,14 @@ impl EngineError {
         )
     }
 
+    /// Whether a disk that takes nothing any more is what failed it, as a filesystem's own after an error.
+    pub(super) fn is_read_only(&self) -> bool {
+        let first: &(dyn std::error::Error + 'static) = self;
+        std::iter::successors(Some(first), |error| error.source())
+            .filter_map(|error| error.downcast_ref::<io::Error>())
+            .any(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
+    }
+
     pub(super) fn write(path: &Path, source: io::Error) -> EngineError {
         EngineError::Write {
             path: path.to_owned(),

@@ -25,8 +25,8 @@ impl Engine {
             match self.settle_one(&id) {
                 Ok(Some(policy_wants)) => again.extend(policy_wants.then_some(id)),
                 Ok(None) => {}
-                // Damaged, or removed meanwhile.
-                Err(error) if error.is_about_files() => {}
+                // Damaged, or removed meanwhile; or a --rm one that the disk keeps.
+                Err(error) if error.is_about_files() || error.is_read_only() => {}
                 Err(error) => return Err(error),
             }
         }
@@ -155,7 +155,11 @@ impl Engine {
             if let Some(id) = pin.holder.strip_prefix("container-")
                 && !ids.iter().any(|known| known == id)
             {
-                self.images.unpin(&pin.holder)?;
+                match self.images.unpin(&pin.holder).map_err(EngineError::from) {
+                    // It keeps more than is needed until the disk takes something again.
+                    Err(error) if error.is_read_only() => {}
+                    unpinned => unpinned?,
+                }
             }
         }
         let run = self.host.run.join("containers");

@@ -38,7 +38,11 @@ impl Store {
         let path = self.clean_stop();
         let clean = path.exists();
         if clean {
-            fs::remove_file(&path).map_err(failed("remove", &path))?;
+            match fs::remove_file(&path) {
+                // Nothing can be harmed either while the disk takes nothing.
+                Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {}
+                removed => removed.map_err(failed("remove", &path))?,
+            }
         }
         let dir = self.boot_dir();
         if dir.is_dir() {

@@ -153,10 +153,18 @@ pub fn sweep_scratch(dir: &Path) -> io::Result<()> {
                 true => fs::remove_dir_all(entry.path()),
                 false => fs::remove_file(entry.path()),
             };
-            gone_is_success(removed)?;
+            gone_or_kept(removed)?;
         }
     }
     Ok(())
+}
+
+/// What is to be swept may be gone already, and a disk that takes nothing any more keeps it: that is in nobody's way.
+fn gone_or_kept(result: io::Result<()>) -> io::Result<()> {
+    match gone_is_success(result) {
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+        other => other,
+    }
 }
 
 /// Somebody else may remove the same thing at the same time.
@@ -182,7 +190,7 @@ pub fn sweep_abandoned(dir: &Path) -> io::Result<()> {
             && !Path::new("/proc").join(pid.to_string()).exists()
             && entry.file_type()?.is_file()
         {
-            gone_is_success(fs::remove_file(entry.path()))?;
+            gone_or_kept(fs::remove_file(entry.path()))?;
         }
     }
     Ok(())

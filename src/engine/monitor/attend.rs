@@ -409,12 +409,21 @@ impl<'a> Attendant<'a> {
         Ok(())
     }
 
+    /// Removes a container with `--rm`. Where the disk takes nothing any more it stays, ended, as any other one.
+    fn is_removed(&self) -> Result<bool, EngineError> {
+        if !self.record.body.host_config.auto_remove {
+            return Ok(false);
+        }
+        match self.engine.remove_stopped(&self.record, true) {
+            Err(error) if error.is_read_only() => Ok(false),
+            removed => removed.map(|()| true),
+        }
+    }
+
     /// Ended for good.
     fn stay(mut self) -> Result<(), EngineError> {
         self.state.status = Status::Exited;
-        if self.record.body.host_config.auto_remove {
-            self.engine.remove_stopped(&self.record, true)?;
-        } else {
+        if !self.is_removed()? {
             self.folders.write_outcome(&self.state.outcome)?;
             // From here on the outcome on disk speaks: without a monitor there is nothing going on.
             let _ = std::fs::remove_file(self.folders.run.join("state.json"));
