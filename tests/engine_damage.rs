@@ -285,6 +285,75 @@ fn check_others(device: &Device, good: &str) {
     assert_eq!(device.running(), ["v1"]);
 }
 
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn a_damaged_container_keeps_volumes_and_no_other_container() {
+    on_device("volumes", |device| {
+        let image = device.registry.name("shop/v1:1");
+        let run = ["run", "--network=none", "-v", "/own", "-v", "named:/named"];
+        run_sleeper(device, "bad");
+        let record = record_of(device, "bad");
+        let sound = fs::read(&record).unwrap();
+        device.done(&[&run[..], &["--name=stays", &image, "true"]].concat());
+        fs::write(&record, "").unwrap();
+        let volumes = || device.done(&["volume", "ls", "-q"]).stdout.lines().count();
+        // They go, and what the damaged one may have taken over stays.
+        device.done(&[&run[..], &["--rm", &image, "true"]].concat());
+        device.done(&["rm", "-v", "stays"]);
+        assert_eq!(volumes(), 3);
+        let id = record.parent().unwrap().file_name().unwrap();
+        let id = &id.to_str().unwrap()[..12];
+        let said = format!(
+            "container {id} is damaged and may have this volume; `dray rm -f {id}` removes"
+        );
+        for words in [&["volume", "rm", "named"][..], &["volume", "prune", "-f"]] {
+            let refused = device.dray(words);
+            assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+            assert!(refused.stderr.contains(&said), "{refused:?}");
+        }
+        assert_eq!(volumes(), 3);
+        let dangling = ["volume", "ls", "-q", "--filter", "dangling=true"];
+        assert_eq!(device.done(&dangling).stdout, "");
+        // As it was: only what is known counts.
+        fs::write(&record, sound).unwrap();
+        assert_eq!(device.done(&dangling).stdout.lines().count(), 3);
+        device.done(&[&run[..], &["--rm", &image, "true"]].concat());
+        assert_eq!(volumes(), 3);
+        device.done(&["volume", "prune", "-f"]);
+        device.done(&["volume", "rm", "named"]);
+        assert_eq!(volumes(), 0);
+        device.done(&["rm", "-f", "bad"]);
+    });
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn a_damaged_note_costs_a_volume_its_labels_and_not_its_data() {
+    on_device("note", |device| {
+        let image = device.registry.name("shop/v1:1");
+        let mount = ["run", "--rm", "--network=none", "-v", "named:/data", &image];
+        for name in ["named", "other"] {
+            device.done(&["volume", "create", "--label", "a=b", name]);
+        }
+        device.done(&[&mount[..], &["sh", "-c", "echo kept >/data/file"]].concat());
+        let note = device.host.state.join("volumes/named/volume.json");
+        for damage in ["", "{\"Version\":1", "{\"Version\":9,\"Created\":\"\"}"] {
+            fs::write(&note, damage).unwrap();
+            let read = device.done(&[&mount[..], &["cat", "/data/file"]].concat());
+            assert_eq!((read.stdout.as_str(), read.stderr.as_str()), ("kept\n", ""));
+            for words in [&["ls", "-q"][..], &["inspect", "named", "other"]] {
+                let called = device.done(&[&["volume"], words].concat());
+                let said = "dray: warning: volume named has lost its labels, its data is there: ";
+                assert!(called.stderr.starts_with(said), "{called:?}");
+                assert!(called.stdout.contains("other"), "{called:?}");
+            }
+        }
+        fs::remove_file(&note).unwrap();
+        assert_eq!(device.done(&["volume", "ls"]).stderr, "");
+        device.done(&["volume", "rm", "named", "other"]);
+    });
+}
+
 /// Puts the device's state on a disk of its own that turns read-only as soon as its filesystem finds an error.
 fn put_on_a_disk(device: &Device) -> PathBuf {
     unshare(CloneFlags::CLONE_NEWNS).unwrap();

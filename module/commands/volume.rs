@@ -109,10 +109,11 @@ fn ls(engine: &Engine, words: &Ls) -> anyhow::Result<ExitCode> {
     let mut volumes = engine.volumes()?;
     volumes.retain(|volume| {
         filters.iter().all(|filter| match filter {
-            Filter::Dangling(wanted) => users.contains_key(&volume.name) != *wanted,
+            Filter::Dangling(wanted) => users.may_have(&volume.name) != *wanted,
             filter => filter.fits(volume),
         })
     });
+    volumes.iter().for_each(warn_of_damage);
     if words.quiet {
         volumes
             .iter()
@@ -129,6 +130,16 @@ fn ls(engine: &Engine, words: &Ls) -> anyhow::Result<ExitCode> {
         table::print(["DRIVER", "VOLUME NAME"], &rows);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says what is not known of a volume.
+fn warn_of_damage(volume: &Volume) {
+    if let Some(damage) = &volume.damage {
+        let name = &volume.name;
+        eprintln!(
+            "dray: warning: volume {name} has lost its labels, its data is there: {damage}; remove that file"
+        );
+    }
 }
 
 /// As docker's `--format json` has it.
@@ -240,7 +251,10 @@ fn inspect(engine: &Engine, words: &Inspect) -> anyhow::Result<ExitCode> {
     let (mut found, mut code) = (Vec::new(), ExitCode::SUCCESS);
     for name in &words.volumes {
         match engine.volume(name) {
-            Ok(volume) => found.push(document(&volume)),
+            Ok(volume) => {
+                warn_of_damage(&volume);
+                found.push(document(&volume));
+            }
             Err(error) => {
                 eprintln!("dray: {error}");
                 code = ExitCode::FAILURE;
@@ -309,7 +323,8 @@ fn prune(engine: &Engine, words: &Prune) -> anyhow::Result<ExitCode> {
     let users = engine.volume_users()?;
     let mut unused = engine.volumes()?;
     unused.retain(|volume| {
-        !users.contains_key(&volume.name)
+        // What a damaged container may have is refused by name, below.
+        !users.has(&volume.name)
             && (all || volume.is_anonymous())
             && filters.iter().all(|filter| filter.fits(volume))
     });

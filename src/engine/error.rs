@@ -108,6 +108,16 @@ pub enum EngineError {
         /// Whose it is.
         ids: String,
     },
+    /// A container that cannot be read may have it.
+    #[error(
+        "remove {name}: container {id} is damaged and may have this volume; `dray rm -f {id}` removes that container"
+    )]
+    VolumeOfDamaged {
+        /// Its name.
+        name: String,
+        /// Short id of the container.
+        id: String,
+    },
     /// Something this engine does not do.
     #[error("{option} is not supported: {reason}")]
     Unsupported {

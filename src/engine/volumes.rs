@@ -16,7 +16,7 @@ use crate::api::{CreateBody, Mount};
 use crate::runargs::volume::{Bind, Source, TakenOver, clean};
 use crate::sys::lock::Exclusive;
 
-pub use named::{ANONYMOUS, Volume, size};
+pub use named::{ANONYMOUS, Volume, VolumeUsers, size};
 pub use subpath::{Subpaths, source_of};
 
 /// A mount, and what has to be made for it.

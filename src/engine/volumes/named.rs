@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <state>/volumes/<name>/
-//!   volume.json   labels and age; a volume of an older dray has none, and needs none
+//!   volume.json   labels and age; a volume of an older dray has none, and needs none: one that is damaged counts as none
 //!   _data         the volume
 //! ```
 //!
@@ -36,12 +36,51 @@ pub struct Volume {
     pub created: String,
     /// Where its data lies.
     pub data: PathBuf,
+    /// Why its labels and age are not known.
+    pub damage: Option<String>,
 }
 
 impl Volume {
     /// Made for one container alone: nobody gave it a name.
     pub fn is_anonymous(&self) -> bool {
         self.labels.contains_key(ANONYMOUS)
+    }
+}
+
+/// Who has which volumes, running or not.
+#[derive(Debug, Default)]
+pub struct VolumeUsers {
+    known: BTreeMap<String, BTreeSet<String>>,
+    /// Damaged containers: which volumes they have, nobody knows.
+    damaged: Vec<String>,
+}
+
+impl VolumeUsers {
+    /// Whether a container has this volume.
+    pub fn has(&self, name: &str) -> bool {
+        self.known.contains_key(name)
+    }
+
+    /// Whether a container has this volume, or may have it.
+    pub fn may_have(&self, name: &str) -> bool {
+        self.has(name) || !self.damaged.is_empty()
+    }
+
+    /// Refuses to remove a volume that a container has, or may have.
+    fn check_free(&self, name: &str) -> Result<(), EngineError> {
+        let name = name.to_owned();
+        if let Some(ids) = self.known.get(&name) {
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            let ids = ids.join(", ");
+            return Err(EngineError::VolumeInUse { name, ids });
+        }
+        match self.damaged.first() {
+            Some(id) => Err(EngineError::VolumeOfDamaged {
+                name,
+                id: id[..12].to_owned(),
+            }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -90,12 +129,12 @@ impl Engine {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(absent()),
             Err(error) => Err(error),
         };
-        let path = folder.join("volume.json");
-        let (created, labels) = match record::read::<Note>(&path)? {
-            Some(note) if note.version > record::VERSION => {
-                let found = note.version;
-                return Err(EngineError::RecordVersion { path, found });
-            }
+        let (note, damage) = match note(&folder.join("volume.json")) {
+            Ok(note) => (note, None),
+            // The data is what counts, and it is there.
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let (created, labels) = match note {
             Some(note) => (note.created, note.labels),
             None => {
                 let age = age.map_err(|source| EngineError::Read {
@@ -110,6 +149,7 @@ impl Engine {
             labels,
             created,
             data,
+            damage,
         })
     }
 
@@ -164,36 +204,39 @@ impl Engine {
         self.volume(name)
     }
 
-    /// Names of volumes that containers have, running or not, each with the ids of those.
-    pub fn volume_users(&self) -> Result<BTreeMap<String, BTreeSet<String>>, EngineError> {
-        let mut users: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    /// Who has which volumes.
+    pub fn volume_users(&self) -> Result<VolumeUsers, EngineError> {
+        let mut users = VolumeUsers::default();
         for id in self.ids()? {
-            let record = match self.folders(&id).record() {
+            let folders = self.folders(&id);
+            let record = match folders.record() {
+                Ok(record) => record,
+                Err(error) if !error.is_about_files() => return Err(error),
+                Err(_) if folders.state.exists() => {
+                    users.damaged.push(id);
+                    continue;
+                }
                 // It is being removed.
-                Err(EngineError::RecordMissing { .. }) => continue,
-                record => record?,
+                Err(_) => continue,
             };
             for mount in record.mounts.into_iter().filter(|m| m.kind == "volume") {
-                users.entry(mount.name).or_default().insert(id.clone());
+                let known = users.known.entry(mount.name).or_default();
+                known.insert(id.clone());
             }
         }
         Ok(users)
     }
 
-    /// Removes a volume with its data, unless a container has it.
+    /// Removes a volume with its data, unless a container has it or may have it.
     pub fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
         let _names = self.lock_names()?;
         self.volume(name)?;
-        if let Some(ids) = self.volume_users()?.remove(name) {
-            return Err(EngineError::VolumeInUse {
-                name: name.to_owned(),
-                ids: ids.into_iter().collect::<Vec<_>>().join(", "),
-            });
-        }
+        self.volume_users()?.check_free(name)?;
         self.delete(name)
     }
 
-    /// Removes the anonymous volumes of a container that is no more, except what another one has taken over.
+    /// Removes the anonymous volumes of a container that is no more, except what another one has taken over, or may have:
+    /// that is left to `dray volume prune`.
     pub(in super::super) fn remove_anonymous(
         &self,
         record: &Record,
@@ -201,7 +244,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let users = self.volume_users()?;
         let own = record.mounts.iter().filter(|mount| mount.anonymous);
-        own.filter(|mount| !users.contains_key(&mount.name))
+        own.filter(|mount| !users.may_have(&mount.name))
             .try_for_each(|mount| self.delete(&mount.name))
     }
 
@@ -222,6 +265,17 @@ impl Engine {
 
     fn volumes_dir(&self) -> PathBuf {
         self.host.state.join("volumes")
+    }
+}
+
+/// What is written down about a volume, if anything is.
+fn note(path: &Path) -> Result<Option<Note>, EngineError> {
+    match record::read::<Note>(path)? {
+        Some(note) if note.version > record::VERSION => Err(EngineError::RecordVersion {
+            path: path.to_owned(),
+            found: note.version,
+        }),
+        note => Ok(note),
     }
 }
 
