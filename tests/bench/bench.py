@@ -21,6 +21,7 @@ from engines import REGISTRY, Docker, Dray, Podman, engine_processes, is_service
 CACHE = os.environ["CACHE"]
 PULLS = 5
 DENSITY = 10  # containers over which the cost of one is averaged
+CROWD = 100  # containers on one network of their own
 PORT = 18080
 DISK_BYTES = 4 << 30  # sparse
 
@@ -83,6 +84,30 @@ def memory(engine):
     loaded = pss_kb(engine.resident())
     engine.remove_containers()
     return {"resident with nothing to do, MB": idle / 1024, "resident per container, MB": (loaded - idle) / 1024 / DENSITY}
+
+
+def crowd(engine):
+    """Many containers on one network that was made for them, one after the other, and their end."""
+    engine.remove_containers()
+    idle = pss_kb(engine.resident())
+    engine.call("network", "create", "crowd")
+    begun = time.monotonic()
+    for n in range(CROWD):
+        engine.call("run", "-d", "--network", "crowd", "--name", f"c{n}", f"{REGISTRY}/one:v1", "--idle")
+    started = time.monotonic()
+    time.sleep(3)  # a monitor makes itself small after a second
+    loaded = pss_kb(engine.resident())
+    ending = time.monotonic()
+    engine.remove_containers()
+    # Docker's containers may still be on it when they are gone.
+    while engine.call("network", "rm", "crowd", check=False) != "crowd":
+        time.sleep(0.05)
+    ended = time.monotonic()
+    return {
+        f"{CROWD} containers on a network, start, s": started - begun,
+        f"{CROWD} containers on a network, resident, MB": (loaded - idle) / 1024,
+        f"{CROWD} containers on a network, remove, s": ended - ending,
+    }
 
 
 class Tree:
@@ -222,7 +247,7 @@ def measure(engine, runs):
     """Every row of one engine. Each gets the machine for itself."""
     engine.start()
     try:
-        found = image_to_runnable(engine) | run_exit_remove(engine, runs) | memory(engine) | deployment(engine)
+        found = image_to_runnable(engine) | run_exit_remove(engine, runs) | memory(engine) | crowd(engine) | deployment(engine)
         engine.forget_images()
     finally:
         engine.stop()

@@ -9,6 +9,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod connect;
+mod crowd;
 mod defined;
 
 use std::io::{Read, Write};
