@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::Args;
+use dray::api::PortBinding;
 use dray::engine::network::Attachment;
 use dray::engine::{Container, Status};
 use serde_json::json;
@@ -38,7 +39,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     });
     let now = context.host.now();
     let networks = engine.network().attachments()?;
-    let ports = |container: &Container| ports(networks.get(container.id()).map_or(&[], |all| all));
+    let ports = |container: &Container| ports(&networks, container.id());
     let id = |container: &Container| match words.no_trunc {
         true => container.id().to_owned(),
         false => container.id()[..12].to_owned(),
@@ -165,14 +166,13 @@ fn since(time: &str, now: SystemTime) -> String {
     table::span(span.as_secs())
 }
 
-fn ports(attachments: &[Attachment]) -> String {
-    let published = attachments
-        .iter()
-        .flat_map(|attachment| attachment.docker_ports());
-    let lines = published.flat_map(|(port, bindings)| {
-        bindings
-            .into_iter()
-            .map(move |b| format!("{}:{}->{port}", b.host_ip, b.host_port))
-    });
-    lines.collect::<Vec<_>>().join(", ")
+fn ports(attachments: &[(String, Attachment)], id: &str) -> String {
+    let mut lines = Vec::new();
+    for (_, attachment) in attachments.iter().filter(|(holder, _)| holder == id) {
+        for (port, bindings) in attachment.docker_ports() {
+            let line = |b: &PortBinding| format!("{}:{}->{port}", b.host_ip, b.host_port);
+            lines.extend(bindings.iter().map(line));
+        }
+    }
+    lines.join(", ")
 }

@@ -2,7 +2,7 @@
 
 use super::files::NetworkMode;
 use super::network::{DEFAULT, NetworkError, is_bridge};
-use super::{Container, Engine, EngineError, Record, Status, networks};
+use super::{Container, Engine, EngineError, Status, networks};
 use crate::api::EndpointSettings;
 
 impl Engine {
@@ -29,12 +29,11 @@ impl Engine {
             return Err(NetworkError::Joined { container, network }.into());
         }
         let before = container.record;
-        let mut networks = networks::of(&before);
-        networks.insert(network.clone(), settings.clone());
-        let record = Record {
-            networks: Some(networks),
-            ..before.clone()
-        };
+        let mut all = networks::of(&before);
+        all.retain(|(name, _)| *name != network);
+        all.push((network.clone(), settings.clone()));
+        let mut record = before.clone();
+        networks::replace(&mut record, all);
         // The record first: what was killed before it was there at once can be asked for again.
         self.folders(id).write_record(&record)?;
         let Some(pid) = init else {
@@ -61,12 +60,14 @@ impl Engine {
         let mut record = container.record;
         let mut all = networks::of(&record);
         // One that was removed meanwhile still has its name here.
-        let network = match all.contains_key(network) {
+        let network = match all.iter().any(|(name, _)| name == network) {
             true => network.to_owned(),
             false => self.name_of_network(network)?,
         };
-        let was_wanted = all.remove(&network).is_some();
-        record.networks = Some(all);
+        let before = all.len();
+        all.retain(|(name, _)| *name != network);
+        let was_wanted = all.len() < before;
+        networks::replace(&mut record, all);
         // The record first: what is done at once can be done again.
         if was_wanted {
             self.folders(id).write_record(&record)?;

@@ -97,10 +97,10 @@ fn or_never(time: &str) -> &str {
 /// `NetworkSettings`: what the container has on its networks, or just which they are.
 fn network_settings(record: &Record, attachments: &[Attachment]) -> Value {
     let mut wanted = networks::of(record);
-    match NetworkMode::of(record) {
-        NetworkMode::Host => drop(wanted.insert("host".into(), EndpointSettings::default())),
-        NetworkMode::None => drop(wanted.insert("none".into(), EndpointSettings::default())),
-        NetworkMode::Bridge | NetworkMode::Container => {}
+    let mode = NetworkMode::of(record);
+    if matches!(mode, NetworkMode::Host | NetworkMode::None) {
+        let name = record.body.host_config.network_mode.clone();
+        wanted.push((name, EndpointSettings::default()));
     }
     let mut settings = json!({ "Ports": {}, "Networks": {} });
     if let Some(first) = attachments.first() {

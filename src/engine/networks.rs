@@ -1,6 +1,5 @@
 //! Which networks a container is on, and how.
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use super::files::{self, NetworkMode};
@@ -8,19 +7,31 @@ use super::network::defined::Definition;
 use super::network::make::Wish;
 use super::network::{Attachment, DEFAULT, Join, Mac, NetworkError, is_bridge, ports};
 use super::{Engine, EngineError, Record, names, time};
-use crate::api::{CreateBody, EndpointSettings};
+use crate::api::{CreateBody, EndpointSettings, NetworkingConfig};
 
 /// The networks that a container is to be on, by name; none for one without bridges.
-pub(super) fn of(record: &Record) -> BTreeMap<String, EndpointSettings> {
+pub(super) fn of(record: &Record) -> Vec<(String, EndpointSettings)> {
     if NetworkMode::of(record) != NetworkMode::Bridge {
-        return BTreeMap::new();
+        return Vec::new();
     }
-    if let Some(changed) = &record.networks {
-        return changed.clone();
+    let asked = &record.body.networking_config;
+    let config = record.networks.as_ref().unwrap_or(asked);
+    let pair = |(name, settings): (&String, &EndpointSettings)| (name.clone(), settings.clone());
+    let mut all: Vec<_> = config.endpoints_config.iter().map(pair).collect();
+    let first = first_of(record);
+    if record.networks.is_none() && !asked.endpoints_config.contains_key(first) {
+        all.push((first.to_owned(), EndpointSettings::default()));
     }
-    let mut all = record.body.networking_config.endpoints_config.clone();
-    all.entry(first_of(record).to_owned()).or_default();
     all
+}
+
+/// Has the container be on these networks from now on.
+pub(super) fn replace(record: &mut Record, networks: Vec<(String, EndpointSettings)>) {
+    let mut config = NetworkingConfig::default();
+    for (name, settings) in networks {
+        config.endpoints_config.insert(name, settings);
+    }
+    record.networks = Some(config);
 }
 
 /// The network that was named first.
@@ -36,17 +47,26 @@ fn in_order(
     engine: &Engine,
     record: &Record,
 ) -> Result<Vec<(String, EndpointSettings)>, EngineError> {
-    let mut networks: Vec<_> = of(record).into_iter().collect();
-    networks.sort_by_key(|(name, _)| name != first_of(record));
-    if networks.len() > 1 {
-        let mut internal = Vec::new();
-        for (name, _) in &networks {
-            internal.push(name != DEFAULT && engine.network().defined().find(name)?.internal);
-        }
-        let mut internal = internal.iter();
-        networks.sort_by_cached_key(|_| internal.next().copied());
+    let mut networks = of(record);
+    if let Some(first) = networks
+        .iter()
+        .position(|(name, _)| name == first_of(record))
+    {
+        networks[..=first].rotate_right(1);
     }
-    Ok(networks)
+    if networks.len() < 2 {
+        return Ok(networks);
+    }
+    let (mut outward, mut inward) = (Vec::new(), Vec::new());
+    for network in networks {
+        let name = &network.0;
+        match name != DEFAULT && engine.network().defined().find(name)?.internal {
+            true => inward.push(network),
+            false => outward.push(network),
+        }
+    }
+    outward.append(&mut inward);
+    Ok(outward)
 }
 
 /// Attaches a container whose process waits to all its networks.
@@ -142,8 +162,8 @@ pub(super) fn resolve(engine: &Engine, body: &mut CreateBody) -> Result<(), Engi
         let mode = body.host_config.network_mode.clone();
         let mut internal = true;
         let mut wanted = std::mem::take(&mut body.networking_config.endpoints_config);
-        if !is_bridge(&mode) {
-            wanted.entry(mode.clone()).or_default();
+        if !is_bridge(&mode) && !wanted.contains_key(&mode) {
+            wanted.insert(mode.clone(), EndpointSettings::default());
         }
         for (word, settings) in wanted {
             let mac = &settings.mac_address;
@@ -222,7 +242,7 @@ impl Engine {
         let containers = self.list()?;
         let mut removed = Vec::new();
         for network in self.network.defined().list()? {
-            let wanted = |record: &Record| of(record).contains_key(&network.name);
+            let wanted = |record: &Record| of(record).iter().any(|(name, _)| *name == network.name);
             if !containers.iter().any(|container| wanted(&container.record)) {
                 removed.push(self.network.remove(&network.name)?);
             }

@@ -17,13 +17,12 @@
 //!
 //! A folder below `containers` exists under its final name if and only if its record is whole and its image is pinned.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::EngineError;
-use crate::api::{CreateBody, EndpointSettings};
+use crate::api::{CreateBody, NetworkingConfig};
 use crate::host::Host;
 use crate::oci::Digest;
 use crate::sys::{fs, process::ProcessId};
@@ -60,7 +59,7 @@ pub struct Record {
     /// The networks that it is on while it runs, since `network connect` or `disconnect` first changed them; until then the
     /// body says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub networks: Option<BTreeMap<String, EndpointSettings>>,
+    pub networks: Option<NetworkingConfig>,
     /// Volumes and binds, in mount order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<MountPoint>,

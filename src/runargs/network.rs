@@ -94,11 +94,16 @@ pub(super) fn place(draft: &mut Draft<'_>) -> Result<(), RunArgsError> {
     let links = own.links.clone();
     merge(&mut networks[0], own)?;
     let mut endpoints = BTreeMap::new();
-    for network in &networks {
+    for (number, network) in networks.iter().enumerate() {
         let settings = settings(network)?;
-        if endpoints.insert(network.target.clone(), settings).is_some() {
+        let same = |other: &Attachment| other.target == network.target;
+        if networks[..number].iter().any(same) {
             let twice = format!("network {:?} is specified multiple times", network.target);
             return Err(twice.into());
+        }
+        // One network without wishes is in the network mode already.
+        if given > 1 || settings != EndpointSettings::default() {
+            endpoints.insert(network.target.clone(), settings);
         }
     }
     let user_defined = networks
@@ -111,10 +116,6 @@ pub(super) fn place(draft: &mut Draft<'_>) -> Result<(), RunArgsError> {
                 .to_owned()
                 .into(),
         );
-    }
-    // One network without wishes is in the network mode already.
-    if given < 2 {
-        endpoints.retain(|_, settings| *settings != EndpointSettings::default());
     }
     let target = networks.swap_remove(0).target;
     if let Some(owner) = target.strip_prefix("container:") {

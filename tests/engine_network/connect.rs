@@ -277,14 +277,6 @@ fn what_cannot_be_connected_is_refused_and_changes_nothing() {
                 "invalid network alias \"a,b#c\": a host name is expected",
             ),
             (
-                "connect --ip6 fd00::2 front web",
-                "option --ip6 is not supported by dray: ",
-            ),
-            (
-                "connect --gw-priority 1 front web",
-                "option --gw-priority is not supported by dray: ",
-            ),
-            (
                 "connect front on-host",
                 "network connect is not supported: container on-host was made with the host's network",
             ),

@@ -34,71 +34,15 @@ pub struct Words {
     /// bridge
     #[arg(short, long, default_value = "bridge")]
     driver: String,
-    #[command(flatten)]
-    refused: Refused,
-}
-
-/// Docker's other options, so that each can be refused with its reason.
-#[derive(Debug, Args)]
-struct Refused {
     #[arg(long, hide = true)]
     ipv6: bool,
-    #[arg(long, hide = true)]
-    aux_address: Vec<String>,
-    #[arg(long, hide = true)]
-    ipam_driver: Option<String>,
-    #[arg(long, hide = true)]
-    ipam_opt: Vec<String>,
-    #[arg(long, hide = true)]
-    attachable: bool,
-    #[arg(long, hide = true)]
-    ingress: bool,
-    #[arg(long, hide = true)]
-    scope: Option<String>,
-    #[arg(long, hide = true)]
-    config_only: bool,
-    #[arg(long, hide = true)]
-    config_from: Option<String>,
-}
-
-impl Refused {
-    fn check(&self) -> anyhow::Result<()> {
-        let swarm = "it is for swarms; leave it out";
-        let ipam = "dray hands out the addresses itself; leave it out";
-        for (given, option, reason) in [
-            (self.ipv6, "ipv6", "containers have IPv4 addresses only"),
-            (
-                !self.aux_address.is_empty(),
-                "aux-address",
-                "give containers a part of the subnet with --ip-range instead",
-            ),
-            (
-                self.ipam_driver.as_deref().is_some_and(|d| d != "default"),
-                "ipam-driver",
-                ipam,
-            ),
-            (!self.ipam_opt.is_empty(), "ipam-opt", ipam),
-            (self.attachable, "attachable", swarm),
-            (self.ingress, "ingress", swarm),
-            (
-                self.scope.as_deref().is_some_and(|scope| scope != "local"),
-                "scope",
-                swarm,
-            ),
-            (self.config_only, "config-only", swarm),
-            (self.config_from.is_some(), "config-from", swarm),
-        ] {
-            if given {
-                bail!("option --{option} is not supported by dray: {reason}");
-            }
-        }
-        Ok(())
-    }
 }
 
 /// `dray network create`
 pub fn run(engine: &Engine, words: &Words) -> anyhow::Result<ExitCode> {
-    words.refused.check()?;
+    if words.ipv6 {
+        bail!("option --ipv6 is not supported by dray: containers have IPv4 addresses only");
+    }
     if words.driver != "bridge" {
         bail!(
             "network driver {} is not supported by dray: bridge is the only one",

@@ -1,11 +1,12 @@
 //! `dray network inspect`
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
 use dray::engine::Engine;
 use dray::engine::network::DEFAULT;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::shown::{self, Shown};
 use crate::commands::Format;
@@ -68,22 +69,42 @@ fn document(engine: &Engine, network: &Shown) -> anyhow::Result<Value> {
         }
         None => json!([]),
     };
-    Ok(json!({
-        "Name": network.name,
-        "Id": network.id,
-        "Created": made.map_or("0001-01-01T00:00:00Z", |made| &made.created),
-        "Scope": "local",
-        "Driver": network.driver,
-        "EnableIPv4": true,
-        "EnableIPv6": false,
-        "IPAM": { "Driver": "default", "Options": {}, "Config": addresses },
-        "Internal": made.is_some_and(|made| made.internal),
-        "Attachable": false,
-        "Ingress": false,
-        "ConfigFrom": { "Network": "" },
-        "ConfigOnly": false,
-        "Containers": containers,
-        "Options": made.map(|made| &made.options).cloned().unwrap_or_default(),
-        "Labels": made.map(|made| &made.labels).cloned().unwrap_or_default(),
-    }))
+    let mut document: Map<String, Value> = Map::new();
+    for (key, text) in [
+        ("Name", &network.name[..]),
+        ("Id", &network.id),
+        (
+            "Created",
+            made.map_or("0001-01-01T00:00:00Z", |made| &made.created),
+        ),
+        ("Scope", "local"),
+        ("Driver", network.driver),
+    ] {
+        document.insert(key.to_owned(), text.into());
+    }
+    for (key, flag) in [
+        ("EnableIPv4", true),
+        ("EnableIPv6", false),
+        ("Internal", made.is_some_and(|made| made.internal)),
+        ("Attachable", false),
+        ("Ingress", false),
+        ("ConfigOnly", false),
+    ] {
+        document.insert(key.to_owned(), flag.into());
+    }
+    let none = BTreeMap::new();
+    let texts = |texts: &BTreeMap<String, String>| json!(texts);
+    for (key, part) in [
+        (
+            "IPAM",
+            json!({ "Driver": "default", "Options": {}, "Config": addresses }),
+        ),
+        ("ConfigFrom", json!({ "Network": "" })),
+        ("Containers", containers),
+        ("Options", texts(made.map_or(&none, |made| &made.options))),
+        ("Labels", texts(made.map_or(&none, |made| &made.labels))),
+    ] {
+        document.insert(key.to_owned(), part);
+    }
+    Ok(document.into())
 }

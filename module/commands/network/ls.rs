@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use dray::engine::Engine;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::shown::{self, Shown};
 use crate::commands::{Format, table};
@@ -55,15 +55,17 @@ fn line(network: &Shown, id: &str) -> Value {
     let labels: Vec<String> = labels
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    json!({
-        "CreatedAt": made.map_or("", |made| &made.created),
-        "Driver": network.driver,
-        "ID": id,
-        "IPv4": "true",
-        "IPv6": "false",
-        "Internal": made.is_some_and(|made| made.internal).to_string(),
-        "Labels": labels.join(","),
-        "Name": network.name,
-        "Scope": "local",
-    })
+    let internal = made.is_some_and(|made| made.internal);
+    let pairs = [
+        ("CreatedAt", made.map_or("", |made| &made.created)),
+        ("Driver", network.driver),
+        ("ID", id),
+        ("IPv4", "true"),
+        ("IPv6", "false"),
+        ("Internal", if internal { "true" } else { "false" }),
+        ("Labels", &labels.join(",")),
+        ("Name", &network.name),
+        ("Scope", "local"),
+    ];
+    pairs.into_iter().collect()
 }

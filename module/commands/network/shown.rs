@@ -1,11 +1,11 @@
 //! Networks as docker shows them: those that were made, and those that are always there.
 
 use dray::engine::Engine;
+use dray::engine::network::DEFAULT;
 use dray::engine::network::defined::Definition;
-use dray::engine::network::{DEFAULT, is_bridge};
 
-/// What there is besides bridges.
-const WITHOUT_BRIDGE: [(&str, &str); 2] = [("host", "host"), ("none", "null")];
+/// What there is without having been made, and its driver.
+const ALWAYS: [(&str, &str); 3] = [(DEFAULT, DEFAULT), ("host", "host"), ("none", "null")];
 
 /// One network.
 #[derive(Debug)]
@@ -49,26 +49,19 @@ impl Shown {
 
 /// Every network, by name.
 pub fn all(engine: &Engine) -> anyhow::Result<Vec<Shown>> {
-    let mut all = vec![Shown::built_in(DEFAULT, DEFAULT)];
-    all.extend(WITHOUT_BRIDGE.map(|(name, driver)| Shown::built_in(name, driver)));
-    all.extend(
-        engine
-            .network()
-            .defined()
-            .list()?
-            .into_iter()
-            .map(Shown::defined),
-    );
-    all.sort_by(|a, b| a.name.cmp(&b.name));
+    let made = engine.network().defined().list()?;
+    let mut all: Vec<Shown> = made.into_iter().map(Shown::defined).collect();
+    for (name, driver) in ALWAYS {
+        let place = all.partition_point(|other| *other.name < *name);
+        all.insert(place, Shown::built_in(name, driver));
+    }
     Ok(all)
 }
 
 /// The one of this name or id.
 pub fn find(engine: &Engine, word: &str) -> anyhow::Result<Shown> {
-    if is_bridge(word) && !word.is_empty() {
-        return Ok(Shown::built_in(DEFAULT, DEFAULT));
-    }
-    if let Some((name, driver)) = WITHOUT_BRIDGE.iter().find(|(name, _)| *name == word) {
+    let name = if word == "default" { DEFAULT } else { word };
+    if let Some((name, driver)) = ALWAYS.iter().find(|(known, _)| *known == name) {
         return Ok(Shown::built_in(name, driver));
     }
     Ok(Shown::defined(engine.network().defined().find(word)?))

@@ -9,7 +9,7 @@ use super::ports::BoundPort;
 use super::{Attachment, DEFAULT, Join, NetworkError};
 
 /// Interfaces of one container; the number of each is the last digit of a name with little room.
-const MAX_INTERFACES: u8 = 16;
+pub(super) const MAX_INTERFACES: u8 = 16;
 
 /// What the container is to get: the address it had, or a free one; the way outside, if it has none yet, and with that host
 /// ports for its wishes.

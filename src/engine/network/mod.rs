@@ -50,7 +50,6 @@ mod rules;
 mod settle;
 mod state;
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -61,7 +60,7 @@ use crate::sys::links::Links;
 use crate::sys::nft::Firewall;
 
 use defined::Defined;
-use lease::Built;
+use lease::{Built, Lease};
 use leases::Leases;
 
 pub use address::{Mac, Pool, PoolError};
@@ -126,21 +125,20 @@ impl Network {
         &self.defined
     }
 
-    /// What every container has on each of its networks, by id; where its ports are, first.
-    pub fn attachments(&self) -> Result<BTreeMap<String, Vec<Attachment>>, NetworkError> {
+    /// What every container has, each with its id; of one container, where its ports are first.
+    pub fn attachments(&self) -> Result<Vec<(String, Attachment)>, NetworkError> {
         let leases = Leases::open(&self.dir)?.map(|leases| leases.all.clone());
-        let mut leases = leases.unwrap_or_default();
-        leases.sort_by_key(|lease| (!lease.route, lease.interface));
-        let mut found: BTreeMap<String, Vec<Attachment>> = BTreeMap::new();
-        for lease in leases {
-            found.entry(lease.id).or_default().push(lease.attachment);
-        }
-        Ok(found)
+        let leases = leases.unwrap_or_default().into_iter();
+        let (first, rest): (Vec<Lease>, Vec<Lease>) = leases.partition(|lease| lease.route);
+        let all = first.into_iter().chain(rest);
+        Ok(all.map(|lease| (lease.id, lease.attachment)).collect())
     }
 
     /// What a container has on each of its networks.
     pub fn find(&self, id: &str) -> Result<Vec<Attachment>, NetworkError> {
-        Ok(self.attachments()?.remove(id).unwrap_or_default())
+        let mut all = self.attachments()?;
+        all.retain(|(holder, _)| holder == id);
+        Ok(all.into_iter().map(|(_, attachment)| attachment).collect())
     }
 
     /// Everybody on a network: ids, names and what they have there.

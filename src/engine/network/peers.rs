@@ -12,6 +12,7 @@
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
+use super::choice::MAX_INTERFACES;
 use super::lease::Lease;
 use super::leases::Leases;
 use super::{DEFAULT, Network, NetworkError};
@@ -52,14 +53,14 @@ pub(super) fn refresh(
     leases: &[Lease],
     changed: Option<&str>,
 ) -> Result<(), NetworkError> {
-    let mut ids: Vec<&str> = leases
-        .iter()
-        .filter(|lease| lease.attachment.network != DEFAULT || !lease.links.is_empty())
-        .map(|lease| lease.id.as_str())
-        .chain(changed)
-        .collect();
-    ids.sort_unstable();
-    ids.dedup();
+    let sees_others =
+        |lease: &&Lease| lease.attachment.network != DEFAULT || !lease.links.is_empty();
+    let mut ids: Vec<&str> = changed.into_iter().collect();
+    for lease in leases.iter().filter(sees_others) {
+        if !ids.contains(&lease.id.as_str()) {
+            ids.push(&lease.id);
+        }
+    }
     let mut result = Ok(());
     for id in ids {
         let section = section(leases, id);
@@ -87,16 +88,18 @@ pub(super) fn forget(containers: &Path, lease: &Lease) -> Result<(), NetworkErro
 /// of them first itself, by its host name.
 fn section(leases: &[Lease], id: &str) -> String {
     let mut text = String::new();
-    let mut owns: Vec<&Lease> = leases.iter().filter(|lease| lease.id == id).collect();
-    owns.sort_by_key(|own| own.interface);
-    for own in owns {
+    let own = |number| leases.iter().find(|l| l.id == id && l.interface == number);
+    for own in (0..MAX_INTERFACES).filter_map(own) {
         let network = &own.attachment.network;
-        let mut others: Vec<&Lease> = leases
-            .iter()
-            .filter(|other| other.attachment.network == *network && other.published)
-            .collect();
-        others.sort_by_key(|other| other.id != id);
-        for other in others {
+        let here = |lease: &&Lease| {
+            lease.attachment.network == *network && lease.published && lease.id != id
+        };
+        let others = leases.iter().filter(here);
+        for other in Some(own)
+            .filter(|own| own.published)
+            .into_iter()
+            .chain(others)
+        {
             let address = other.attachment.ip.to_string();
             lines(&mut text, &address, &names_for(own, other));
         }

@@ -183,8 +183,18 @@ pub fn from_body<'a>(
     if mode.starts_with("container:") && !published.is_empty() {
         return Err(PortError::Shared(mode.to_owned()));
     }
-    published.sort_by_key(|port| (port.container_port, port.protocol));
-    Ok(published)
+    Ok(in_order(published))
+}
+
+/// By container port.
+fn in_order(published: Vec<PublishedPort>) -> Vec<PublishedPort> {
+    let key = |port: &PublishedPort| (port.container_port, port.protocol);
+    let mut sorted: Vec<PublishedPort> = Vec::with_capacity(published.len());
+    for port in published {
+        let place = sorted.partition_point(|other| key(other) <= key(&port));
+        sorted.insert(place, port);
+    }
+    sorted
 }
 
 fn add_binding(

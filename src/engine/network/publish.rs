@@ -26,7 +26,7 @@ impl Network {
         }
         let before = leases.all.clone();
         self.with_firewall(|firewall| rules::update(firewall, &leases.built, &before, &wanted))?;
-        if let Err(error) = record(&mut leases, &mut wanted, &before) {
+        if let Err(error) = record(&mut leases, &wanted, &before) {
             // The first error is the one to report; settling brings rules and files together if this fails too.
             let _ = self.with_firewall(|f| rules::replace(f, &leases.built, &leases.all));
             return Err(error);
@@ -38,9 +38,10 @@ impl Network {
 
 /// Writes down which containers have their ports now; the files of those that gave theirs up first: killed in between,
 /// no port is recorded as leading to two containers.
-fn record(leases: &mut Leases, now: &mut [Lease], before: &[Lease]) -> Result<(), NetworkError> {
-    now.sort_by_key(|lease| lease.published);
-    for lease in now.iter().filter(|lease| !before.contains(lease)) {
+fn record(leases: &mut Leases, now: &[Lease], before: &[Lease]) -> Result<(), NetworkError> {
+    let changed = || now.iter().filter(|lease| !before.contains(lease));
+    let without = changed().filter(|lease| !lease.published);
+    for lease in without.chain(changed().filter(|lease| lease.published)) {
         leases.save(lease.clone())?;
     }
     Ok(())
