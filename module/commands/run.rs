@@ -7,8 +7,8 @@ use clap::Args;
 use dray::engine::{CreateRequest, Engine};
 use dray::images::Image;
 use dray::oci::{Platform, Reference};
-use dray::runargs::{Pull, RunArgs};
-use dray::sys::fs;
+use dray::runargs::{self, Pull, RunArgs, RunArgsError};
+use dray::sys::{fs, program};
 
 use super::{Context, foreground, pull};
 use crate::exit::{self, Code};
@@ -23,20 +23,35 @@ pub struct Words {
 impl Words {
     /// The parsed words; `None` if they asked for help, which has been given.
     pub fn parse(&self, context: &Context<'_>, word: &str) -> anyhow::Result<Option<RunArgs>> {
-        if self.words.first().is_some_and(|first| first == "--help") {
-            print!("{}", help(word));
-            return Ok(None);
+        let foreign: &[&str] = if word == "create" { &ONLY_RUN } else { &[] };
+        let args = match RunArgs::parse_run(&self.words, context.host) {
+            Err(RunArgsError::Help) => {
+                program::end_with_the_reader();
+                let does = does(word);
+                print!(
+                    "Usage: dray {word} [OPTIONS] IMAGE [COMMAND] [ARG...]\n\n{does}\n\n{}",
+                    runargs::help(foreign)
+                );
+                return Ok(None);
+            }
+            parsed => parsed.context(Code(exit::ENGINE))?,
+        };
+        match foreign.iter().find(|option| args.given(option)) {
+            Some(option) => Err(anyhow::anyhow!("unknown flag: --{option}")),
+            None => Ok(Some(args)),
         }
-        let args = RunArgs::parse_run(&self.words, context.host).context(Code(exit::ENGINE));
-        args.map(Some)
     }
 }
 
-fn help(word: &str) -> String {
-    format!(
-        "Usage: dray {word} [OPTIONS] IMAGE [COMMAND] [ARG...]\n\n\
-         The options are docker run's. Those that dray does not honour are refused by name, with the reason.\n"
-    )
+/// Options that docker's `run` has and its `create` has not.
+const ONLY_RUN: [&str; 3] = ["detach", "detach-keys", "sig-proxy"];
+
+fn does(word: &str) -> &'static str {
+    match word {
+        "create" => "Make a container without starting it",
+        "explain" => "Print, as JSON, what docker run's words mean; touches nothing",
+        _ => "Make a container and start it",
+    }
 }
 
 /// `dray run`

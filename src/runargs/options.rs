@@ -1,9 +1,12 @@
 //! All options of `docker run` (28.x) in one table: name, letter, kind of value, what it sets, and how or why not.
 
+mod help;
 mod table;
 
 use super::draft::Draft;
 use table::OPTIONS;
+
+pub use help::help;
 
 /// One option.
 pub(super) struct Opt {
