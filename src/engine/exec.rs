@@ -196,6 +196,13 @@ impl Engine {
     ) -> Result<Executed, EngineError> {
         let failed = || EngineError::system("pass input and output on");
         let bundle = monitor::bundle_of(self, container.id());
+        let capabilities = match request.privileged {
+            true => {
+                let kernel = process::system().map_err(EngineError::system("ask the kernel"))?;
+                Some(capability::names(kernel.capabilities))
+            }
+            false => None,
+        };
         let refused = |reason: String| {
             let code = runtime::exit_code(&reason);
             EngineError::Start {
@@ -217,8 +224,9 @@ impl Engine {
                 or_nothing(!request.detach, std::io::stdout().as_fd())?,
                 or_nothing(!request.detach, std::io::stderr().as_fd())?,
             ];
-            let pid = runtime::exec(&bundle.borrow(), file, runtime::Stdio::Files(files))
-                .map_err(refused)?;
+            let stdio = runtime::Stdio::Files(files);
+            let pid =
+                runtime::exec(&bundle.borrow(), file, capabilities, stdio).map_err(refused)?;
             return Ok(Executed {
                 pid,
                 terminal: None,
@@ -228,8 +236,8 @@ impl Engine {
         let run = self.folders(container.id()).run;
         let listener = socket::listen_stream(&run, &name).map_err(failed())?;
         let path = run.join(&name);
-        let pid =
-            runtime::exec(&bundle.borrow(), file, runtime::Stdio::Console(&path)).map_err(refused);
+        let stdio = runtime::Stdio::Console(&path);
+        let pid = runtime::exec(&bundle.borrow(), file, capabilities, stdio).map_err(refused);
         let _ = std::fs::remove_file(&path);
         let pid = pid?;
         let connection = socket::accept(listener.as_fd()).map_err(failed())?;
@@ -275,12 +283,6 @@ impl Engine {
         }
         request.env.iter().for_each(|entry| merge(&mut env, entry));
         process["env"] = json!(env);
-        if request.privileged {
-            let kernel = process::system().map_err(EngineError::system("ask the kernel"))?;
-            let all = capability::names(kernel.capabilities);
-            process["capabilities"] =
-                json!({ "bounding": all, "effective": all, "permitted": all });
-        }
         Ok(process)
     }
 

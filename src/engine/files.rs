@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::network::names::{self, HostFiles, HostsInput};
 use super::network::{Attachment, NetworkError};
 use super::record::{Folders, Record};
+use super::runtime::Confinement;
 use super::share::{Shared, SharedPids};
 use super::spec::user::MAX_ACCOUNT_FILE;
 use super::spec::{
@@ -82,7 +83,16 @@ pub fn write_all(
     if let Some(pids) = pids {
         namespaces.pid = Namespace::Join(pids.path());
     }
-    let config = runtime_config(engine, record, root, &names, &namespaces)?;
+    let mut config = runtime_config(engine, record, root, &names, &namespaces)?;
+    let confinement =
+        Confinement::take_from(&mut config).map_err(|error| EngineError::Runtime {
+            action: "create",
+            name: record.name.clone(),
+            reason: format!("seccomp profile: {error}"),
+        })?;
+    confinement
+        .write(&bundle)
+        .map_err(|source| EngineError::write(&bundle, source))?;
     write(&bundle.join("config.json"), &config.to_string())?;
     let guarded = cgroup::is_unified() && bpf::can_filter_devices();
     Ok(guarded.then(|| spec::device_program(&config)).flatten())

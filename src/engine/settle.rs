@@ -120,8 +120,8 @@ impl Engine {
         }
         cgroup::remove(id).map_err(failed)?;
         let bundle = super::monitor::bundle_of(self, id);
-        runtime::delete(&bundle.borrow()).map_err(|reason| EngineError::Runtime {
-            action: "delete",
+        runtime::forget(&bundle.borrow()).map_err(|reason| EngineError::Runtime {
+            action: "forget",
             name: id.to_owned(),
             reason,
         })?;

@@ -18,6 +18,7 @@ pub mod payload;
 pub mod port;
 pub mod process;
 pub mod program;
+pub mod seccomp;
 pub mod socket;
 pub mod terminal;
 pub mod terminate;

@@ -398,8 +398,8 @@ impl<'a> Attendant<'a> {
         cgroup::remove(id).map_err(EngineError::system(format!(
             "remove the control groups of {id}"
         )))?;
-        runtime::delete(&bundle.borrow()).map_err(|reason| EngineError::Runtime {
-            action: "delete",
+        runtime::forget(&bundle.borrow()).map_err(|reason| EngineError::Runtime {
+            action: "forget",
             name: self.record.name.clone(),
             reason,
         })?;

@@ -425,9 +425,9 @@ fn take_down(engine: &Engine, id: &str) {
     let bundle = bundle_of(engine, id);
     // Each step on its own: what one cannot remove must not keep the others from being removed. What stays is found by
     // the next settling through the state file.
-    // The processes first, with their groups: the runtime does not wait for one that it kills, and fails on its group.
+    // The processes first, with their groups.
     let groups = cgroup::remove(id);
-    let runtime = runtime::delete(&bundle.borrow());
+    let runtime = runtime::forget(&bundle.borrow());
     let root = rootfs::unmount(&engine.folders(id));
     let network = engine.network().detach(id);
     if root.is_ok() && runtime.is_ok() && network.is_ok() && groups.is_ok() {

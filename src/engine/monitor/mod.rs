@@ -96,6 +96,7 @@ pub(super) struct BundlePaths {
     root: PathBuf,
     id: String,
     dir: PathBuf,
+    filters: PathBuf,
 }
 
 impl BundlePaths {
@@ -104,6 +105,7 @@ impl BundlePaths {
             root: &self.root,
             id: &self.id,
             dir: &self.dir,
+            filters: &self.filters,
         }
     }
 }
@@ -114,6 +116,7 @@ pub(super) fn bundle_of(engine: &Engine, id: &str) -> BundlePaths {
         root: engine.host().run.join("runtime"),
         id: id.to_owned(),
         dir: engine.folders(id).run.join("bundle"),
+        filters: engine.host().run.join("filters"),
     }
 }
 

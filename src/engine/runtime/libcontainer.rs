@@ -10,6 +10,7 @@ use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::syscall::syscall::SyscallType;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 
+use super::confine::{Confinement, Prepared};
 use crate::sys::payload::{self, Payload};
 
 /// Where a container lives for the runtime.
@@ -19,8 +20,10 @@ pub struct Bundle<'a> {
     pub root: &'a Path,
     /// Container id.
     pub id: &'a str,
-    /// Folder with `config.json`.
+    /// Folder with `config.json` and the confinement.
     pub dir: &'a Path,
+    /// Folder of compiled system call filters.
+    pub filters: &'a Path,
 }
 
 /// What the process gets as 0, 1 and 2.
@@ -41,6 +44,7 @@ struct Run {
     report: Option<i32>,
     /// Descriptors that the process inherited from its monitor and must not keep while it waits.
     release: Vec<i32>,
+    confinement: Prepared,
 }
 
 /// What the container's first process is given besides its input and output.
@@ -70,6 +74,7 @@ impl Executor for Run {
         let refuse = |reason: String| ExecutorValidationError::ArgValidationError(reason);
         // The first thing that runs in the container's process and is ours.
         payload::let_go(&self.release).map_err(|error| refuse(error.to_string()))?;
+        self.confinement.enter().map_err(refuse)?;
         let args = args(spec).ok_or_else(|| refuse("no command specified".into()))?;
         let env = spec
             .process()
@@ -110,6 +115,7 @@ pub fn create(bundle: &Bundle<'_>, stdio: Stdio<'_>, first: First<'_>) -> Result
             init: first.init,
             report: Some(first.report),
             release: first.release.to_vec(),
+            confinement: Confinement::read(bundle.dir)?.prepare(bundle.filters)?,
         },
     )?;
     let builder = match stdio {
@@ -136,28 +142,35 @@ pub fn start(bundle: &Bundle<'_>) -> Result<(), String> {
     load(bundle)?.start().map_err(|error| explain(&error))
 }
 
-/// Removes control groups and runtime state, killing what is left; nothing there is success.
-pub fn delete(bundle: &Bundle<'_>) -> Result<(), String> {
-    if !bundle.root.join(bundle.id).exists() {
-        return Ok(());
-    }
-    match load(bundle) {
-        Ok(mut container) => container.delete(true).map_err(|error| explain(&error)),
-        // A state file that a kill tore: only the folder is left to remove, the control groups go with the engine's sweep.
-        Err(_) => {
-            std::fs::remove_dir_all(bundle.root.join(bundle.id)).map_err(|error| error.to_string())
-        }
+/// Removes the runtime's notes of a container whose processes and control groups are gone; nothing there is success.
+/// libcontainer's own removal would look for the groups of each controller once more, through a whole mount table each time.
+pub fn forget(bundle: &Bundle<'_>) -> Result<(), String> {
+    match std::fs::remove_dir_all(bundle.root.join(bundle.id)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.to_string()),
+        _ => Ok(()),
     }
 }
 
-/// Runs a further process, described by the file `process`, in a running container. Returns its pid; it is our child.
-pub fn exec(bundle: &Bundle<'_>, process: &Path, stdio: Stdio<'_>) -> Result<i32, String> {
+/// Runs a further process, described by the file `process`, in a running container: with the capabilities that it is given,
+/// else with the container's. Returns its pid; it is our child.
+pub fn exec(
+    bundle: &Bundle<'_>,
+    process: &Path,
+    capabilities: Option<Vec<String>>,
+    stdio: Stdio<'_>,
+) -> Result<i32, String> {
+    let confinement = Confinement::read(bundle.dir)?;
+    let confinement = match capabilities {
+        Some(capabilities) => confinement.with(capabilities),
+        None => confinement,
+    };
     let builder = builder(
         bundle,
         Run {
             init: false,
             report: None,
             release: Vec::new(),
+            confinement: confinement.prepare(bundle.filters)?,
         },
     )?;
     let builder = match stdio {

@@ -1,9 +1,12 @@
 //! The runtime: a bundle to a process. Everything libcontainer does happens in processes that dray starts for it alone,
 //! because it changes its caller (dumpable flag, OOM score, current folder) and must not run beside threads.
 
+mod confine;
+mod filter;
 mod libcontainer;
 
-pub use libcontainer::{Bundle, First, Stdio, create, delete, exec, start};
+pub use confine::Confinement;
+pub use libcontainer::{Bundle, First, Stdio, create, exec, forget, start};
 
 /// Exit code of the command line when the engine itself failed; Docker's number.
 pub const EXIT_ENGINE: i32 = 125;
