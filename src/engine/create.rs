@@ -73,7 +73,10 @@ impl Engine {
             mounts,
         };
         // The pin first: a record whose layers nobody holds could lose them to a collection.
-        self.images.pin(&pin_name(&id), request.image)?;
+        match record.goes_with_boot() {
+            true => self.images.pin_until_boot(&pin_name(&id), request.image)?,
+            false => self.images.pin(&pin_name(&id), request.image)?,
+        }
         self.write_new(&record, request.image).inspect_err(|_| {
             // The error that matters is the first one; a pin without a container goes with the next settling.
             let _ = self.images.unpin(&pin_name(&id));
@@ -95,6 +98,10 @@ impl Engine {
             state: scratch.clone(),
             run: scratch.clone(),
         };
+        let publish = match record.goes_with_boot() {
+            true => fs::publish_volatile,
+            false => fs::publish,
+        };
         let make = |name: &str, mode: u32| DirBuilder::new().mode(mode).create(scratch.join(name));
         let written = make("", 0o700)
             .and_then(|()| make("logs", 0o700))
@@ -102,7 +109,7 @@ impl Engine {
             .and_then(|()| rootfs::make(&self.images, image, &scratch))
             .and_then(|()| folders.write_record(record))
             .and_then(|()| {
-                fs::publish(&scratch, &state).map_err(|source| EngineError::write(&state, source))
+                publish(&scratch, &state).map_err(|source| EngineError::write(&state, source))
             });
         written.inspect_err(|_| {
             let _ = std::fs::remove_dir_all(&scratch);

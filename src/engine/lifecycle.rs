@@ -98,7 +98,7 @@ impl Engine {
         Ok(Waiting {
             id: id.to_owned(),
             name,
-            auto_remove: container.record.body.host_config.auto_remove,
+            auto_remove: container.record.goes_with_boot(),
             control,
             monitor,
             _lock: lock,

@@ -65,6 +65,13 @@ pub struct Record {
     pub mounts: Vec<MountPoint>,
 }
 
+impl Record {
+    /// Whether the next boot removes the container, so that no power cut has to be survived: Docker's `--rm`.
+    pub fn goes_with_boot(&self) -> bool {
+        self.body.host_config.auto_remove
+    }
+}
+
 /// The deployment that a container belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -272,9 +279,13 @@ impl Folders {
         Ok(record)
     }
 
-    /// Replaces the record, durably.
+    /// Replaces the record, durably unless it goes with this boot.
     pub fn write_record(&self, record: &Record) -> Result<(), EngineError> {
-        write(&self.state.join("config.json"), record)
+        let replace = match record.goes_with_boot() {
+            true => fs::replace_whole,
+            false => fs::replace,
+        };
+        write_by(&self.state.join("config.json"), record, replace)
     }
 
     /// Whether it is meant to run; not, if nobody ever said so.
@@ -365,6 +376,14 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Engine
 
 /// Replaces the file, durably.
 pub(super) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), EngineError> {
+    write_by(path, value, fs::replace)
+}
+
+fn write_by<T: Serialize>(
+    path: &Path,
+    value: &T,
+    replace: impl Fn(&Path, u32, &[u8]) -> std::io::Result<()>,
+) -> Result<(), EngineError> {
     let text = serde_json::to_vec_pretty(value).map_err(|e| EngineError::write(path, e.into()))?;
-    fs::replace(path, 0o600, &text).map_err(|e| EngineError::write(path, e))
+    replace(path, 0o600, &text).map_err(|e| EngineError::write(path, e))
 }

@@ -1,5 +1,7 @@
 //! Removing containers: the record first, then what it held.
 
+use std::path::Path;
+
 use super::create::pin_name;
 use super::{Engine, EngineError, Record};
 use crate::sys::fs;
@@ -49,14 +51,18 @@ impl Engine {
     /// Ends whatever runs of a container that cannot be read, and removes it.
     fn remove_damaged(&self, id: &str) -> Result<(), EngineError> {
         self.take_down(id, None)?;
-        self.erase(id)?;
+        self.erase(id, fs::remove_tree)?;
         self.sweep_run(id)
     }
 
     /// Removes what the disk has of a container, then what that held.
-    fn erase(&self, id: &str) -> Result<(), EngineError> {
+    fn erase(
+        &self,
+        id: &str,
+        remove: impl Fn(&Path) -> std::io::Result<()>,
+    ) -> Result<(), EngineError> {
         let state = self.folders(id).state;
-        fs::remove_tree(&state).map_err(|source| EngineError::write(&state, source))?;
+        remove(&state).map_err(|source| EngineError::write(&state, source))?;
         Ok(self.images.unpin(&pin_name(id))?)
     }
 
@@ -77,7 +83,10 @@ impl Engine {
         record: &Record,
         with_volumes: bool,
     ) -> Result<(), EngineError> {
-        self.erase(&record.id)?;
+        match record.goes_with_boot() {
+            true => self.erase(&record.id, fs::remove_tree_volatile)?,
+            false => self.erase(&record.id, fs::remove_tree)?,
+        }
         if with_volumes && record.mounts.iter().any(|mount| mount.anonymous) {
             self.remove_anonymous(record, &self.lock_names()?)?;
         }

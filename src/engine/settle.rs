@@ -86,7 +86,7 @@ impl Engine {
             folders.write_outcome(&outcome)?;
         }
         let _ = std::fs::remove_file(folders.run.join("state.json"));
-        if record.body.host_config.auto_remove {
+        if record.goes_with_boot() {
             self.remove_stopped(&record, true)?;
             return Ok(Some(false));
         }
@@ -178,7 +178,7 @@ impl Engine {
     pub fn start_at_boot(&self) -> Result<Vec<Started>, EngineError> {
         let mut started = Vec::new();
         for container in self.list()?.into_iter().rev() {
-            if container.record.body.host_config.auto_remove && !container.status.is_attended() {
+            if container.record.goes_with_boot() && !container.status.is_attended() {
                 let gone = Remove {
                     force: false,
                     volumes: true,

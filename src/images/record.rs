@@ -135,6 +135,15 @@ impl Images {
     /// Records durably that `holder` needs the image; call before writing the record that names it. A holder may pin
     /// several images, one call each.
     pub fn pin(&self, holder: &str, image: &Image) -> Result<(), ImagesError> {
+        self.pin_by(holder, image, fs::replace)
+    }
+
+    /// As [`Images::pin`] for a holder that goes with this boot: a power cut may take the pin away, but never tears it.
+    pub fn pin_until_boot(&self, holder: &str, image: &Image) -> Result<(), ImagesError> {
+        self.pin_by(holder, image, fs::replace_whole)
+    }
+
+    fn pin_by(&self, holder: &str, image: &Image, replace: Replace) -> Result<(), ImagesError> {
         let path = self.pin_path(holder)?;
         let _shared = self.store.lock_shared()?;
         self.require(image)?;
@@ -148,14 +157,15 @@ impl Images {
             return Ok(());
         }
         file.images.push(root);
-        write(&path, &file)
+        write_by(&path, &file, replace)
     }
 
-    /// Forgets all that `holder` pinned; call after removing the record that named it. Unknown holders are success.
+    /// Forgets all that `holder` pinned; call after removing the record that named it. Unknown holders are success. Not
+    /// synced: a pin that a power cut brings back has no holder and goes with the next settling.
     pub fn unpin(&self, holder: &str) -> Result<(), ImagesError> {
         let path = self.pin_path(holder)?;
         let _records = self.store.lock_records()?;
-        fs::remove_file(&path).map_err(failed("remove", &path))
+        fs::remove_file_volatile(&path).map_err(failed("remove", &path))
     }
 
     /// All pins, by holder in alphabetical order.
@@ -267,9 +277,20 @@ fn sound<T>(read: Result<Option<T>, ImagesError>) -> Result<Option<T>, ImagesErr
 }
 
 fn write<T: Serialize + Kind>(path: &Path, file: &T) -> Result<(), ImagesError> {
+    write_by(path, file, fs::replace)
+}
+
+/// One of the writers of [`fs`].
+type Replace = fn(&Path, u32, &[u8]) -> std::io::Result<()>;
+
+fn write_by<T: Serialize + Kind>(
+    path: &Path,
+    file: &T,
+    replace: Replace,
+) -> Result<(), ImagesError> {
     let bytes =
         serde_json::to_vec(file).map_err(|error| malformed::<T>(path, error.to_string()))?;
-    fs::replace(path, 0o600, &bytes).map_err(failed("write", path))
+    replace(path, 0o600, &bytes).map_err(failed("write", path))
 }
 
 /// A kind of record.

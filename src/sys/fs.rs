@@ -31,6 +31,13 @@ pub fn scratch_beside(path: &Path) -> PathBuf {
 ///
 /// `mode` holds from the first byte on. The folder must exist.
 pub fn replace(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+    replace_whole(path, mode, content)?;
+    sync_parent(path)
+}
+
+/// Replaces a file on disk that goes with this boot: after a power cut it has the new content, the old or is gone, but is
+/// never torn.
+pub fn replace_whole(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
     let scratch = scratch_beside(path);
     let written = (|| {
         let mut file = OpenOptions::new()
@@ -42,12 +49,10 @@ pub fn replace(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
         file.sync_all()?;
         fs::rename(&scratch, path)
     })();
-    if let Err(error) = written {
-        // The error that matters is the first one; a scratch file left behind goes at the next start.
+    // The error that matters is the first one; a scratch file left behind goes at the next start.
+    written.inspect_err(|_| {
         let _ = fs::remove_file(&scratch);
-        return Err(error);
-    }
-    sync_parent(path)
+    })
 }
 
 /// Replaces a file that need not outlive this boot (anything below the run folder): atomic, not synced.
@@ -68,6 +73,11 @@ pub fn replace_volatile(path: &Path, mode: u32, content: &[u8]) -> io::Result<()
 pub fn publish(scratch: &Path, path: &Path) -> io::Result<()> {
     fs::rename(scratch, path)?;
     sync_parent(path)
+}
+
+/// As [`publish`] for what goes with this boot: not synced.
+pub fn publish_volatile(scratch: &Path, path: &Path) -> io::Result<()> {
+    fs::rename(scratch, path)
 }
 
 /// As [`publish`] for several finished, already synced things, with one sync of each folder. A folder that exists under
@@ -138,6 +148,15 @@ pub fn remove_tree(path: &Path) -> io::Result<()> {
     }
     sync_parent(path)?;
     fs::remove_dir_all(&trash)
+}
+
+/// As [`remove_tree`] for what goes with this boot: not synced.
+pub fn remove_tree_volatile(path: &Path) -> io::Result<()> {
+    let trash = scratch_beside(path);
+    match fs::rename(path, &trash) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        renamed => renamed.and_then(|()| fs::remove_dir_all(&trash)),
+    }
 }
 
 /// Removes what interrupted writes and deletions left directly below `dir`. Call under the lock that guards `dir`.

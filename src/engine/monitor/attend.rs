@@ -411,7 +411,7 @@ impl<'a> Attendant<'a> {
 
     /// Removes a container with `--rm`. Where the disk takes nothing any more it stays, ended, as any other one.
     fn is_removed(&self) -> Result<bool, EngineError> {
-        if !self.record.body.host_config.auto_remove {
+        if !self.record.goes_with_boot() {
             return Ok(false);
         }
         match self.engine.remove_stopped(&self.record, true) {
