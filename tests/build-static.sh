@@ -23,8 +23,8 @@ esac
 export LIBSECCOMP_LINK_TYPE=static LIBSECCOMP_LIB_PATH="${libseccomp%/*}"
 # Not position independent: nothing is relocated at start, so each monitor keeps less memory to itself (README, numbers).
 # The price is a fixed load address; the stack, the heap and every container stay randomised.
-# Functions that came out the same are kept once.
-flags="-C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no -C link-arg=-Wl,--icf=all"
+# Functions that came out the same are kept once, and so are runs of instructions: 200 KB less, for 4% more time of a pull.
+flags="-C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no -C link-arg=-Wl,--icf=all -C llvm-args=-enable-machine-outliner=always"
 # Where the builder keeps sources is no part of a program, and stands in each place that can panic otherwise.
 crates=${CARGO_HOME:-$HOME/.cargo}/registry/src
 # Nor are the lines of all these places, a tenth of a megabyte of text for a panic that is a bug anyway; the option is
