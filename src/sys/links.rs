@@ -12,6 +12,7 @@ pub const NAME_LIMIT: usize = libc::IFNAMSIZ - 1;
 const CREATE: i32 = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
 const VETH_PEER: u16 = 1;
 const IFLA_BRPORT_MODE: u16 = 4;
+const IFLA_BRPORT_ISOLATED: u16 = 33;
 const UP: u32 = libc::IFF_UP as u32;
 const IPV4: u8 = libc::AF_INET as u8;
 
@@ -54,6 +55,10 @@ pub struct VethPair<'a> {
     pub peer_mac: [u8; 6],
     /// Namespace that the other end is created in, without ever having been elsewhere.
     pub peer_namespace: &'a Netns,
+    /// Longest packet of both ends.
+    pub mtu: Option<u32>,
+    /// Whether the bridge leads nothing from this end to others that are so, or back; kernels before 4.18 do anyway.
+    pub isolated: bool,
 }
 
 /// A connection to one namespace's link configuration.
@@ -102,6 +107,19 @@ impl Links {
             Err(error) if error.errno() == libc::ENODEV => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the port `name` of a bridge is kept apart from the others that are.
+    pub fn is_isolated(&mut self, name: &str) -> Result<bool, NetlinkError> {
+        let action = format!("look at port {name}");
+        let mut request = Request::new(libc::RTM_GETLINK, 0, &link_header(0, 0), action);
+        request.text(libc::IFLA_IFNAME, name);
+        let isolated = |payload: &[u8]| {
+            let info = attribute(payload.get(16..)?, libc::IFLA_LINKINFO)?;
+            let port = attribute(info, libc::IFLA_INFO_SLAVE_DATA)?;
+            Some(attribute(port, IFLA_BRPORT_ISOLATED) == Some(&[1]))
+        };
+        Ok(self.0.ask(request, isolated)?.unwrap_or(false))
     }
 
     /// All IPv4 addresses.
@@ -159,13 +177,16 @@ impl Links {
         );
         request
             .text(libc::IFLA_IFNAME, pair.name)
-            .attribute(libc::IFLA_MASTER, &pair.bridge.to_ne_bytes())
-            .nest(libc::IFLA_LINKINFO, |info| {
-                info.text(libc::IFLA_INFO_KIND, "veth")
-                    .nest(libc::IFLA_INFO_DATA, |data| {
-                        data.nest(VETH_PEER, |peer| fill_peer(peer, pair));
-                    });
-            });
+            .attribute(libc::IFLA_MASTER, &pair.bridge.to_ne_bytes());
+        if let Some(mtu) = pair.mtu {
+            request.attribute(libc::IFLA_MTU, &mtu.to_ne_bytes());
+        }
+        request.nest(libc::IFLA_LINKINFO, |info| {
+            info.text(libc::IFLA_INFO_KIND, "veth")
+                .nest(libc::IFLA_INFO_DATA, |data| {
+                    data.nest(VETH_PEER, |peer| fill_peer(peer, pair));
+                });
+        });
         // A container that reaches itself through the host's address: where bridged packets go through the firewall, they
         // are turned round below the bridge, which by itself sends nothing back to where it came from.
         let mut hairpin = Request::new(
@@ -181,6 +202,9 @@ impl Links {
                     libc::IFLA_INFO_SLAVE_DATA,
                     |port| {
                         port.attribute(IFLA_BRPORT_MODE, &[1]);
+                        if pair.isolated {
+                            port.attribute(IFLA_BRPORT_ISOLATED, &[1]);
+                        }
                     },
                 );
             });
@@ -250,6 +274,9 @@ fn fill_peer(peer: &mut Request, pair: &VethPair) {
         .text(libc::IFLA_IFNAME, pair.peer_name)
         .attribute(libc::IFLA_ADDRESS, &pair.peer_mac)
         .attribute(libc::IFLA_NET_NS_FD, &namespace.to_ne_bytes());
+    if let Some(mtu) = pair.mtu {
+        peer.attribute(libc::IFLA_MTU, &mtu.to_ne_bytes());
+    }
 }
 
 fn up(index: u32, name: &str) -> Request {

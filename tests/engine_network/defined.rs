@@ -78,11 +78,15 @@ fn networks_are_made_listed_and_removed() {
             ),
             (
                 "create --opt a=b xx",
-                "invalid --opt \"a=b\": only com.docker.network.bridge.name is supported",
+                "invalid --opt \"a=b\": only com.docker.network.bridge.name, com.docker.network.driver.mtu, ",
             ),
             (
                 "create --opt com.docker.network.bridge.name=dray0 xx",
                 "invalid --opt \"com.docker.network.bridge.name=dray0\": another network's bridge has this name",
+            ),
+            (
+                "create --opt com.docker.network.driver.mtu=9 xx",
+                "invalid --opt \"com.docker.network.driver.mtu=9\": a number of bytes from 68 to 65535 is expected",
             ),
             (
                 "create --ipv6 xx",

@@ -11,6 +11,7 @@ mod common;
 mod connect;
 mod crowd;
 mod defined;
+mod options;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -28,7 +28,8 @@ pub struct Words {
     /// NAME=VALUE
     #[arg(long)]
     label: Vec<String>,
-    /// com.docker.network.bridge.name=NAME
+    /// com.docker.network.bridge.name=NAME, com.docker.network.driver.mtu=BYTES,
+    /// com.docker.network.bridge.enable_icc=BOOL or …enable_ip_masquerade=BOOL
     #[arg(short, long)]
     opt: Vec<String>,
     /// bridge

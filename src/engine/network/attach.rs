@@ -58,7 +58,7 @@ impl Network {
         }
         let mut links = Links::open()?;
         let bridge = bridge::ensure(&mut links, &built, &self.owner)?;
-        bridge::connect(&mut links, &bridge, &leases.all, &lease)?;
+        bridge::connect(&mut links, (&bridge, &built), &leases.all, &lease)?;
         flows::forget_moved_udp(&leases.all, &before)
     }
 

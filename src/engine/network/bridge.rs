@@ -125,7 +125,7 @@ pub(super) fn inside(pid: i32) -> Result<Links, NetworkError> {
 /// Gives the container its interface: a veth pair between the bridge and its namespace, address, default route.
 pub(super) fn connect(
     links: &mut Links,
-    bridge: &Link,
+    (bridge, built): (&Link, &Built),
     leases: &[Lease],
     lease: &Lease,
 ) -> Result<(), NetworkError> {
@@ -138,6 +138,8 @@ pub(super) fn connect(
         peer_name: &peer_name,
         peer_mac: attachment.mac.0,
         peer_namespace: &namespace,
+        mtu: built.mtu,
+        isolated: built.apart,
     };
     match links.create_veth(&pair) {
         // An earlier attempt in the same namespace was killed.
@@ -147,6 +149,10 @@ pub(super) fn connect(
             links.create_veth(&pair)?;
         }
         other => other.map_err(explain)?,
+    }
+    // A kernel that knows nothing of it takes the wish in silence.
+    if built.apart && !links.is_isolated(&lease.link)? {
+        return Err(NetworkError::NoIsolation(built.network.clone()));
     }
     let mut inside = Links::open_in(&namespace)?;
     let interface = find(&mut inside, &peer_name)?;

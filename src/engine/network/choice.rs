@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use super::address::Pool;
 use super::bind;
 use super::lease::{Built, Lease};
 use super::leases::Leases;
@@ -102,7 +103,7 @@ fn check_address(
             reason,
         })
     };
-    if let Some(reason) = unusable(built, wanted) {
+    if let Some(reason) = unusable(built.pool, built.gateway(), wanted) {
         return refuse(reason);
     }
     match has(leases, built, wanted) {
@@ -112,11 +113,11 @@ fn check_address(
 }
 
 /// Why no container of this network can have the address, whoever else is on it.
-pub(super) fn unusable(built: &Built, address: Ipv4Addr) -> Option<String> {
-    if !built.pool.has_host(address) {
-        return Some(format!("it is none of subnet {}", built.pool));
+pub(super) fn unusable(subnet: Pool, gateway: Ipv4Addr, address: Ipv4Addr) -> Option<String> {
+    if !subnet.has_host(address) {
+        return Some(format!("it is none of subnet {subnet}"));
     }
-    (address == built.gateway()).then(|| "the network's gateway has it".to_owned())
+    (address == gateway).then(|| "the network's gateway has it".to_owned())
 }
 
 /// Whether the ports of `on` are free once `off` has given up its own. Host programs are asked only about ports that

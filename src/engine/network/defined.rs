@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::Pool;
 use super::lease::Built;
-use super::{NetworkError, choice, state};
+use super::{NetworkError, choice, options, state};
 use crate::engine::names;
 use crate::host::Host;
 use crate::sys::fs;
@@ -49,18 +49,22 @@ pub struct Definition {
 }
 
 impl Definition {
-    pub(super) fn built(&self) -> Built {
-        Built {
+    pub(super) fn built(&self) -> Result<Built, NetworkError> {
+        let options = options::parse(&self.options)?;
+        Ok(Built {
             gateway: Some(self.gateway),
             range: self.range,
             internal: self.internal,
+            mtu: options.mtu,
+            apart: !options.icc,
+            bare: !options.masquerade,
             ..Built::new(&self.name, &self.bridge, self.subnet)
-        }
+        })
     }
 
     /// Why a container can never have this address here.
     pub fn unusable(&self, address: Ipv4Addr) -> Option<String> {
-        choice::unusable(&self.built(), address)
+        choice::unusable(self.subnet, self.gateway, address)
     }
 }
 

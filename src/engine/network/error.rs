@@ -36,6 +36,11 @@ pub enum NetworkError {
         "network mode bridge needs bridge and veth interfaces, which this kernel lacks (CONFIG_BRIDGE, CONFIG_VETH); use --network host, or none: {0}"
     )]
     NoBridge(NetlinkError),
+    /// The kernel cannot keep the ports of a bridge apart.
+    #[error(
+        "network {0} was made with enable_icc=false, which needs a kernel that can isolate the ports of a bridge (4.18); make one network for each container"
+    )]
+    NoIsolation(String),
     /// The settings ask for IPv6.
     #[error("IPv6 addresses on bridge {0} are not supported; set ip6 = no in [network]")]
     Ip6(String),

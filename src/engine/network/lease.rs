@@ -109,6 +109,15 @@ pub(super) struct Built {
     /// Nothing passes between this network and the world outside.
     #[serde(default)]
     pub(super) internal: bool,
+    /// Longest packet; by default the kernel's choice.
+    #[serde(default)]
+    pub(super) mtu: Option<u32>,
+    /// Containers do not reach each other; nor by published ports, where bridged packets go through the firewall.
+    #[serde(default)]
+    pub(super) apart: bool,
+    /// What containers send to the world outside keeps their addresses.
+    #[serde(default)]
+    pub(super) bare: bool,
     /// Forwarding was off before and goes off again.
     pub(super) forwarding_enabled: bool,
     /// Whether the firewall table has its rules for certain.
@@ -126,6 +135,9 @@ impl Built {
             gateway: None,
             range: None,
             internal: false,
+            mtu: None,
+            apart: false,
+            bare: false,
             forwarding_enabled: false,
             ruled: false,
         }

@@ -7,13 +7,11 @@ use super::address::Pool;
 use super::defined::Definition;
 use super::leases::Leases;
 use super::state::VERSION;
-use super::{DEFAULT, Network, NetworkError, bridge, is_user_defined};
+use super::{DEFAULT, Network, NetworkError, bridge, is_user_defined, options};
 use crate::engine::names;
 use crate::sys::fs;
-use crate::sys::links::{Links, NAME_LIMIT};
+use crate::sys::links::Links;
 
-/// Option that names the bridge, as Docker spells it.
-const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
 /// Longest prefix that leaves a container an address.
 const MAX_PREFIX: u8 = 30;
 
@@ -99,38 +97,14 @@ impl Network {
     }
 
     fn bridge_name(&self, wish: &Wish, others: &[Definition]) -> Result<String, NetworkError> {
-        let refuse = |option: &str, value: &str, reason: &str| NetworkError::Wish {
-            option: "--opt",
-            value: format!("{option}={value}"),
-            reason: reason.to_owned(),
-        };
-        if let Some((option, value)) = wish.options.iter().find(|(name, _)| *name != BRIDGE_NAME) {
-            return Err(refuse(
-                option,
-                value,
-                &format!("only {BRIDGE_NAME} is supported"),
-            ));
-        }
-        let Some(name) = wish.options.get(BRIDGE_NAME) else {
+        let Some(name) = options::parse(&wish.options)?.bridge else {
             return Ok(format!("dray-{}", &wish.id[..10]));
         };
-        let letters = |byte: u8| byte.is_ascii_graphic() && !b"/:%".contains(&byte);
-        if name.is_empty() || name.len() > NAME_LIMIT || !name.bytes().all(letters) {
-            let reason = format!("an interface has a name of at most {NAME_LIMIT} letters");
-            return Err(refuse(BRIDGE_NAME, name, &reason));
+        let mut bridges = others.iter().map(|other| &other.bridge);
+        if name == self.settings.bridge || bridges.any(|other| other == name) {
+            return Err(options::refuse_bridge(name));
         }
-        let bridges = others.iter().map(|other| &other.bridge);
-        if bridges
-            .chain([&self.settings.bridge])
-            .any(|other| other == name)
-        {
-            return Err(refuse(
-                BRIDGE_NAME,
-                name,
-                "another network's bridge has this name",
-            ));
-        }
-        Ok(name.clone())
+        Ok(name.to_owned())
     }
 }
 

@@ -43,6 +43,7 @@ mod leases;
 mod leave;
 pub mod make;
 pub mod names;
+mod options;
 mod peers;
 pub mod ports;
 mod publish;
@@ -190,7 +191,7 @@ impl Network {
     fn planned(&self, network: &str) -> Result<Built, NetworkError> {
         match network {
             DEFAULT => Ok(self.default()),
-            name => Ok(self.defined.find(name)?.built()),
+            name => self.defined.find(name)?.built(),
         }
     }
 

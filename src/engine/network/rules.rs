@@ -267,14 +267,17 @@ fn add_masquerade(changes: &mut Changes, built: &Built) {
     let outward = Term::NotNamed(Field::OutputName, &built.bridge);
     let hairpin = Term::Any(Field::Status, STATUS_DESTINATION_TRANSLATED);
     let from_loopback = Term::In(Field::Source, LOOPBACK.0, LOOPBACK.1);
+    if !built.bare {
+        let rule = [from_containers.clone(), outward, Term::Masquerade];
+        changes.add_rule("postrouting", &rule);
+    }
     for rule in [
-        &[from_containers.clone(), outward, Term::Masquerade][..],
         &[
             from_containers,
             to_bridge.clone(),
             hairpin,
             Term::Masquerade,
-        ],
+        ][..],
         &[from_loopback, to_bridge, Term::Masquerade],
     ] {
         changes.add_rule("postrouting", rule);
