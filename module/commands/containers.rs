@@ -44,6 +44,9 @@ pub fn start(context: &Context<'_>, words: &Start) -> anyhow::Result<ExitCode> {
 
 #[derive(Debug, Args)]
 pub struct Stop {
+    /// In place of the container's own stop signal, by name or number
+    #[arg(short, long)]
+    signal: Option<String>,
     /// Seconds between the stop signal and the kill; -1 never kills
     #[arg(short, long, visible_alias = "timeout", allow_negative_numbers = true)]
     time: Option<i64>,
@@ -57,22 +60,34 @@ impl Stop {
         self.time
             .map(|seconds| u64::try_from(seconds).map_or(Duration::MAX, Duration::from_secs))
     }
+
+    fn signal(&self) -> anyhow::Result<Option<i32>> {
+        self.signal.as_deref().map(number).transpose()
+    }
+}
+
+fn number(text: &str) -> anyhow::Result<i32> {
+    signal::number(text).ok_or_else(|| {
+        anyhow::anyhow!("{text:?} is not a signal: use a name such as TERM, or a number")
+    })
 }
 
 /// `dray stop`
 pub fn stop(context: &Context<'_>, words: &Stop) -> anyhow::Result<ExitCode> {
+    let signal = words.signal()?;
     let engine = context.engine()?;
     Ok(each(&words.containers, |word| {
-        Ok(engine.stop(engine.find(word)?.id(), words.grace())?)
+        Ok(engine.stop_by(engine.find(word)?.id(), signal, words.grace())?)
     }))
 }
 
 /// `dray restart`
 pub fn restart(context: &Context<'_>, words: &Stop) -> anyhow::Result<ExitCode> {
+    let signal = words.signal()?;
     let engine = context.engine()?;
     Ok(each(&words.containers, |word| {
         let container = engine.find(word)?;
-        engine.stop(container.id(), words.grace())?;
+        engine.stop_by(container.id(), signal, words.grace())?;
         Ok(engine.start(container.id())?)
     }))
 }
@@ -89,12 +104,7 @@ pub struct Kill {
 
 /// `dray kill`
 pub fn kill(context: &Context<'_>, words: &Kill) -> anyhow::Result<ExitCode> {
-    let signal = signal::number(&words.signal).ok_or_else(|| {
-        anyhow::anyhow!(
-            "{:?} is not a signal: use a name such as TERM, or a number",
-            words.signal
-        )
-    })?;
+    let signal = number(&words.signal)?;
     let engine = context.engine()?;
     Ok(each(&words.containers, |word| {
         Ok(engine.kill(engine.find(word)?.id(), signal)?)

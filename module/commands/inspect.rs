@@ -9,9 +9,14 @@ use dray::images::{Image, ImagesError};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::template::Shape;
+use crate::exit;
 
 #[derive(Debug, Args)]
 pub struct Words {
+    /// json, or a template such as '{{.State.Status}}'; each thing on a line of its own
+    #[arg(short, long, default_value = "", hide_default_value = true)]
+    format: Shape,
     /// Names or ids of containers, images or volumes
     #[arg(required = true)]
     things: Vec<String>,
@@ -25,12 +30,20 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         match inspect(&engine, thing) {
             Ok(value) => found.push(value),
             Err(error) => {
-                eprintln!("dray: {error:#}");
+                eprintln!("dray: {}", exit::message(&error));
                 code = ExitCode::FAILURE;
             }
         }
     }
-    println!("{}", serde_json::to_string_pretty(&found)?);
+    match &words.format {
+        Shape::Table => println!("{}", serde_json::to_string_pretty(&found)?),
+        Shape::Json => found.iter().for_each(|document| println!("{document}")),
+        Shape::Template(template) => {
+            for document in &found {
+                println!("{}", template.render(document)?);
+            }
+        }
+    }
     Ok(code)
 }
 

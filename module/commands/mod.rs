@@ -1,6 +1,7 @@
 //! The words of the command line, docker's wherever docker has one for it.
 
 mod boot;
+mod choice;
 mod containers;
 mod exec;
 mod explain;
@@ -15,6 +16,7 @@ mod ps;
 mod pull;
 mod run;
 mod table;
+mod template;
 mod terminal;
 mod volume;
 

@@ -6,37 +6,62 @@ use std::time::SystemTime;
 use clap::Args;
 use dray::api::PortBinding;
 use dray::engine::network::Attachment;
-use dray::engine::{Container, Status};
+use dray::engine::{Container, MountPoint, Status};
 use serde_json::json;
 
-use super::{Context, Format, table};
+use super::choice::Choice;
+use super::template::Shape;
+use super::{Context, table};
 
 #[derive(Debug, Args)]
 pub struct Words {
     /// Those that do not run too
     #[arg(short, long)]
     all: bool,
+    /// name=, id=, label=, status=, exited=, health=, ancestor=, volume= or network=VALUE, several times
+    #[arg(short, long, value_name = "FILTER")]
+    filter: Vec<String>,
+    /// The last so many that were made, running or not; -1 is all
+    #[arg(short = 'n', long, value_name = "COUNT", allow_negative_numbers = true)]
+    last: Option<i64>,
+    /// The last one that was made, running or not
+    #[arg(short, long)]
+    latest: bool,
     /// Ids only
     #[arg(short, long)]
     quiet: bool,
-    /// Whole ids
+    /// Whole ids and commands
     #[arg(long)]
     no_trunc: bool,
-    /// How to print them; json is one object a line
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    /// table, json (one object a line), or a template such as '{{.Names}} {{.Status}}'
+    #[arg(long, default_value = "table")]
+    format: Shape,
+}
+
+impl Words {
+    /// How many of the newest are meant, if anything is said about it: then also those that do not run.
+    fn count(&self) -> Option<usize> {
+        match self.latest {
+            true => Some(1),
+            false => self.last.and_then(|count| usize::try_from(count).ok()),
+        }
+    }
 }
 
 /// `dray ps`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
+    let choice = Choice::parse(&words.filter)?;
     let engine = context.engine()?;
     let (mut containers, damaged) = engine.survey()?;
     for damaged in damaged {
         eprintln!("dray: warning: {damaged}");
     }
+    let all = words.all || choice.names_a_state() || words.count().is_some();
     containers.retain(|container| {
-        words.all || matches!(container.status, Status::Running | Status::Restarting)
+        let running = matches!(container.status, Status::Running | Status::Restarting);
+        (all || running) && choice.fits(container)
     });
+    containers.truncate(words.count().unwrap_or(usize::MAX));
     let now = context.host.now();
     let networks = engine.network().attachments()?;
     let ports = |container: &Container| ports(&networks, container.id());
@@ -48,18 +73,29 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         containers
             .iter()
             .for_each(|container| println!("{}", id(container)));
-    } else if words.format == Format::Json {
-        containers
-            .iter()
-            .for_each(|container| println!("{}", as_json(container, &ports(container), now)));
+    } else if words.format != Shape::Table {
+        for container in &containers {
+            let mut object = as_json(container, &ports(container), now);
+            match &words.format {
+                Shape::Template(template) => {
+                    object["ID"] = id(container).into();
+                    object["Command"] = command(container, words.no_trunc).into();
+                    println!("{}", template.render(&object)?);
+                }
+                _ => println!("{object}"),
+            }
+        }
     } else {
         let rows: Vec<_> = containers
             .iter()
             .map(|container| {
                 [
                     id(container),
-                    image(container),
-                    format!("{:?}", command(container)),
+                    match words.no_trunc {
+                        true => container.record.body.config.image.clone(),
+                        false => image(container),
+                    },
+                    command(container, words.no_trunc),
                     format!("{} ago", since(&container.record.created, now)),
                     status(container, now),
                     ports(container),
@@ -89,7 +125,7 @@ fn as_json(container: &Container, ports: &str, now: SystemTime) -> serde_json::V
         "Names": container.name(),
         "Image": container.record.body.config.image,
         "ImageDigest": container.record.image_digest,
-        "Command": command(container),
+        "Command": line(container),
         "CreatedAt": container.record.created,
         "State": container.status.word(),
         "Status": status(container, now),
@@ -97,6 +133,10 @@ fn as_json(container: &Container, ports: &str, now: SystemTime) -> serde_json::V
         "ExitCode": container.outcome.exit_code,
         "Pid": container.pid().unwrap_or(0),
         "Ports": ports,
+        "RunningFor": format!("{} ago", since(&container.record.created, now)),
+        "Labels": labels(container),
+        "Mounts": container.record.mounts.iter().map(mount).collect::<Vec<_>>().join(","),
+        "Networks": networks(container),
         "Scope": container.record.owner.as_ref().map(|owner| &owner.scope),
         "Generation": container.record.owner.as_ref().map(|owner| owner.generation),
     })
@@ -111,8 +151,52 @@ fn image(container: &Container) -> String {
     }
 }
 
-fn command(container: &Container) -> String {
+fn labels(container: &Container) -> String {
+    let labels = container.record.body.config.labels.iter();
+    let labels = labels.map(|(name, value)| format!("{name}={value}"));
+    labels.collect::<Vec<_>>().join(",")
+}
+
+/// A volume by its name, a bind by its source.
+fn mount(mount: &MountPoint) -> &str {
+    match mount.name.as_str() {
+        "" => &mount.source,
+        name => name,
+    }
+}
+
+fn networks(container: &Container) -> String {
+    let body = &container.record.body;
+    let named: Vec<&str> = match body.host_config.network_mode.as_str() {
+        "" | "default" => vec!["bridge"],
+        mode => vec![mode],
+    };
+    let further = body.networking_config.endpoints_config.keys();
+    let further = further
+        .map(String::as_str)
+        .filter(|name| !named.contains(name));
+    named
+        .iter()
+        .copied()
+        .chain(further)
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+/// In quotation marks; cut unless `whole`.
+fn command(container: &Container, whole: bool) -> String {
     const SHOWN: usize = 20;
+    let line = line(container);
+    match whole || line.chars().count() <= SHOWN {
+        true => format!("{line:?}"),
+        false => {
+            let cut: String = line.chars().take(SHOWN - 1).chain(['…']).collect();
+            format!("{cut:?}")
+        }
+    }
+}
+
+fn line(container: &Container) -> String {
     let config = &container.record.body.config;
     let words: Vec<&str> = config
         .entrypoint
@@ -121,12 +205,7 @@ fn command(container: &Container) -> String {
         .flatten()
         .map(String::as_str)
         .collect();
-    let line = words.join(" ");
-    if line.chars().count() <= SHOWN {
-        line
-    } else {
-        line.chars().take(SHOWN - 1).chain(['…']).collect()
-    }
+    words.join(" ")
 }
 
 fn status(container: &Container, now: SystemTime) -> String {

@@ -10,6 +10,7 @@ use dray::engine::{Engine, EngineError, Volume, volumes};
 use dray::runargs::value::boolean;
 use serde_json::{Value, json};
 
+use super::choice::name_fits;
 use super::{Context, Format, each, table};
 
 #[derive(Debug, Args)]
@@ -184,18 +185,7 @@ impl Filter<'_> {
                 let fits = found.is_some_and(|found| value.is_none_or(|value| value == found));
                 fits == *wanted
             }
-            Filter::Name(part) => {
-                let start = part.strip_prefix('^');
-                let rest = start.unwrap_or(part);
-                let end = rest.strip_suffix('$');
-                let (name, text) = (&volume.name, end.unwrap_or(rest));
-                match (start.is_some(), end.is_some()) {
-                    (true, true) => name == text,
-                    (true, false) => name.starts_with(text),
-                    (false, true) => name.ends_with(text),
-                    (false, false) => name.contains(text),
-                }
-            }
+            Filter::Name(part) => name_fits(part, &volume.name),
         }
     }
 }

@@ -124,6 +124,17 @@ impl Engine {
         self.stop_all(&[id], timeout)
     }
 
+    /// As [`Engine::stop`], with `signal` in place of the container's own.
+    pub fn stop_by(
+        &self,
+        id: &str,
+        signal: Option<i32>,
+        timeout: Option<Duration>,
+    ) -> Result<(), EngineError> {
+        self.halt_by(&[id], signal, timeout)?;
+        self.wait_monitor(id)
+    }
+
     /// As [`Engine::stop`] for several containers at once.
     pub fn stop_all(&self, ids: &[&str], timeout: Option<Duration>) -> Result<(), EngineError> {
         self.halt(ids, timeout)?;
@@ -133,12 +144,21 @@ impl Engine {
     /// Ends the processes of containers but does not wait until their monitors have tidied up; the fast half of
     /// [`Engine::stop_all`].
     pub fn halt(&self, ids: &[&str], timeout: Option<Duration>) -> Result<(), EngineError> {
+        self.halt_by(ids, None, timeout)
+    }
+
+    fn halt_by(
+        &self,
+        ids: &[&str],
+        signal: Option<i32>,
+        timeout: Option<Duration>,
+    ) -> Result<(), EngineError> {
         let mut ending = Vec::new();
         for id in ids {
             let _lock = self.lock(id)?;
             self.folders(id).write_intent(Intent { running: false })?;
             let container = self.load(id)?;
-            if let Some(process) = self.ask_to_stop(&container)? {
+            if let Some(process) = self.ask_to_stop(&container, signal)? {
                 let grace = timeout.unwrap_or_else(|| own_timeout(&container));
                 ending.push((container.record.name, process, grace));
             }
@@ -164,8 +184,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Sends the stop signal; the process to wait for, if there is one.
-    fn ask_to_stop(&self, container: &Container) -> Result<Option<Pidfd>, EngineError> {
+    /// Sends the stop signal, or the one given; the process to wait for, if there is one.
+    fn ask_to_stop(
+        &self,
+        container: &Container,
+        signal: Option<i32>,
+    ) -> Result<Option<Pidfd>, EngineError> {
         let failed = |source| EngineError::System {
             action: format!("stop container {}", container.name()),
             source,
@@ -185,7 +209,8 @@ impl Engine {
         else {
             return Ok(None);
         };
-        process.signal(stop_signal(container)?).map_err(failed)?;
+        let signal = signal.map_or_else(|| stop_signal(container), Ok)?;
+        process.signal(signal).map_err(failed)?;
         Ok(Some(process))
     }
 
