@@ -64,7 +64,7 @@ def torn(state, catalogue):
             lines.append(f"torn blob {digest[:12]}")
     for path in records(state):
         data = read(path)
-        if path.endswith(".json"):
+        if path.endswith(".json") or os.path.dirname(path) == os.path.join(state, "networks"):
             try:
                 json.loads(data)
             except ValueError:

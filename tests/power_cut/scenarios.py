@@ -66,6 +66,13 @@ SCENARIOS = (
              ends=((("ArtifactFailure", "Cleanup"), "v1"),)),
     Scenario("rollback: Cleanup", "v2 rolled back", "boot", "v1", ("Cleanup",), "v2", booted=("v1",),
              ends=((("Cleanup",), "v1"),)),
+    # Networks: there or not, and what serves is none the worse.
+    Scenario("network: create", "v1 idle", "boot", "v1", ("network", "create", "front"), "v2", booted=("v1",),
+             ends=((WHOLE, "v2"),)),
+    Scenario("network: connect", "v1 beside a network", "boot", "v1", ("network", "connect", "front", "web"), "v2",
+             booted=("v1",), ends=((WHOLE, "v2"),)),
+    Scenario("network: rm", "v1 beside a network", "boot", "v1", ("network", "rm", "front"), "v2", booted=("v1",),
+             ends=((WHOLE, "v2"),)),
     # A second cut while the device comes up after the first.
     Scenario("boot: nothing open", "v1 idle", "nothing", None, ("boot",), "v2", booted=("v1",),
              ends=((WHOLE, "v2"),)),
@@ -85,6 +92,7 @@ DISKS = (
     ("v1 trial", "v1 prepared", "v1", ("ArtifactInstall",)),
     ("v1 committed", "v1 trial", "v1", ("boot", "ArtifactCommit")),
     ("v1 idle", "v1 committed", "v1", ("boot", "Cleanup")),
+    ("v1 beside a network", "v1 idle", "v1", (("network", "create", "front"),)),
     ("v2 prepared", "v1 idle", "v2", ("boot", "Download")),
     ("dead prepared", "v1 idle", "dead", ("boot", "Download")),
     ("v2 trial", "v2 prepared", "v2", ("web", "ArtifactInstall")),

@@ -70,6 +70,10 @@ class Sweep:
         if code:
             raise Unexpected(f"{' '.join(words)} exited with {code}:\n{said}")
 
+    def expect_all(self, calls):
+        for words in calls:
+            self.expect(*((words,) if isinstance(words, str) else words))
+
     # -- preparations
 
     def prepare(self):
@@ -79,14 +83,12 @@ class Sweep:
         for name, before, version, calls in DISKS:
             self.device.restore(before)
             self.tree(version)
-            for words in calls:
-                self.expect(words)
+            self.expect_all(calls)
             self.device.save(name)
         for version, saved, artifact, calls in BASELINES:
             self.device.restore(saved)
             self.tree(artifact)
-            for words in calls:
-                self.expect(*((words,) if isinstance(words, str) else words))
+            self.expect_all(calls)
             # As at the end of a sweep's cut: after a power cycle. What pulls need is on the disk only.
             self.device.power_off()
             self.device.attach()

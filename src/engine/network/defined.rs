@@ -9,6 +9,7 @@
 //! There is a bridge only while containers are on the network; what it was built as is with the leases.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -121,9 +122,18 @@ impl Defined {
             move |source| NetworkError::State { path, source }
         };
         fs::create_dirs(&self.dir).map_err(state(&self.dir))?;
-        let lock = Exclusive::wait(&self.lock).map_err(state(&self.lock))?;
-        // Whoever was killed while it wrote held the lock.
-        fs::sweep_scratch(&self.dir).map_err(state(&self.dir))?;
-        Ok(lock)
+        Exclusive::wait(&self.lock).map_err(state(&self.lock))
+    }
+
+    /// Removes what a writer that was killed left.
+    pub(super) fn sweep(&self) -> Result<(), NetworkError> {
+        match fs::sweep_abandoned(&self.dir) {
+            // Nobody ever made a network.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            swept => swept.map_err(|source| NetworkError::State {
+                path: self.dir.clone(),
+                source,
+            }),
+        }
     }
 }

@@ -9,6 +9,7 @@ impl Network {
     /// Makes the kernel's state follow the leases of the containers that live, and removes everything of the others.
     /// `is_live` is asked while nobody can attach or detach: whoever has a lease has whatever came before it.
     pub fn settle(&self, is_live: &dyn Fn(&str) -> bool) -> Result<(), NetworkError> {
+        self.defined.sweep()?;
         let Some(mut leases) = Leases::open(&self.dir)? else {
             return Ok(());
         };
