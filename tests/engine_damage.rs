@@ -287,6 +287,49 @@ fn check_others(device: &Device, good: &str) {
 
 #[test]
 #[ignore = "needs root: namespaces and mounts"]
+fn what_is_written_again_and_again_is_made_up_for() {
+    on_device("torn", |device| {
+        run_sleeper(device, "one");
+        let record = record_of(device, "one");
+        for (file, said) in [("intent.json", ""), ("outcome.json", "failed to read ")] {
+            let file = record.with_file_name(file);
+            for damage in ["", "{", "\0\0\0\0", "7"] {
+                device.done(&["stop", "-t0", "one"]);
+                fs::write(&file, damage).unwrap();
+                let listed = device.done(&["ps", "-a"]);
+                assert_eq!(listed.stderr, "", "{file:?}");
+                assert!(listed.stdout.contains("Exited ("), "{listed:?}");
+                let error = device.inspect("one")["State"]["Error"].clone();
+                assert!(
+                    error.as_str().unwrap().starts_with(said),
+                    "{file:?}: {error}"
+                );
+                device.done(&["start", "one"]);
+                assert_eq!(device.running(), ["v1"], "{file:?} {damage:?}");
+                device.done(&["stop", "-t0", "one"]);
+                let healed = fs::read_to_string(&file).unwrap();
+                assert!(healed.ends_with('}'), "{file:?}: {healed}");
+                assert_eq!(device.inspect("one")["State"]["Error"], "");
+            }
+        }
+        // What ran before the power went away runs again.
+        device.done(&["start", "one"]);
+        for file in ["intent.json", "outcome.json"] {
+            fs::write(record.with_file_name(file), "").unwrap();
+        }
+        device.lose_power();
+        device.done(&["boot"]);
+        assert_eq!(device.running(), ["v1"]);
+        device.done(&["stop", "-t0", "one"]);
+        device.lose_power();
+        device.done(&["boot"]);
+        assert_eq!(device.running(), ["v1"], "--restart always");
+        device.done(&["rm", "-f", "one"]);
+    });
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
 fn a_damaged_container_keeps_volumes_and_no_other_container() {
     on_device("volumes", |device| {
         let image = device.registry.name("shop/v1:1");

@@ -182,6 +182,17 @@ impl EngineError {
         )
     }
 
+    /// Whether a file is there and its content is not what was written.
+    pub(super) fn is_damage(&self) -> bool {
+        // The disk's own word for what it has lost.
+        const EIO: i32 = 5;
+        let EngineError::Read { source, .. } = self else {
+            return false;
+        };
+        let malformed = [io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof];
+        malformed.contains(&source.kind()) || source.raw_os_error() == Some(EIO)
+    }
+
     /// Whether a disk that takes nothing any more is what failed it, as a filesystem's own after an error.
     pub(super) fn is_read_only(&self) -> bool {
         let first: &(dyn std::error::Error + 'static) = self;

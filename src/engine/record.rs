@@ -15,6 +15,9 @@
 //!   bundle/ rootfs/ hosts resolv.conf hostname
 //! ```
 //!
+//! `config.json` is what a container is: one that is damaged makes the container damaged. The other two are written again and
+//! again, and a damaged one is made up for until then.
+//!
 //! A folder below `containers` exists under its final name if and only if its record is whole and its image is pinned.
 
 use std::path::{Path, PathBuf};
@@ -29,6 +32,9 @@ use crate::sys::{fs, process::ProcessId};
 
 /// Version of the files in this room; a newer one is refused.
 pub const VERSION: u32 = 1;
+
+/// Exit code of a container whose end nobody saw.
+pub(super) const UNSEEN: i32 = 137;
 
 /// What was asked for, with the image's defaults merged in and every name resolved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -288,22 +294,34 @@ impl Folders {
         write_by(&self.state.join("config.json"), record, replace)
     }
 
-    /// Whether it is meant to run; not, if nobody ever said so.
+    /// Whether it is meant to run; not, if nobody ever said so. A damaged file counts as yes until somebody says it anew: a
+    /// device is better off with a container too many than with one too few.
     pub fn intent(&self) -> Result<Intent, EngineError> {
-        Ok(self.read_either("intent.json")?.unwrap_or_default())
+        match self.read_either("intent.json") {
+            Err(error) if error.is_damage() => Ok(Intent { running: true }),
+            read => Ok(read?.unwrap_or_default()),
+        }
     }
 
     /// Replaces the intent, durably, unless it says the same already.
     pub fn write_intent(&self, intent: Intent) -> Result<(), EngineError> {
-        if self.intent()? == intent {
+        let said = self.read_either::<Intent>("intent.json");
+        if said.is_ok_and(|said| said.unwrap_or_default() == intent) {
             return Ok(());
         }
         self.write_either("intent.json", &intent)
     }
 
-    /// How it ended last; `None` if it never did.
+    /// How it ended last; `None` if it never did. A damaged file says that it did, until it ends again.
     pub fn outcome(&self) -> Result<Option<Outcome>, EngineError> {
-        self.read_either("outcome.json")
+        match self.read_either("outcome.json") {
+            Err(error) if error.is_damage() => Ok(Some(Outcome {
+                exit_code: UNSEEN,
+                error: error.to_string(),
+                ..Outcome::default()
+            })),
+            read => read,
+        }
     }
 
     /// Replaces the outcome, durably.

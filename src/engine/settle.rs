@@ -1,5 +1,6 @@
 //! Putting right what a kill or a power cut left, at each start of dray.
 
+use super::record::UNSEEN;
 use super::{Engine, EngineError, Outcome, Remove, State, Status, restart, runtime, time};
 use crate::sys::lock::Exclusive;
 use crate::sys::{cgroup, fs};
@@ -12,9 +13,6 @@ pub struct Started {
     /// Whether it runs.
     pub result: Result<(), EngineError>,
 }
-
-/// Exit code of a container whose end nobody saw.
-const UNSEEN: i32 = 137;
 
 impl Engine {
     /// Containers whose monitor was killed count as dead: what is left of them is taken down, and their policy applies.
