@@ -8,7 +8,10 @@
 
 mod common;
 
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::device::{Device, on_device};
 use common::image::{Entry, Image, Layer};
@@ -628,5 +631,39 @@ fn nothing_of_the_caller_reaches_a_container() {
         };
         assert_eq!(session(now.monitor.pid), now.monitor.pid);
         assert!(device.dray(&["rm", "-f", &record.name]).status.success());
+    });
+}
+
+#[test]
+fn the_last_container_takes_nothing_away_from_the_next() {
+    const RUNS: usize = 20;
+    on_device("beside", |device| {
+        let image = push_tools(device);
+        device.done(&["pull", &image]);
+        // What the end of the last container removes, again and again: the control group that all of them have in common.
+        let parents: Vec<PathBuf> = std::fs::read_dir("/sys/fs/cgroup")
+            .unwrap()
+            .map(|hierarchy| hierarchy.unwrap().path().join("dray"))
+            .chain(["/sys/fs/cgroup/dray".into()])
+            .collect();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut removed = 0;
+                while !done.load(Ordering::Relaxed) {
+                    let gone = |parent: &&PathBuf| std::fs::remove_dir(parent).is_ok();
+                    removed += parents.iter().filter(gone).count();
+                }
+                assert!(removed > RUNS, "only {removed} groups were removed: do other containers of dray run on this machine?");
+            });
+            let runs = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                for run in 0..RUNS {
+                    let said = shell(device, &image, &["--network", "none"], "echo here");
+                    assert_eq!(said, "here", "{run}");
+                }
+            }));
+            done.store(true, Ordering::Relaxed);
+            runs.unwrap();
+        });
     });
 }

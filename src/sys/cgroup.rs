@@ -78,8 +78,10 @@ struct Hierarchy {
     dir: PathBuf,
     /// This process's group in it.
     own: String,
-    /// Takes part in resource limits.
+    /// The only one there is.
     unified: bool,
+    /// One of version 1 that limits something; the others only name groups.
+    controls: bool,
 }
 
 fn hierarchies() -> io::Result<Vec<Hierarchy>> {
@@ -101,6 +103,7 @@ fn hierarchies() -> io::Result<Vec<Hierarchy>> {
                 dir,
                 own: own.to_owned(),
                 unified: number == "0" && unified,
+                controls: number != "0" && !names.starts_with("name="),
             });
         }
     }
@@ -126,20 +129,25 @@ pub fn warm_up() {
 }
 
 /// Moves this process into the group of the monitor of `id`, in the unified hierarchy and wherever it is in somebody's
-/// group now. A hierarchy in which it is in the root group has nothing to leave.
+/// group now, and makes the container's groups. A hierarchy in which it is in the root group has nothing to leave.
 pub fn enter_monitor(id: &str) -> io::Result<()> {
     for hierarchy in hierarchies()? {
+        let parent = hierarchy.dir.join(PARENT);
         if hierarchy.unified || hierarchy.own != "/" {
-            let group = hierarchy.dir.join(PARENT).join(monitor_name(id));
-            make_and_join(&group)?;
+            insist(&parent.join(monitor_name(id)), join)?;
+        }
+        if hierarchy.controls {
+            // The runtime would make it too, but gives up where somebody takes the empty parent away meanwhile.
+            insist(&parent.join(id), |_| Ok(()))?;
         }
     }
     Ok(())
 }
 
-/// The last monitor of the container may be removing this very group just now: what it takes away is made again.
-fn make_and_join(group: &Path) -> io::Result<()> {
-    const ATTEMPTS: u32 = 10;
+/// Makes a group and does something with it. The last monitor of the container may be removing this very group just now, and
+/// that of the last other container our common parent: what they take away is made again.
+fn insist(group: &Path, then: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+    const ATTEMPTS: u32 = 1000;
     let gone = |error: &io::Error| {
         matches!(
             error.raw_os_error(),
@@ -147,12 +155,12 @@ fn make_and_join(group: &Path) -> io::Result<()> {
         )
     };
     for _ in 1..ATTEMPTS {
-        match fs::create_dir_all(group).and_then(|()| join(group)) {
+        match fs::create_dir_all(group).and_then(|()| then(group)) {
             Err(error) if gone(&error) => {}
             result => return result,
         }
     }
-    fs::create_dir_all(group).and_then(|()| join(group))
+    fs::create_dir_all(group).and_then(|()| then(group))
 }
 
 /// Moves this process out of its monitor group and removes that; at the end of a monitor.
