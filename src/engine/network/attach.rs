@@ -2,7 +2,7 @@
 
 use super::lease::{Built, Lease};
 use super::leases::Leases;
-use super::{Attachment, Join, Network, NetworkError, bridge, choice, flows, peers, rules};
+use super::{Attachment, Join, Network, NetworkError, bridge, choice, flows, rules};
 use crate::sys::links::Links;
 
 impl Network {
@@ -32,7 +32,7 @@ impl Network {
             return Err(error);
         }
         if join.publish {
-            peers::refresh(&self.containers, &leases.all, Some(join.id))?;
+            self.refresh_names(&mut leases, Some(join.id))?;
         }
         Ok(attachment)
     }

@@ -9,6 +9,7 @@
 //!   leases/<id>        one container's address, interface and ports; written before anything exists in the kernel,
 //!                      removed after everything is gone from it
 //!   leases/<id>@<bridge>   the same on a user-defined network
+//!   names              empty; there while the containers' hosts files may say something else than the leases
 //! ```
 //!
 //! All of it is about this boot only, so it lives on tmpfs and is not synced. Files carry a version; a newer one than
@@ -20,18 +21,21 @@ use std::path::{Path, PathBuf};
 use super::NetworkError;
 use super::bind::Claim;
 use super::lease::{Built, Lease};
-use super::state::{entries, load, remove, write};
+use super::state::{MODE, entries, load, remove, write};
 use crate::sys;
 use crate::sys::lock::{Exclusive, Shared};
 
 /// Lock file of those who keep the network although it is empty.
 pub(super) const KEEP: &str = "keep";
+const NAMES: &str = "names";
 
 /// The folder with all leases, locked.
 #[derive(Debug)]
 pub(super) struct Leases {
     dir: PathBuf,
     _lock: Exclusive,
+    /// Whether the hosts files may say something else.
+    pub(super) stale_names: bool,
     pub(super) all: Vec<Lease>,
     pub(super) built: Vec<Built>,
 }
@@ -68,6 +72,7 @@ impl Leases {
             built.extend(load::<Built>(&path)?);
         }
         Ok(Leases {
+            stale_names: dir.join(NAMES).exists(),
             dir: dir.to_owned(),
             _lock: lock,
             all,
@@ -105,7 +110,26 @@ impl Leases {
             .collect()
     }
 
+    /// Notes that the hosts files have to follow.
+    fn note(&mut self) -> Result<(), NetworkError> {
+        if !self.stale_names {
+            let path = self.dir.join(NAMES);
+            let made = sys::fs::replace_volatile(&path, MODE, b"");
+            made.map_err(|source| NetworkError::State { path, source })?;
+            self.stale_names = true;
+        }
+        Ok(())
+    }
+
+    /// Notes that they have followed.
+    pub(super) fn followed(&mut self) -> Result<(), NetworkError> {
+        remove(&self.dir.join(NAMES))?;
+        self.stale_names = false;
+        Ok(())
+    }
+
     pub(super) fn save(&mut self, lease: Lease) -> Result<(), NetworkError> {
+        self.note()?;
         write(&self.path(&lease), &lease)?;
         let network = lease.attachment.network.as_str();
         self.all.retain(|other| !other.is(&lease.id, network));
@@ -114,6 +138,7 @@ impl Leases {
     }
 
     pub(super) fn remove(&mut self, lease: &Lease) -> Result<(), NetworkError> {
+        self.note()?;
         remove(&self.path(lease))?;
         self.all.retain(|other| other != lease);
         Ok(())

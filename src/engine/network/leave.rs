@@ -47,7 +47,7 @@ impl Network {
             bridge::lead_outside(&heir)?;
         }
         peers::forget(&self.containers, &left)?;
-        peers::refresh(&self.containers, &leases.all, Some(id))?;
+        self.refresh_names(&mut leases, Some(id))?;
         Ok(true)
     }
 
@@ -81,7 +81,7 @@ impl Network {
         }
         flows::forget_moved_udp(&rest, &before)?;
         gone.iter().try_for_each(|lease| leases.remove(lease))?;
-        peers::refresh(&self.containers, &leases.all, None)
+        self.refresh_names(leases, None)
     }
 
     /// Removes interfaces without a lease, and each network that nobody is on and nobody keeps.

@@ -42,17 +42,22 @@ impl Network {
             }
             leases.save(lease)?;
         }
-        refresh(&self.containers, &leases.all, None)
+        self.refresh_names(&mut leases, None)
+    }
+
+    /// Brings the hosts files of all containers up to date, and that of `changed`, whose networks are not what they were.
+    pub(super) fn refresh_names(
+        &self,
+        leases: &mut Leases,
+        changed: Option<&str>,
+    ) -> Result<(), NetworkError> {
+        refresh(&self.containers, &leases.all, changed)?;
+        leases.followed()
     }
 }
 
-/// Brings the files of all these containers up to date, and that of `changed`, whose networks are not what they were; one
-/// that has none (yet, or any more) needs none.
-pub(super) fn refresh(
-    containers: &Path,
-    leases: &[Lease],
-    changed: Option<&str>,
-) -> Result<(), NetworkError> {
+/// A container that has no file (yet, or any more) needs none.
+fn refresh(containers: &Path, leases: &[Lease], changed: Option<&str>) -> Result<(), NetworkError> {
     let sees_others =
         |lease: &&Lease| lease.attachment.network != DEFAULT || !lease.links.is_empty();
     let mut ids: Vec<&str> = changed.into_iter().collect();
@@ -186,7 +191,9 @@ fn rewrite(path: &Path, change: impl FnOnce(&str) -> String) -> io::Result<()> {
         .read(true)
         .write(true)
         .open(path)?;
-    let mut bytes = Vec::new();
+    let length = file.metadata()?.len().min(FILE_LIMIT);
+    // In one read, with room to see that it was all.
+    let mut bytes = Vec::with_capacity(length as usize + 1);
     (&file).take(FILE_LIMIT).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
     let new = change(&text);

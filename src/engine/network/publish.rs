@@ -2,7 +2,7 @@
 
 use super::lease::Lease;
 use super::leases::Leases;
-use super::{Network, NetworkError, choice, flows, peers, rules};
+use super::{Network, NetworkError, choice, flows, rules};
 
 impl Network {
     /// Leads the ports of the containers `on` to them and those of `off` nowhere, in one transaction. Containers of `off`
@@ -32,7 +32,7 @@ impl Network {
             return Err(error);
         }
         flows::forget_moved_udp(&wanted, &before)?;
-        peers::refresh(&self.containers, &leases.all, None)
+        self.refresh_names(&mut leases, None)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::lease::Built;
 use super::leases::Leases;
-use super::{Network, NetworkError, bridge, peers, rules};
+use super::{Network, NetworkError, bridge, rules};
 use crate::sys::links::Links;
 
 impl Network {
@@ -19,6 +19,9 @@ impl Network {
             self.withdraw(&mut leases, |lease| lease.id == *id)?;
         }
         self.clear(&mut leases)?;
+        if leases.stale_names {
+            self.refresh_names(&mut leases, None)?;
+        }
         if leases.built.is_empty() {
             return Ok(());
         }
@@ -31,7 +34,7 @@ impl Network {
         for built in &leases.built {
             bridge::ensure(&mut links, built, &self.owner)?;
         }
-        peers::refresh(&self.containers, &leases.all, None)
+        Ok(())
     }
 
     /// Replaces the whole table, and writes down that each network is in it.

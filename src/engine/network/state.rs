@@ -12,7 +12,7 @@ use crate::sys;
 
 /// The version that this program writes and reads.
 pub(super) const VERSION: u32 = 1;
-const MODE: u32 = 0o600;
+pub(super) const MODE: u32 = 0o600;
 
 /// The files in `dir`, if there is one, that are not the scratch of a writer.
 pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, NetworkError> {
