@@ -397,6 +397,53 @@ fn a_damaged_note_costs_a_volume_its_labels_and_not_its_data() {
     });
 }
 
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn a_damaged_network_is_not_in_the_way_of_the_others() {
+    on_device("network", |device| {
+        let image = device.registry.name("shop/v1:1");
+        for name in ["bad", "good"] {
+            device.done(&["network", "create", name]);
+        }
+        let definition = device.host.state.join("networks/bad");
+        for damage in ["", "{", "\0\0\0\0", "{\"version\":1}"] {
+            fs::write(&definition, damage).unwrap();
+            for words in [
+                &["ps"][..],
+                &["run", "--rm", "--network=good", &image, "true"],
+                &["run", "--rm", &image, "true"],
+                &["network", "inspect", "good"],
+                &["boot"],
+            ] {
+                assert_eq!(device.done(words).stderr, "", "{words:?}");
+            }
+            let said = "network bad is damaged: failed to understand network state";
+            let listed = device.done(&["network", "ls"]);
+            assert!(listed.stdout.contains("good"), "{listed:?}");
+            for called in [listed, device.dray(&["network", "create", "more"])] {
+                assert!(called.stderr.contains(said), "{called:?}");
+                assert!(
+                    called
+                        .stderr
+                        .ends_with("; `dray network rm bad` removes it\n"),
+                    "{called:?}"
+                );
+            }
+            for words in [
+                &["network", "inspect", "bad"][..],
+                &["run", "--rm", "--network=bad", &image, "true"],
+            ] {
+                let refused = device.dray(words);
+                assert!(!refused.status.success(), "{refused:?}");
+                assert!(refused.stderr.contains("networks/bad"), "{refused:?}");
+            }
+            device.done(&["network", "rm", "bad"]);
+            device.done(&["network", "create", "bad"]);
+        }
+        device.done(&["network", "rm", "bad", "good"]);
+    });
+}
+
 /// Puts the device's state on a disk of its own that turns read-only as soon as its filesystem finds an error.
 fn put_on_a_disk(device: &Device) -> PathBuf {
     unshare(CloneFlags::CLONE_NEWNS).unwrap();

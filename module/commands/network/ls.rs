@@ -24,6 +24,9 @@ pub struct Words {
 
 /// `dray network ls`
 pub fn run(engine: &Engine, words: &Words) -> anyhow::Result<ExitCode> {
+    for damaged in engine.network().defined().damaged()? {
+        eprintln!("dray: warning: {damaged}");
+    }
     let all = shown::all(engine)?;
     let id = |network: &Shown| match words.no_trunc {
         true => network.id.clone(),

@@ -84,14 +84,33 @@ impl Defined {
         }
     }
 
-    /// All of them, by name.
+    /// All of them, by name, without the damaged ones.
     pub fn list(&self) -> Result<Vec<Definition>, NetworkError> {
-        let mut all = Vec::new();
+        Ok(self.survey()?.0)
+    }
+
+    /// What is wrong with those that cannot be read.
+    pub fn damaged(&self) -> Result<Vec<NetworkError>, NetworkError> {
+        Ok(self.survey()?.1)
+    }
+
+    fn survey(&self) -> Result<(Vec<Definition>, Vec<NetworkError>), NetworkError> {
+        let (mut sound, mut damaged) = (Vec::new(), Vec::new());
         for path in state::entries(&self.dir)? {
-            // One that is being removed right now is none.
-            all.extend(state::load(&path)?);
+            match state::load(&path) {
+                // One that is being removed right now is none.
+                Ok(found) => sound.extend(found),
+                Err(error @ NetworkError::Record { .. }) => {
+                    let name = path.file_name().unwrap_or_default().to_string_lossy();
+                    damaged.push(NetworkError::Damaged {
+                        name: name.into_owned(),
+                        error: Box::new(error),
+                    });
+                }
+                Err(error) => return Err(error),
+            }
         }
-        Ok(all)
+        Ok((sound, damaged))
     }
 
     /// The one of this name, id or unique beginning of an id.

@@ -199,6 +199,14 @@ pub enum NetworkError {
         /// What the system said.
         source: io::Error,
     },
+    /// A network that cannot be read.
+    #[error("network {name} is damaged: {error}; `dray network rm {name}` removes it")]
+    Damaged {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        error: Box<NetworkError>,
+    },
     /// A state file makes no sense.
     #[error("failed to understand network state {}: {source}", path.display())]
     Record {

@@ -46,6 +46,10 @@ impl Network {
         }
         let _lock = self.defined.lock()?;
         let others = self.defined.list()?;
+        // Which addresses it has, nobody knows.
+        if let Some(damaged) = self.defined.damaged()?.into_iter().next() {
+            return Err(damaged);
+        }
         if others.iter().any(|other| other.name == wish.name) {
             return Err(NetworkError::Exists(wish.name));
         }
@@ -79,7 +83,11 @@ impl Network {
             return Err(NetworkError::BuiltIn(word.to_owned()));
         }
         let _lock = self.defined.lock()?;
-        let name = self.defined.find(word)?.name;
+        let name = match self.defined.find(word) {
+            // Damaged: its name is all there is.
+            Err(NetworkError::Record { .. }) => word.to_owned(),
+            found => found?.name,
+        };
         // Under this lock nobody comes.
         let mut leases = Leases::create(&self.dir)?;
         let here = leases.all.iter().filter(|l| l.attachment.network == name);
