@@ -177,6 +177,92 @@ fn lists_are_cut_or_whole_and_templates_are_filled_in() {
 }
 
 #[test]
+fn images_and_volumes_are_chosen_and_printed_as_asked_for() {
+    on_device("images", |device| {
+        let [one, two] = ["v1", "v2"].map(|name| device.registry.name(&format!("shop/{name}:1")));
+        for name in [&one, &two] {
+            device.done(&["pull", "-q", name]);
+        }
+        let (first, _) = one.rsplit_once(':').unwrap();
+        let wrong = format!("{first}:7");
+        for (words, count) in [
+            (&[][..], 2),
+            (&["-a"], 2),
+            (&[first], 1),
+            (&[&one], 1),
+            (&[&wrong], 0),
+            (&["absent"], 0),
+        ] {
+            let listed =
+                device.done(&[&["images", "--format={{.Repository}}:{{.Tag}}"], words].concat());
+            assert_eq!(
+                listed.stdout.lines().count(),
+                count,
+                "{words:?}: {listed:?}"
+            );
+            assert!(
+                count == 2 || listed.stdout.lines().all(|line| line == one),
+                "{listed:?}"
+            );
+            let ids = device.done(&[&["images", "-q"], words].concat());
+            assert_eq!(ids.stdout.lines().count(), count, "{words:?}: {ids:?}");
+        }
+        let id = device.done(&["images", "-q", &one]).stdout;
+        let short = device.done(&["images", "--format={{.ID}}", &one]).stdout;
+        assert_eq!(id, short);
+
+        // A volume that is called as an image is.
+        let volume = id.trim_end();
+        device.done(&["volume", "create", "--label=a=b", volume]);
+        let path = device.host.state.join("volumes").join(volume).join("_data");
+        let path = format!("{}\n", path.display());
+        for (words, text) in [
+            (
+                &["volume", "ls", "--format={{.Mountpoint}}"][..],
+                path.as_str(),
+            ),
+            (
+                &["volume", "inspect", "-f", "{{.Mountpoint}}", volume],
+                &path,
+            ),
+            (
+                &["volume", "inspect", "-f", "{{json .Labels}}", volume],
+                "{\"a\":\"b\"}\n",
+            ),
+            (
+                &["inspect", "--type=volume", "-f", "{{.Mountpoint}}", volume],
+                &path,
+            ),
+            (
+                &["inspect", "-f", "{{.RepoTags}}", volume],
+                &format!("[{one}]\n"),
+            ),
+            (
+                &["inspect", "--type", "image", "-f", "{{.Os}}", volume],
+                "linux\n",
+            ),
+        ] {
+            assert_eq!(device.done(words).stdout, text, "{words:?}");
+        }
+        for (kind, said) in [
+            ("container", format!("no such container: {volume}")),
+            ("image", "no such image: nothing".to_owned()),
+            ("volume", "get nothing: no such volume".to_owned()),
+        ] {
+            let thing = if kind == "container" {
+                volume
+            } else {
+                "nothing"
+            };
+            let refused = device.dray(&["inspect", "--type", kind, thing]);
+            assert_eq!(refused.status.code(), Some(1), "{kind}: {refused:?}");
+            assert!(refused.stderr.contains(&said), "{kind}: {refused:?}");
+        }
+        device.done(&["volume", "rm", volume]);
+    });
+}
+
+#[test]
 fn a_container_is_stopped_by_the_signal_that_is_given() {
     on_device("signal", |device| {
         populate(device);

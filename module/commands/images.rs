@@ -4,14 +4,19 @@ use std::process::ExitCode;
 
 use clap::Args;
 use dray::engine::Engine;
-use dray::images::{Image, Removed};
-use serde_json::json;
+use dray::images::{Image, Pin, Removed};
+use dray::oci::Reference;
+use serde_json::{Value, json};
 
-use super::{Context, Format, table};
+use super::template::Shape;
+use super::{Context, table};
 use crate::exit;
 
 #[derive(Debug, Args)]
 pub struct Words {
+    /// Docker's word for intermediate images, of which there are none
+    #[arg(short, long)]
+    all: bool,
     /// Digests too
     #[arg(long)]
     digests: bool,
@@ -21,9 +26,11 @@ pub struct Words {
     /// Whole ids
     #[arg(long)]
     no_trunc: bool,
-    /// How to print them; json is one object a line
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    /// table, json (one object a line), or a template such as '{{.Repository}}:{{.Tag}}'
+    #[arg(long, default_value = "table")]
+    format: Shape,
+    /// Only those of this repository, and with this tag if one is given
+    name: Option<String>,
 }
 
 /// One line of the list: an image has as many as it has names.
@@ -39,7 +46,8 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     warn_of_damage(&engine)?;
     let images = engine.images().list()?;
     let pins = engine.images().pins()?;
-    let rows: Vec<Row<'_>> = images.iter().flat_map(rows).collect();
+    let meant = |row: &Row<'_>| words.name.as_deref().is_none_or(|name| row.is(name));
+    let rows: Vec<Row<'_>> = images.iter().flat_map(rows).filter(meant).collect();
     let id = |image: &Image| match words.no_trunc {
         true => image.id.to_string(),
         false => image.id.hex()[..12].to_owned(),
@@ -53,24 +61,23 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         )
     };
     if words.quiet {
-        images.iter().for_each(|image| println!("{}", id(image)));
-    } else if words.format == Format::Json {
-        for Row {
-            repository,
-            tag,
-            image,
-        } in rows
-        {
-            let holders: Vec<_> = pins
-                .iter()
-                .filter(|pin| pin.images.contains(&image.digest))
-                .map(|pin| &pin.holder)
-                .collect();
-            let object = json!({
-                "ID": image.id, "Repository": repository, "Tag": tag, "Digest": image.digest,
-                "CreatedAt": image.created, "Size": image.size, "PinnedBy": holders,
-            });
-            println!("{object}");
+        let mut ids: Vec<_> = rows.iter().map(|row| id(row.image)).collect();
+        // An image with several names is one image.
+        ids.dedup();
+        ids.iter().for_each(|id| println!("{id}"));
+    } else if words.format != Shape::Table {
+        for row in rows {
+            let image = row.image;
+            let mut object = as_json(&row, &pins);
+            match &words.format {
+                Shape::Template(template) => {
+                    object["ID"] = id(image).into();
+                    object["CreatedSince"] = created(image).into();
+                    object["Size"] = table::size(image.size).into();
+                    println!("{}", template.render(&object)?);
+                }
+                _ => println!("{object}"),
+            }
         }
     } else if words.digests {
         let row = |row: Row<'_>| {
@@ -105,6 +112,30 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn as_json(row: &Row<'_>, pins: &[Pin]) -> Value {
+    let image = row.image;
+    let holders = pins.iter().filter(|pin| pin.images.contains(&image.digest));
+    json!({
+        "ID": image.id, "Repository": row.repository, "Tag": row.tag, "Digest": image.digest,
+        "CreatedAt": image.created, "Size": image.size,
+        "PinnedBy": holders.map(|pin| &pin.holder).collect::<Vec<_>>(),
+    })
+}
+
+impl Row<'_> {
+    /// Whether it is meant by `REPOSITORY[:TAG]`, short as docker allows.
+    fn is(&self, name: &str) -> bool {
+        let wanted = name.parse::<Reference>();
+        let same = |wanted: Reference| {
+            // A tag that is not said is any, unlike elsewhere.
+            let tagged = name.ends_with(&format!(":{}", wanted.tag.as_deref().unwrap_or_default()));
+            wanted.familiar_name() == self.repository
+                && (!tagged || wanted.tag.as_deref() == Some(&self.tag))
+        };
+        wanted.is_ok_and(same)
+    }
+}
+
 /// Names records that cannot be read: their images are not in any list, and data stays because of them.
 fn warn_of_damage(engine: &Engine) -> anyhow::Result<()> {
     for damaged in engine.images().damaged()? {
@@ -122,7 +153,7 @@ fn rows(image: &Image) -> Vec<Row<'_>> {
             image,
         }];
     }
-    let row = |name: &dray::oci::Reference| Row {
+    let row = |name: &Reference| Row {
         repository: name.familiar_name(),
         tag: name.tag.clone().unwrap_or_else(|| NONE.into()),
         image,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use dray::engine::{Engine, EngineError};
 use dray::images::{Image, ImagesError};
 use serde_json::{Value, json};
@@ -17,9 +17,20 @@ pub struct Words {
     /// json, or a template such as '{{.State.Status}}'; each thing on a line of its own
     #[arg(short, long, default_value = "", hide_default_value = true)]
     format: Shape,
+    /// Only things of this kind
+    #[arg(long = "type", value_enum, value_name = "KIND")]
+    kind: Option<Kind>,
     /// Names or ids of containers, images or volumes
     #[arg(required = true)]
     things: Vec<String>,
+}
+
+/// Kinds of things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Container,
+    Image,
+    Volume,
 }
 
 /// `dray inspect`
@@ -27,7 +38,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let engine = context.engine()?;
     let (mut found, mut code) = (Vec::new(), ExitCode::SUCCESS);
     for thing in &words.things {
-        match inspect(&engine, thing) {
+        match inspect(&engine, words.kind, thing) {
             Ok(value) => found.push(value),
             Err(error) => {
                 eprintln!("dray: {}", exit::message(&error));
@@ -35,35 +46,33 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    match &words.format {
-        Shape::Table => println!("{}", serde_json::to_string_pretty(&found)?),
-        Shape::Json => found.iter().for_each(|document| println!("{document}")),
-        Shape::Template(template) => {
-            for document in &found {
-                println!("{}", template.render(document)?);
-            }
-        }
-    }
+    words.format.print_documents(found)?;
     Ok(code)
 }
 
-fn inspect(engine: &Engine, thing: &str) -> anyhow::Result<Value> {
-    match engine.find(thing) {
-        Ok(container) => Ok(engine.inspect(&container)?),
-        Err(EngineError::NotFound(_)) => match engine.images().find(thing) {
-            Ok(image) => Ok(image_document(&image)),
-            Err(error) if error.is_absent() => match engine.volume(thing) {
-                Ok(volume) => Ok(super::volume::document(&volume)),
-                Err(EngineError::NoVolume(_)) if matches!(error, ImagesError::Absent(_)) => {
-                    anyhow::bail!("no such container, image or volume: {thing}")
-                }
-                // It is there, but not as a whole.
-                Err(EngineError::NoVolume(_)) => Err(error.into()),
-                Err(error) => Err(error.into()),
-            },
-            Err(error) => Err(error.into()),
-        },
-        Err(error) => Err(error.into()),
+/// A container of this name, else an image, else a volume; or what is of one kind.
+fn inspect(engine: &Engine, kind: Option<Kind>, thing: &str) -> anyhow::Result<Value> {
+    let is_meant = |one: Kind| kind.is_none_or(|kind| kind == one);
+    if is_meant(Kind::Container) {
+        match engine.find(thing) {
+            Err(EngineError::NotFound(_)) if kind.is_none() => {}
+            found => return Ok(engine.inspect(&found?)?),
+        }
+    }
+    let mut incomplete = None;
+    if is_meant(Kind::Image) {
+        match engine.images().find(thing) {
+            Err(error) if error.is_absent() && kind.is_none() => incomplete = Some(error),
+            found => return Ok(image_document(&found?)),
+        }
+    }
+    match (engine.volume(thing), incomplete) {
+        (Err(EngineError::NoVolume(_)), Some(ImagesError::Absent(_))) => {
+            anyhow::bail!("no such container, image or volume: {thing}")
+        }
+        // It is there, but not as a whole.
+        (Err(EngineError::NoVolume(_)), Some(error)) => Err(error.into()),
+        (found, _) => Ok(super::volume::document(&found?)),
     }
 }
 

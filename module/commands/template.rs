@@ -49,6 +49,28 @@ impl FromStr for Shape {
     }
 }
 
+impl Shape {
+    /// Prints things one a line; as a table they are for the caller to print.
+    pub fn print(&self, things: impl Iterator<Item = Value>) -> anyhow::Result<()> {
+        for thing in things {
+            match self {
+                Shape::Template(template) => println!("{}", template.render(&thing)?),
+                _ => println!("{thing}"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints what `inspect` found: all of it in one list unless something else is asked for.
+    pub fn print_documents(&self, found: Vec<Value>) -> anyhow::Result<()> {
+        match self {
+            Shape::Table => println!("{}", serde_json::to_string_pretty(&found)?),
+            other => other.print(found.into_iter())?,
+        }
+        Ok(())
+    }
+}
+
 impl Template {
     fn parse(text: &str) -> Result<Template, String> {
         // As docker's lists take them.

@@ -11,7 +11,8 @@ use dray::runargs::value::boolean;
 use serde_json::{Value, json};
 
 use super::choice::name_fits;
-use super::{Context, Format, each, table};
+use super::template::Shape;
+use super::{Context, each, table};
 
 #[derive(Debug, Args)]
 pub struct Words {
@@ -96,9 +97,9 @@ struct Ls {
     /// Names only
     #[arg(short, long)]
     quiet: bool,
-    /// How to print them; json is one object a line
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    /// table, json (one object a line), or a template such as '{{.Name}} {{.Mountpoint}}'
+    #[arg(long, default_value = "table")]
+    format: Shape,
 }
 
 fn ls(engine: &Engine, words: &Ls) -> anyhow::Result<ExitCode> {
@@ -119,10 +120,8 @@ fn ls(engine: &Engine, words: &Ls) -> anyhow::Result<ExitCode> {
         volumes
             .iter()
             .for_each(|volume| println!("{}", volume.name));
-    } else if words.format == Format::Json {
-        volumes
-            .iter()
-            .for_each(|volume| println!("{}", line(volume)));
+    } else if words.format != Shape::Table {
+        words.format.print(volumes.iter().map(line))?;
     } else {
         let rows: Vec<_> = volumes
             .into_iter()
@@ -232,6 +231,9 @@ fn filters<'a>(words: &'a [String], known: &[&str]) -> anyhow::Result<Vec<Filter
 
 #[derive(Debug, Args)]
 struct Inspect {
+    /// json, or a template such as '{{.Mountpoint}}'; each volume on a line of its own
+    #[arg(short, long, default_value = "", hide_default_value = true)]
+    format: Shape,
     /// Names
     #[arg(required = true)]
     volumes: Vec<String>,
@@ -251,7 +253,7 @@ fn inspect(engine: &Engine, words: &Inspect) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    println!("{}", serde_json::to_string_pretty(&found)?);
+    words.format.print_documents(found)?;
     Ok(code)
 }
 
