@@ -113,6 +113,72 @@ fn the_default_filter_lets_programs_run_and_keeps_the_kernel_closed() {
 }
 
 #[test]
+fn a_container_reads_its_own_control_groups() {
+    on_device("groups", |device| {
+        let image = push(device);
+        let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+        let (memory, pids, procs) = match unified {
+            true => ("memory.max", "pids.max", "cgroup.procs"),
+            false => (
+                "memory/memory.limit_in_bytes",
+                "pids/pids.max",
+                "cpu/cgroup.procs",
+            ),
+        };
+        let limits = ["-m", "64m", "--pids-limit", "77"];
+        let line = format!("cd /sys/fs/cgroup; b cat {memory} {pids} {procs} | b head -n 3");
+        let read = shell(device, &image, &limits, &line);
+        assert_eq!(read, ("67108864\n77\n1".to_owned(), 0));
+        let folder = Path::new(memory).parent().unwrap().display();
+        for (line, said) in [
+            (format!("b mkdir {folder}/sub"), "Read-only file system"),
+            (format!("echo 1 >{pids}"), "Read-only file system"),
+            ("b mkdir sub".to_owned(), "Read-only file system"),
+            // Nothing of other groups, and all of it as restricted as Docker has it.
+            (format!("b ls -d {folder}/dray {folder}/.."), "dray: No such file"),
+            (
+                "b grep ' /sys/fs/cgroup' /proc/self/mountinfo | b grep -v ' ro,nosuid,nodev,noexec'; b false".to_owned(),
+                "",
+            ),
+            (
+                "b grep ' /sys/fs/cgroup/' /proc/self/mountinfo | b grep -v ' / /sys/fs'; b false".to_owned(),
+                "",
+            ),
+        ] {
+            let (out, code) = shell(device, &image, &limits, &format!("cd /sys/fs/cgroup; {line}"));
+            assert_ne!(code, 0, "{line}: {out}");
+            assert!(out.contains(said) && out.is_empty() == said.is_empty(), "{line}: {out}");
+        }
+        // Those of the container that runs now, also when its policy has started it again.
+        let line = format!("cat /sys/fs/cgroup/{procs}; exit 1").replace("cat", "busybox cat");
+        let words = [
+            "run",
+            "--network=none",
+            "--restart=on-failure:1",
+            "--name=again",
+            &image,
+        ];
+        let first = device.dray(&[&words[..], &["sh", "-c", &line]].concat());
+        assert_eq!(
+            (first.status.code(), first.stdout.lines().next()),
+            (Some(1), Some("1"))
+        );
+        device.done(&["wait", "again"]);
+        let log = device.done(&["logs", "again"]).stdout;
+        assert_eq!(log.lines().filter(|line| *line == "1").count(), 2, "{log}");
+        device.done(&["rm", "again"]);
+        let line = format!("b mkdir /sys/fs/cgroup/{folder}/sub && b echo made");
+        let made = shell(device, &image, &["--privileged"], &line);
+        assert_eq!(made, ("made".to_owned(), 0));
+        // A volume of one's own in its place counts more.
+        let own = ["-v", "/sys/fs/cgroup:/sys/fs/cgroup:ro"];
+        let listed = shell(device, &image, &own, "b ls /sys/fs/cgroup");
+        let host = std::fs::read_dir("/sys/fs/cgroup").unwrap().count();
+        assert_eq!(listed.0.lines().count(), host, "{listed:?}");
+    });
+}
+
+#[test]
 fn devices_open_only_as_far_as_they_were_given() {
     on_device("devices", check_devices);
 }

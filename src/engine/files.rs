@@ -13,7 +13,7 @@ use super::spec::user::MAX_ACCOUNT_FILE;
 use super::spec::{
     self, CgroupVersion, Device, Kernel, Namespace, Namespaces, ResolvedMount, SpecInput,
 };
-use super::{Engine, EngineError, rootfs, volumes};
+use super::{Engine, EngineError, groups, rootfs, volumes};
 use crate::api::HostConfig;
 use crate::sys::{bpf, cgroup, fs};
 
@@ -186,6 +186,7 @@ fn runtime_config(
         rootfs: root,
         hostname: &names.hostname,
         cgroups_path: &cgroup::path_of(&record.id),
+        cgroups: &groups::mounts(engine, &record.id)?,
         mounts: &mounts,
         files: spec::Files {
             hosts: Some(hosts),

@@ -17,6 +17,7 @@ mod create;
 mod error;
 pub mod exec;
 mod files;
+mod groups;
 mod health;
 mod inspect;
 mod lifecycle;

@@ -47,6 +47,8 @@ pub struct SpecInput<'a> {
     pub hostname: &'a str,
     /// Value of `linux.cgroupsPath`.
     pub cgroups_path: &'a str,
+    /// Its groups, and their places in it, where each controller has its own hierarchy.
+    pub cgroups: &'a [(PathBuf, String)],
     /// Binds and volumes, sources resolved. Not the tmpfs mounts: they need no host path and are built from `body`.
     pub mounts: &'a [ResolvedMount],
     /// Files that the engine keeps for the container.

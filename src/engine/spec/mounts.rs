@@ -11,6 +11,8 @@ use crate::runargs::{security::Security, tmpfs};
 /// Docker's size of `/dev/shm`.
 const SHM_SIZE: i64 = 64 << 20;
 
+const CGROUPS: &str = "/sys/fs/cgroup";
+
 /// Mounts that stay writable although the root filesystem is read-only.
 const ALWAYS_WRITABLE: [&str; 5] = ["/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"];
 
@@ -74,9 +76,10 @@ pub(super) fn mounts(input: &SpecInput<'_>, security: &Security) -> Result<Vec<V
     let user = user_mounts(input)?;
     let targets: BTreeSet<&str> = user.iter().map(|entry| entry.target.as_str()).collect();
     let covered = |target: &str| {
-        targets.contains(target) || (targets.contains("/dev") && target.starts_with("/dev/"))
+        let below = |folder: &str| targets.contains(folder) && target.starts_with(folder);
+        targets.contains(target) || below("/dev") || below(CGROUPS)
     };
-    let mut list = defaults(input, security);
+    let mut list = defaults(input, security)?;
     let mut rest = engine_files(input)?;
     for own in [&mut list, &mut rest] {
         own.retain(|entry| !covered(&entry.target));
@@ -97,7 +100,7 @@ pub(super) fn mounts(input: &SpecInput<'_>, security: &Security) -> Result<Vec<V
     Ok(list.into_iter().map(Entry::json).collect())
 }
 
-fn defaults(input: &SpecInput<'_>, security: &Security) -> Vec<Entry> {
+fn defaults(input: &SpecInput<'_>, security: &Security) -> Result<Vec<Entry>, SpecError> {
     let host = &input.body.host_config;
     let mut list = vec![
         Entry::new("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
@@ -134,15 +137,19 @@ fn defaults(input: &SpecInput<'_>, security: &Security) -> Vec<Entry> {
         "sysfs",
         &guarded(host.privileged),
     ));
-    // The runtime mounts the separate hierarchies of version 1 writable, whatever is asked for: then better none.
+    let options = guarded(host.privileged || security.writable_cgroups);
     if input.kernel.cgroup == CgroupVersion::V2 {
-        let writable = host.privileged || security.writable_cgroups;
-        list.push(Entry::new(
-            "/sys/fs/cgroup",
-            "cgroup",
-            "cgroup",
-            &guarded(writable),
-        ));
+        list.push(Entry::new(CGROUPS, "cgroup", "cgroup", &options));
+    }
+    // Asked for the separate hierarchies of version 1, the runtime would mount them writable, whatever is asked for.
+    for (group, target) in input.cgroups {
+        // The folder that holds them is nobody's to write: all containers have the same.
+        let options = match target == CGROUPS {
+            true => guarded(false),
+            false => options.clone(),
+        };
+        let options = [&["bind"], &options[..]].concat();
+        list.push(Entry::new(target, "bind", path_text(group)?, &options));
     }
     let guards = ["nosuid", "noexec", "nodev"];
     list.push(Entry::new("/dev/mqueue", "mqueue", "mqueue", &guards));
@@ -157,7 +164,7 @@ fn defaults(input: &SpecInput<'_>, security: &Security) -> Vec<Entry> {
         let options = ["nosuid", "noexec", "nodev", "mode=1777", &size];
         list.push(Entry::new("/dev/shm", "tmpfs", "shm", &options));
     }
-    list
+    Ok(list)
 }
 
 fn engine_files(input: &SpecInput<'_>) -> Result<Vec<Entry>, SpecError> {

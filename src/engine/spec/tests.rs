@@ -45,6 +45,7 @@ impl Case {
             rootfs: Path::new("/run/r"),
             hostname: "web",
             cgroups_path: "/dray/x",
+            cgroups: &[],
             mounts: &self.mounts,
             files: Files {
                 hosts: Some(Path::new("/run/f/hosts")),
