@@ -1,7 +1,5 @@
 //! Removing containers: the record first, then what it held.
 
-use std::path::Path;
-
 use super::create::pin_name;
 use super::{Engine, EngineError, Record};
 use crate::sys::fs;
@@ -51,19 +49,22 @@ impl Engine {
     /// Ends whatever runs of a container that cannot be read, and removes it.
     fn remove_damaged(&self, id: &str) -> Result<(), EngineError> {
         self.take_down(id, None)?;
-        self.erase(id, fs::remove_tree)?;
+        self.erase(id, false)?;
         self.sweep_run(id)
     }
 
-    /// Removes what the disk has of a container, then what that held.
-    fn erase(
-        &self,
-        id: &str,
-        remove: impl Fn(&Path) -> std::io::Result<()>,
-    ) -> Result<(), EngineError> {
+    /// Removes what the disk has of a container, then what that held; durably unless the container goes with this boot.
+    fn erase(&self, id: &str, goes_with_boot: bool) -> Result<(), EngineError> {
         let state = self.folders(id).state;
-        remove(&state).map_err(|source| EngineError::write(&state, source))?;
-        Ok(self.images.unpin(&pin_name(id))?)
+        let failed = |source| EngineError::write(&state, source);
+        let pin = pin_name(id);
+        if goes_with_boot {
+            fs::remove_tree_volatile(&state).map_err(failed)?;
+            Ok(self.images.unpin_until_boot(&pin)?)
+        } else {
+            fs::remove_tree(&state).map_err(failed)?;
+            Ok(self.images.unpin(&pin)?)
+        }
     }
 
     /// Removes the run folder of a container that is no more.
@@ -83,10 +84,7 @@ impl Engine {
         record: &Record,
         with_volumes: bool,
     ) -> Result<(), EngineError> {
-        match record.goes_with_boot() {
-            true => self.erase(&record.id, fs::remove_tree_volatile)?,
-            false => self.erase(&record.id, fs::remove_tree)?,
-        }
+        self.erase(&record.id, record.goes_with_boot())?;
         if with_volumes && record.mounts.iter().any(|mount| mount.anonymous) {
             self.remove_anonymous(record, &self.lock_names()?)?;
         }

@@ -160,12 +160,25 @@ impl Images {
         write_by(&path, &file, replace)
     }
 
-    /// Forgets all that `holder` pinned; call after removing the record that named it. Unknown holders are success. Not
-    /// synced: a pin that a power cut brings back has no holder and goes with the next settling.
+    /// Forgets all that `holder` pinned; call after removing the record that named it. Unknown holders are success.
     pub fn unpin(&self, holder: &str) -> Result<(), ImagesError> {
+        self.unpin_by(holder, fs::remove_file)
+    }
+
+    /// As [`Images::unpin`] for a holder that goes with this boot: a pin that a power cut brings back goes with the next
+    /// settling.
+    pub fn unpin_until_boot(&self, holder: &str) -> Result<(), ImagesError> {
+        self.unpin_by(holder, fs::remove_file_volatile)
+    }
+
+    fn unpin_by(
+        &self,
+        holder: &str,
+        remove: fn(&Path) -> std::io::Result<()>,
+    ) -> Result<(), ImagesError> {
         let path = self.pin_path(holder)?;
         let _records = self.store.lock_records()?;
-        fs::remove_file_volatile(&path).map_err(failed("remove", &path))
+        remove(&path).map_err(failed("remove", &path))
     }
 
     /// All pins, by holder in alphabetical order.
