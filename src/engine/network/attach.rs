@@ -59,6 +59,14 @@ impl Network {
         let mut links = Links::open()?;
         let bridge = bridge::ensure(&mut links, &built, &self.owner)?;
         bridge::connect(&mut links, (&bridge, &built), &leases.all, &lease)?;
+        // The kernel takes a dead namespace apart when it finds time. Until then its interface would go on answering for the
+        // address that has moved on, and refuse what comes to the ports.
+        let old = before
+            .iter()
+            .filter(|old| old.is(&lease.id, &built.network));
+        for old in old.filter(|old| old.link != lease.link) {
+            links.remove(&old.link)?;
+        }
         flows::forget_moved_udp(&leases.all, &before)
     }
 
