@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use dray::engine::ExecRequest;
+use dray::engine::{Engine, ExecRequest};
 use dray::runargs::{environment, keys};
 
 use super::{Context, foreground, terminal};
@@ -74,7 +74,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
 
 /// The process that enters the container.
 pub fn enter(context: &Context<'_>, words: &[String]) -> anyhow::Result<ExitCode> {
-    let engine = context.engine()?;
+    let engine = Engine::open_as_is(context.host, context.settings)?;
     let code = engine.enter(words, |executed, request| {
         terminal::relay(&engine, executed, request)
     })?;

@@ -148,8 +148,9 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Opens the engine without putting anything right; for monitors.
-    pub(crate) fn open_as_is(host: &Host, settings: &Settings) -> Result<Engine, EngineError> {
+    /// Opens the engine without putting anything right, and without a thread: for the processes that an opened engine has
+    /// started for itself, in which the runtime splits the process.
+    pub fn open_as_is(host: &Host, settings: &Settings) -> Result<Engine, EngineError> {
         let engine = Engine {
             host: host.clone(),
             settings: settings.clone(),

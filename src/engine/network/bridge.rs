@@ -189,16 +189,26 @@ pub(super) fn remove_strays(
     bridge: &Link,
     leases: &[Lease],
 ) -> Result<(), NetworkError> {
-    let is_stray = |link: &&Link| {
+    for stray in strays(links, bridge, leases)? {
+        links.remove(&stray)?;
+    }
+    Ok(())
+}
+
+/// The names of what [`remove_strays`] removes.
+pub(super) fn strays(
+    links: &mut Links,
+    bridge: &Link,
+    leases: &[Lease],
+) -> Result<Vec<String>, NetworkError> {
+    let is_stray = |link: &Link| {
         link.master == bridge.index
             && link.kind == "veth"
             && link.name.starts_with(LINK_PREFIX)
             && !leases.iter().any(|lease| lease.link == link.name)
     };
-    for stray in links.list()?.iter().filter(is_stray) {
-        links.remove(&stray.name)?;
-    }
-    Ok(())
+    let all = links.list()?.into_iter();
+    Ok(all.filter(is_stray).map(|link| link.name).collect())
 }
 
 /// Removes the bridge of one network while others stay.

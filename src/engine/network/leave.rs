@@ -57,6 +57,17 @@ impl Network {
         Shared::wait(&path).map_err(|source| NetworkError::State { path, source })
     }
 
+    /// Whether anybody does.
+    pub(super) fn is_kept(&self) -> Result<bool, NetworkError> {
+        Ok(self.unless_kept()?.is_none())
+    }
+
+    /// Nobody can begin to keep it while this is held; `None` if somebody does already.
+    fn unless_kept(&self) -> Result<Option<Exclusive>, NetworkError> {
+        let path = self.dir.join(KEEP);
+        Exclusive::attempt(&path).map_err(|source| NetworkError::State { path, source })
+    }
+
     /// Removes what released containers left: interfaces, and bridge, table and forwarding if nobody is attached.
     pub fn tidy(&self) -> Result<(), NetworkError> {
         match Leases::open(&self.dir)? {
@@ -104,9 +115,7 @@ impl Network {
         if empty.is_empty() {
             return Ok(());
         }
-        let path = self.dir.join(KEEP);
-        let unkept = Exclusive::attempt(&path);
-        let Some(_unkept) = unkept.map_err(|source| NetworkError::State { path, source })? else {
+        let Some(_unkept) = self.unless_kept()? else {
             return Ok(());
         };
         empty
