@@ -1,8 +1,9 @@
 //! `--format`: a table, JSON, or the part of Go's templates that people write on command lines.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// How something is printed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -148,7 +149,9 @@ fn render(parts: &[Part], thing: &Value, text: &mut String) -> anyhow::Result<()
             Part::Json(path) => text.push_str(&find(path, thing)?.to_string()),
             Part::Range(path, parts) => match find(path, thing)? {
                 Value::Array(all) => all.iter().try_for_each(|one| render(parts, one, text))?,
-                Value::Object(all) => all.values().try_for_each(|one| render(parts, one, text))?,
+                Value::Object(all) => {
+                    in_order(all).try_for_each(|(_, one)| render(parts, one, text))?;
+                }
                 _ => {}
             },
             Part::If(path, parts) if is_something(find(path, thing)?) => {
@@ -175,11 +178,17 @@ fn shown(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(all) => format!("[{}]", all.iter().map(shown).collect::<Vec<_>>().join(" ")),
         Value::Object(all) => {
-            let pairs = all.iter().map(|(key, one)| format!("{key}:{}", shown(one)));
+            let pairs = in_order(all).map(|(key, one)| format!("{key}:{}", shown(one)));
             format!("map[{}]", pairs.collect::<Vec<_>>().join(" "))
         }
         other => other.to_string(),
     }
+}
+
+/// A map as Go goes through it: by its keys, where ours keep the order in which they were written.
+fn in_order(map: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    let sorted: BTreeMap<&String, &Value> = map.iter().collect();
+    sorted.into_iter()
 }
 
 fn is_something(value: &Value) -> bool {
@@ -202,7 +211,7 @@ mod tests {
     fn templates_print_as_gos_do() {
         let thing = json!({
             "Name": "web", "State": { "Running": true, "Pid": 7, "Error": "" }, "None": null,
-            "Args": ["a", "b"], "Networks": { "n1": { "IP": "1.2.3.4" }, "n2": { "IP": "5.6.7.8" } },
+            "Args": ["a", "b"], "Networks": { "n2": { "IP": "5.6.7.8" }, "n1": { "IP": "1.2.3.4" } },
         });
         for (template, text) in [
             ("{{.Name}}", "web"),
