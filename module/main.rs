@@ -19,6 +19,7 @@ const MODULE: &str = "docker";
 fn main() -> ExitCode {
     program::keep_off_the_stack();
     program::hear_of_children();
+    program::usual_umask();
     say_unprintable();
     let mut words = std::env::args_os();
     let name = words.next().unwrap_or_default();

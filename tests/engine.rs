@@ -667,3 +667,57 @@ fn the_last_container_takes_nothing_away_from_the_next() {
         });
     });
 }
+
+#[test]
+fn a_container_finds_the_same_whoever_calls() {
+    on_device("umask", |device| {
+        let image = push_tools(device);
+        let look = "umask; cat /etc/hosts /etc/resolv.conf >/dev/null; \
+                    ls -ld /made /made/data /sys/fs/cgroup /etc/hosts | cut -c1-10";
+        let words = [
+            "run",
+            "--rm",
+            "--network=none",
+            "-u=1000",
+            "-v=data:/made/data",
+        ];
+        let output = Command::new("sh")
+            .args(["-c", "umask 077; exec \"$@\"", "sh"])
+            .arg(env!("CARGO_BIN_EXE_dray"))
+            .args(words)
+            .args([&image, "sh", "-c", look])
+            .env("DRAY_CONFIG", &device.host.config)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let folder = "drwxr-xr-x";
+        let expected = format!("0022\n{folder}\n{folder}\n{folder}\n-rw-r--r--\n");
+        // In the order of the names, which `ls` sorts.
+        let sorted = |text: &str| {
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        assert_eq!(sorted(&said), sorted(&expected));
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    });
+}
+
+#[test]
+fn stop_waits_for_ever_where_it_is_told_to() {
+    on_device("patient", |device| {
+        let image = push_tools(device);
+        let line = "trap 'sleep 1; exit 7' TERM; echo ready; while :; do sleep 0.1; done";
+        for (run, stop) in [
+            (&["--stop-timeout", "-1"][..], &[][..]),
+            (&[], &["-t", "-1"]),
+        ] {
+            let options = ["run", "-d", "--name=slow", "--network=none"];
+            device.done(&[&options, run, &[&image, "sh", "-c", line]].concat());
+            while device.done(&["logs", "slow"]).stdout != "ready\n" {}
+            device.done(&[&["stop"], stop, &["slow"]].concat());
+            assert_eq!(device.inspect("slow")["State"]["ExitCode"], 7);
+            device.done(&["rm", "slow"]);
+        }
+    });
+}

@@ -5,7 +5,9 @@
 //! <run>/cgroup/<controller>   empty, the same for all containers: where a container's groups are mounted in it
 //! ```
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::{Engine, EngineError};
@@ -37,6 +39,11 @@ pub(super) fn mounts(engine: &Engine, id: &str) -> Result<Vec<(PathBuf, String)>
             }
         }
         mounts.push((group, format!("{PLACE}/{name}")));
+    }
+    if !mounts.is_empty() {
+        // Containers see this folder, and their programs need not run as root.
+        std::fs::set_permissions(&all, Permissions::from_mode(0o755))
+            .map_err(|source| EngineError::write(&all, source))?;
     }
     Ok(mounts)
 }

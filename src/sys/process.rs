@@ -241,8 +241,10 @@ pub fn poll(set: &mut [PollFd], timeout: Option<Duration>) -> io::Result<usize> 
     let started = std::time::Instant::now();
     loop {
         let left = timeout.map(|t| t.saturating_sub(started.elapsed()));
+        // For ever is longer than the kernel's type is.
+        let seconds = |l: Duration| l.as_secs().min(i32::MAX as u64) as libc::time_t;
         let spec = left.map(|l| libc::timespec {
-            tv_sec: l.as_secs() as libc::time_t,
+            tv_sec: seconds(l),
             tv_nsec: l.subsec_nanos().into(),
         });
         let spec = spec.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);

@@ -119,6 +119,12 @@ pub fn hear_of_children() {
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
+/// What is made has the mode that it is made with, less the usual: whoever calls, and whoever's call restarts a container,
+/// has no say in what a container finds.
+pub fn usual_umask() {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+}
+
 /// Ends the process at once with this exit code; for a panic, which would end it with a core dump.
 pub fn give_up(code: i32) -> ! {
     // SAFETY: runs nothing of this process any more.
