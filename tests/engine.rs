@@ -721,3 +721,30 @@ fn stop_waits_for_ever_where_it_is_told_to() {
         }
     });
 }
+
+#[test]
+fn what_cannot_be_made_as_asked_for_leaves_nothing() {
+    on_device("asked", |device| {
+        let image = push_tools(device);
+        device.done(&["pull", &image]);
+        for (options, said) in [
+            (&["--platform", "nonsense/of/a/platform"][..], "nonsense"),
+            (&["--platform", "linux/s390x"], "s390x"),
+            (&["--platform", "linux/s390x", "--pull", "never"], "amd64"),
+            (&["--cidfile", "/not/there/id"], "/not/there/id"),
+        ] {
+            let words = [
+                &["run", "--rm", "--network=none"],
+                options,
+                &[&image, "true"],
+            ]
+            .concat();
+            let called = device.dray(&words);
+            assert_eq!(called.status.code(), Some(125), "{words:?}: {called:?}");
+            assert!(called.stderr.contains(said), "{words:?}: {called:?}");
+            assert_eq!(device.done(&["ps", "-a", "-q"]).stdout, "", "{words:?}");
+        }
+        let native = ["run", "--rm", "--network=none", "--platform=linux/amd64"];
+        device.done(&[&native[..], &[&image, "true"]].concat());
+    });
+}

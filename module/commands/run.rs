@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use dray::engine::{CreateRequest, Engine};
+use dray::engine::{CreateRequest, Engine, Remove};
 use dray::images::Image;
 use dray::oci::{Platform, Reference};
 use dray::runargs::{self, Pull, RunArgs, RunArgsError};
@@ -121,17 +121,42 @@ fn make(context: &Context<'_>, engine: &Engine, args: &RunArgs) -> anyhow::Resul
     let id = engine.create(&request).context(Code(exit::ENGINE))?;
     drop(hold);
     if let Some(path) = &args.cidfile {
-        fs::replace(std::path::Path::new(path), 0o644, id.as_bytes())
-            .with_context(|| format!("failed to write {path}"))?;
+        let written = fs::replace(std::path::Path::new(path), 0o644, id.as_bytes());
+        if written.is_err() {
+            // Whoever cannot learn its id cannot look after it.
+            let all = Remove {
+                force: false,
+                volumes: true,
+            };
+            engine.remove(&id, all).context(Code(exit::ENGINE))?;
+        }
+        written
+            .with_context(|| format!("failed to write {path}"))
+            .context(Code(exit::ENGINE))?;
     }
     Ok(id)
 }
 
 fn image(context: &Context<'_>, engine: &Engine, args: &RunArgs) -> anyhow::Result<Image> {
     let words = args.image.as_deref().unwrap_or_default();
+    let wanted = args.platform.as_deref().map(str::parse::<Platform>);
+    let wanted = wanted.transpose().context(Code(exit::ENGINE))?;
+    let serves = |image: &Image| {
+        let platform = &image.config.platform;
+        let wanted = wanted.as_ref();
+        wanted.is_none_or(|wanted| wanted.rank(platform).is_some())
+    };
     if args.pull != Pull::Always {
         match engine.images().find(words) {
-            Ok(image) => return Ok(image),
+            Ok(image) if serves(&image) => return Ok(image),
+            Ok(image) if args.pull == Pull::Never => {
+                let offered = image.config.platform;
+                return Err(anyhow::anyhow!(
+                    "image {words} was found but is for {offered}, not for the platform of --platform"
+                ))
+                .context(Code(exit::ENGINE));
+            }
+            Ok(_) => {}
             Err(error) if !error.is_absent() || args.pull == Pull::Never => {
                 return Err(error).context(Code(exit::ENGINE));
             }
@@ -139,9 +164,6 @@ fn image(context: &Context<'_>, engine: &Engine, args: &RunArgs) -> anyhow::Resu
         }
     }
     let reference: Reference = words.parse().context(Code(exit::ENGINE))?;
-    let platform = match &args.platform {
-        Some(platform) => platform.parse::<Platform>().context(Code(exit::ENGINE))?,
-        None => Platform::host(),
-    };
+    let platform = wanted.unwrap_or_else(Platform::host);
     pull::pull(context, engine, &reference, &platform, args.quiet).context(Code(exit::ENGINE))
 }
