@@ -89,3 +89,23 @@ device_reboot() {
     forget_boot
     dray boot
 }
+
+# count NAME: what the device holds now, in $work/NAME. The registry's processes are not the device's.
+count() {
+    python3 "$tests/rig/snapshot.py" take "$device/state" "$device/run" "$REGISTRY_PID" >"$work/$1"
+}
+
+# nothing_grew: whether no counter is higher now than at `count first`; counts `last`.
+nothing_grew() {
+    count last
+    python3 "$tests/rig/snapshot.py" compare "$work/first" "$work/last" >/dev/null
+}
+
+# compare_counts: shows first and last side by side; FAIL if any counter grew.
+compare_counts() {
+    if python3 "$tests/rig/snapshot.py" compare "$work/first" "$work/last"; then
+        pass "nothing grew"
+    else
+        fail "something grew"
+    fi
+}
