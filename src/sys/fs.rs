@@ -105,11 +105,7 @@ pub fn publish_all(pairs: &[(PathBuf, PathBuf)]) -> io::Result<()> {
 pub fn remove_all(paths: &[PathBuf]) -> io::Result<()> {
     let mut trash = Vec::new();
     for path in paths {
-        let scratch = scratch_beside(path);
-        match fs::rename(path, &scratch) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            other => trash.push(other.map(|()| scratch)?),
-        }
+        trash.extend(put_aside(path)?);
     }
     let mut folders: Vec<&Path> = trash.iter().filter_map(|path| path.parent()).collect();
     folders.dedup();
@@ -140,22 +136,27 @@ pub fn remove_file_volatile(path: &Path) -> io::Result<()> {
 
 /// Removes a tree so that a cut never leaves a half-deleted tree under its name; gone already is success.
 pub fn remove_tree(path: &Path) -> io::Result<()> {
-    let trash = scratch_beside(path);
-    match fs::rename(path, &trash) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    }
+    let Some(trash) = put_aside(path)? else {
+        return Ok(());
+    };
     sync_parent(path)?;
     fs::remove_dir_all(&trash)
 }
 
 /// As [`remove_tree`] for what goes with this boot: not synced.
 pub fn remove_tree_volatile(path: &Path) -> io::Result<()> {
+    match put_aside(path)? {
+        Some(trash) => fs::remove_dir_all(&trash),
+        None => Ok(()),
+    }
+}
+
+/// Takes a name away from what is to be removed: what it is called now, or `None` if there is nothing.
+fn put_aside(path: &Path) -> io::Result<Option<PathBuf>> {
     let trash = scratch_beside(path);
     match fs::rename(path, &trash) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        renamed => renamed.and_then(|()| fs::remove_dir_all(&trash)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        renamed => renamed.map(|()| Some(trash)),
     }
 }
 
