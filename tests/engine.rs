@@ -672,38 +672,69 @@ fn the_last_container_takes_nothing_away_from_the_next() {
     });
 }
 
+/// A caller with nothing usual about it.
+const UNUSUAL: &str = "umask 077; exec prlimit --fsize=9999999: --nofile=32: --stack=4194304: \
+                       nice -n 7 taskset 1 choom -n 400 -- chrt -b 0 ionice -c 3 setarch -R \"$@\"";
+
 #[test]
 fn a_container_finds_the_same_whoever_calls() {
-    on_device("umask", |device| {
+    on_device("callers", |device| {
         let image = push_tools(device);
         let look = "umask; cat /etc/hosts /etc/resolv.conf >/dev/null; \
-                    ls -ld /made /made/data /sys/fs/cgroup /etc/hosts | cut -c1-10";
-        let words = [
-            "run",
-            "--rm",
-            "--network=none",
-            "-u=1000",
-            "-v=data:/made/data",
-        ];
-        let output = Command::new("sh")
-            .args(["-c", "umask 077; exec \"$@\"", "sh"])
-            .arg(env!("CARGO_BIN_EXE_dray"))
-            .args(words)
-            .args([&image, "sh", "-c", look])
-            .env("DRAY_CONFIG", &device.host.config)
-            .output()
-            .unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        let folder = "drwxr-xr-x";
-        let expected = format!("0022\n{folder}\n{folder}\n{folder}\n-rw-r--r--\n");
-        // In the order of the names, which `ls` sorts.
-        let sorted = |text: &str| {
-            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-            lines.sort();
-            lines
+                    ls -ld /made /made/data /sys/fs/cgroup /etc/hosts | cut -c1-10; \
+                    cut -d' ' -f18,19,41 /proc/self/stat; cat /proc/self/oom_score_adj /proc/self/personality; \
+                    grep Cpus_allowed_list /proc/self/status; cat /proc/self/limits";
+        let options = ["--network=none", "-u=1000", "-v=data:/made/data"];
+        let run = [&["run", "--rm"], &options[..], &[&image, "sh", "-c", look]].concat();
+        let start = [
+            &["run", "-d", "--name=up"],
+            &options[..],
+            &[&image, "sleep", "1000"],
+        ]
+        .concat();
+        let exec = ["exec", "up", "sh", "-c", look];
+        let called = |caller: &str, words: &[&str]| {
+            let output = Command::new("sh")
+                .args(["-c", caller, "sh", env!("CARGO_BIN_EXE_dray")])
+                .args(words)
+                .env("DRAY_CONFIG", &device.host.config)
+                .output()
+                .unwrap();
+            assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{words:?}");
+            String::from_utf8(output.stdout).unwrap()
         };
-        assert_eq!(sorted(&said), sorted(&expected));
-        assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+        let usual = called("exec \"$@\"", &run);
+        // Who may not raise what cannot be raised without a right keeps what there is.
+        let may_raise = dray::sys::process::system().unwrap().capabilities & 1 << 24 != 0;
+        let files = match may_raise {
+            true => 524_288,
+            false => nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
+                .unwrap()
+                .1
+                .min(524_288),
+        };
+        for line in [
+            "0022",
+            "20 0 0",
+            &format!("Max open files            1024                 {files:<21}files     "),
+            "Max stack size            8388608              unlimited            bytes     ",
+            "Max core file size        0                    unlimited            bytes     ",
+        ] {
+            assert!(usual.lines().any(|said| said == line), "{line}: {usual}");
+        }
+        let folder = "drwxr-xr-x\n";
+        assert_eq!(usual.matches(folder).count(), 3, "{usual}");
+        assert_eq!(usual.matches("-rw-r--r--\n").count(), 1, "{usual}");
+        assert!(usual.contains("\n0\n00000000\n"), "{usual}");
+        assert_eq!(called(UNUSUAL, &run), usual);
+        called(UNUSUAL, &start);
+        assert_eq!(called("exec \"$@\"", &exec), usual);
+        assert_eq!(called(UNUSUAL, &exec), usual);
+        // Nothing but the kernel's own end ends the monitor before its container.
+        let monitor = device.containers()[0].1.as_ref().unwrap().monitor.pid;
+        let score = std::fs::read_to_string(format!("/proc/{monitor}/oom_score_adj"));
+        assert_eq!(score.unwrap(), if may_raise { "-999\n" } else { "0\n" });
+        device.done(&["rm", "-f", "up"]);
     });
 }
 

@@ -18,7 +18,7 @@ use super::{Container, Engine, EngineError, Status, monitor, rootfs, runtime};
 use crate::runargs::capability;
 use crate::sys::process::{self, Pidfd, PollFd, SignalFd};
 use crate::sys::program::{self, Spawn};
-use crate::sys::{doze, fs, socket};
+use crate::sys::{doze, fs, socket, surroundings};
 
 /// The hidden word of the command line that leads to [`Engine::enter`].
 pub const WORD: &str = "enter";
@@ -134,6 +134,7 @@ impl Engine {
             [id, request] => (id, request),
             _ => return Err(EngineError::NotFound(words.join(" "))),
         };
+        surroundings::as_at_boot().map_err(EngineError::system("leave the caller's limits"))?;
         let container = self.running(id)?;
         let request = if request == PROBE {
             let check = Check::of(&container.record.body.config);
@@ -266,10 +267,7 @@ impl Engine {
         let mut process = config["process"].clone();
         process["args"] = json!(request.args);
         process["terminal"] = json!(request.tty);
-        let score = container.record.body.host_config.oom_score_adj;
-        if score != 0 {
-            process["oomScoreAdj"] = json!(score);
-        }
+        process["oomScoreAdj"] = json!(container.record.body.host_config.oom_score_adj);
         if !request.working_dir.is_empty() {
             process["cwd"] = json!(request.working_dir);
         }

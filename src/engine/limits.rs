@@ -55,14 +55,11 @@ pub(super) fn check(host: &HostConfig) -> Result<(), EngineError> {
 
 /// Sets the limits of container `id`, whose group is there and whose first process `pid` does not run its program yet.
 pub(super) fn apply(id: &str, pid: i32, host: &HostConfig) -> Result<(), EngineError> {
-    if host.oom_score_adj != 0 {
-        process::set_oom_score(pid, host.oom_score_adj).map_err(|error| {
-            EngineError::Unsupported {
-                option: format!("--oom-score-adj {}", host.oom_score_adj),
-                reason: format!("the kernel refuses it: {error}"),
-            }
-        })?;
-    }
+    // Always: its own monitor is protected, and it is a child of that.
+    process::set_oom_score(pid, host.oom_score_adj).map_err(|error| EngineError::Unsupported {
+        option: format!("--oom-score-adj {}", host.oom_score_adj),
+        reason: format!("the kernel refuses it: {error}"),
+    })?;
     for line in lines(host, cgroup::is_unified())? {
         let file = cgroup::file(id, line.controller, line.files).ok_or_else(|| missing(&line))?;
         let text = match file.ends_with("io.weight") {

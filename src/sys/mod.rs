@@ -20,6 +20,7 @@ pub mod process;
 pub mod program;
 pub mod seccomp;
 pub mod socket;
+pub mod surroundings;
 pub mod terminal;
 pub mod terminate;
 pub mod zone;

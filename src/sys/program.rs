@@ -119,8 +119,7 @@ pub fn hear_of_children() {
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
-/// What is made has the mode that it is made with, less the usual: whoever calls, and whoever's call restarts a container,
-/// has no say in what a container finds.
+/// What is made has the mode that it is made with, less the usual, whoever calls: see [`super::surroundings`].
 pub fn usual_umask() {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
 }
@@ -159,8 +158,11 @@ pub struct Spawn<'a> {
     pub detach: bool,
 }
 
-/// Out of the way of a spawned process's final descriptor numbers while they are being assigned.
-const ABOVE: RawFd = 200;
+/// Most descriptors that a spawned process is given beside the standard ones.
+const MOST: usize = 8;
+/// Out of the way of a spawned process's final descriptor numbers while they are being assigned, and no higher than need be:
+/// the caller's limit of open files may be low.
+const ABOVE: RawFd = 3 + MOST as RawFd;
 
 /// Starts a process that inherits nothing but what `spawn` names.
 pub fn spawn(spawn: &Spawn<'_>) -> io::Result<Child> {
@@ -193,7 +195,6 @@ pub fn spawn(spawn: &Spawn<'_>) -> io::Result<Child> {
 
 /// Runs in the child between fork and exec: only system calls.
 fn child_setup(fds: &[RawFd], detach: bool) -> io::Result<()> {
-    const MOST: usize = 8;
     let check = |result: libc::c_int| {
         if result < 0 {
             Err(io::Error::last_os_error())

@@ -26,7 +26,7 @@ use super::runtime::Bundle;
 use super::{Engine, EngineError};
 use crate::config::Settings;
 use crate::host::Host;
-use crate::sys::{cgroup, process};
+use crate::sys::{cgroup, process, surroundings};
 
 /// The hidden word of the command line that leads here.
 pub const WORD: &str = "monitor";
@@ -131,6 +131,8 @@ pub fn run(host: &Host, settings: &Settings, words: &[String]) -> Result<(), Eng
             };
             let control = inherited(CONTROL, "control socket")?;
             lock = Some(inherited(LOCK, "lock")?);
+            surroundings::as_at_boot().map_err(EngineError::system("leave the caller's limits"))?;
+            surroundings::outlast_others();
             launch::run(&engine, id, launch::Attempt::first(control))
         }
         [id, rest @ ..] => attend::run(&engine, id, rest),
