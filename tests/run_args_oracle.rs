@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
 use dray::host::Host;
 use dray::runargs::{RunArgs, describe, explain, split};
@@ -131,6 +132,35 @@ fn right_lines_mean_what_docker_means() {
     for line in lines {
         let ours = ours(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
         assert_eq!(ours, record["right"][&line], "{line}");
+    }
+}
+
+/// `dray explain`, the program, on every line: nothing on the way from its command line changes the words.
+#[test]
+fn the_program_reads_its_words_like_the_library() {
+    for list in ["right.txt", "wrong.txt"] {
+        for line in lines(list) {
+            let explained = Command::new(env!("CARGO_BIN_EXE_dray"))
+                .arg("explain")
+                .args(split(&line).unwrap())
+                .env_clear()
+                .envs(environment())
+                .output()
+                .unwrap();
+            match ours(&line) {
+                Ok(expected) => {
+                    let body: Value = serde_json::from_slice(&explained.stdout)
+                        .unwrap_or_else(|error| panic!("{line}: {error}: {explained:?}"));
+                    assert_eq!(normalized(body), expected["body"], "{line}");
+                }
+                Err(reason) => {
+                    let said = String::from_utf8(explained.stderr).unwrap();
+                    assert_eq!(said, format!("dray: {reason}\n"), "{line}");
+                    assert_eq!(explained.status.code(), Some(125), "{line}");
+                    assert!(explained.stdout.is_empty(), "{line}");
+                }
+            }
+        }
     }
 }
 

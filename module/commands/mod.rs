@@ -141,7 +141,7 @@ struct Inner {
 
 /// Does what `words`, without the program's name, say.
 pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Result<ExitCode> {
-    let parsed = Words::try_parse_from(std::iter::once(&OsString::from("dray")).chain(words));
+    let parsed = Words::try_parse_from(whole(words));
     let word = match parsed {
         Ok(words) => words.word,
         Err(error) => {
@@ -183,6 +183,21 @@ pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Resu
             .map_err(Into::into),
         Word::Enter(inner) => exec::enter(&context, &inner.words),
     }
+}
+
+/// The command line for clap, which takes the first `--` for itself: of the words that docker run's own parser reads, it has
+/// to reach that one, because what follows is an image and no option.
+fn whole(words: &[OsString]) -> impl Iterator<Item = OsString> {
+    let dashes = words.len() > 1
+        && words[1] == "--"
+        && ["run", "create", "explain"]
+            .iter()
+            .any(|word| words[0] == *word);
+    let mut whole = words.to_vec();
+    if dashes {
+        whole.insert(1, OsString::from("--"));
+    }
+    std::iter::once(OsString::from("dray")).chain(whole)
 }
 
 /// Does `act` to each, says what failed, and goes on; each success prints the word as given, as docker does.

@@ -67,7 +67,7 @@ pub fn parse(word: &str) -> Option<Capability> {
 
 /// The words in full, sorted, each once; what is no capability stays recognizable.
 pub(super) fn normalized(words: &[String]) -> Vec<String> {
-    let full = |word: &String| match word.trim().to_uppercase() {
+    let full = |word: &String| match word.to_uppercase() {
         name if name == "ALL" || name.starts_with("CAP_") => name,
         name => format!("CAP_{name}"),
     };
