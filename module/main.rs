@@ -60,11 +60,12 @@ fn say_unprintable() {
 }
 
 /// Words that do nothing but print: they end silently with their reader, as programs do.
-const PRINTERS: [&str; 7] = [
-    "ps", "logs", "inspect", "images", "explain", "help", "--help",
+const PRINTERS: [&str; 8] = [
+    "ps", "top", "port", "logs", "inspect", "images", "explain", "--help",
 ];
 
 fn person(host: Host, words: &[OsString]) -> anyhow::Result<ExitCode> {
+    let words = commands::meant(words)?;
     if words
         .first()
         .is_none_or(|word| PRINTERS.iter().any(|printer| word == printer))
@@ -73,5 +74,5 @@ fn person(host: Host, words: &[OsString]) -> anyhow::Result<ExitCode> {
     }
     let settings = Settings::load(&host)?;
     let host = settings.apply(host);
-    commands::run(&host, &settings, words)
+    commands::run(&host, &settings, &words)
 }

@@ -12,13 +12,16 @@ mod inspect;
 mod keys;
 mod logs;
 mod network;
+mod port;
 mod ps;
 mod pull;
 mod run;
 mod table;
 mod template;
 mod terminal;
+mod top;
 mod volume;
+mod words;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -30,6 +33,8 @@ use dray::engine::{Engine, exec as engine_exec, monitor};
 use dray::host::Host;
 
 use crate::exit;
+
+pub use words::meant;
 
 /// Everything a command needs.
 pub struct Context<'a> {
@@ -108,6 +113,10 @@ enum Word {
     Attach(foreground::Words),
     /// List containers
     Ps(ps::Words),
+    /// List the processes of a container
+    Top(top::Words),
+    /// List the published ports of a container
+    Port(port::Words),
     /// Print what containers wrote
     Logs(logs::Words),
     /// Print everything about containers, images or volumes as JSON
@@ -124,6 +133,12 @@ enum Word {
     Volume(volume::Words),
     /// Remove layers and blobs that neither a name, a container nor a deployment needs
     Gc(gc::Words),
+    /// Docker's words for containers: container ls, container rm and so on
+    #[command(disable_help_flag = true)]
+    Container(Inner),
+    /// Docker's words for images: image ls, image rm and so on
+    #[command(disable_help_flag = true)]
+    Image(Inner),
     /// After a boot: put deployments right and start what is to run
     Boot,
     #[command(hide = true, name = monitor::WORD)]
@@ -132,7 +147,7 @@ enum Word {
     Enter(Inner),
 }
 
-/// Words of dray's own processes.
+/// Words of dray's own processes, and of nobody's.
 #[derive(Debug, clap::Args)]
 struct Inner {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -147,6 +162,9 @@ pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Resu
         Err(error) => {
             // Help and version go to standard output and are no failure.
             let _ = error.print();
+            if words.iter().eq(["--help"]) {
+                print!("{}", words::refused());
+            }
             return Ok(if error.use_stderr() {
                 ExitCode::from(exit::USAGE)
             } else {
@@ -169,6 +187,8 @@ pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Resu
         Word::Exec(words) => exec::run(&context, &words),
         Word::Attach(words) => foreground::run(&context, &words),
         Word::Ps(words) => ps::run(&context, &words),
+        Word::Top(words) => top::run(&context, &words),
+        Word::Port(words) => port::run(&context, &words),
         Word::Logs(words) => logs::run(&context, &words),
         Word::Inspect(words) => inspect::run(&context, &words),
         Word::Network(words) => network::run(&context, &words),
@@ -177,6 +197,8 @@ pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Resu
         Word::Rmi(words) => images::rmi(&context, &words),
         Word::Volume(words) => volume::run(&context, &words),
         Word::Gc(words) => gc::run(&context, &words),
+        Word::Container(_) => Ok(words::group_help("container")),
+        Word::Image(_) => Ok(words::group_help("image")),
         Word::Boot => boot::run(&context),
         Word::Monitor(inner) => monitor::run(host, settings, &inner.words)
             .map(|()| ExitCode::SUCCESS)

@@ -2,18 +2,24 @@
 
 /// Prints rows under a heading, each column as wide as its widest cell.
 pub fn print<const N: usize>(heading: [&str; N], rows: &[[String; N]]) {
-    let mut widths = heading.map(str::len);
-    for row in rows {
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.to_vec()).collect();
+    print_all(&heading, &rows);
+}
+
+/// As [`print`], with as many columns as there are.
+pub fn print_all(heading: &[&str], rows: &[Vec<String>]) {
+    let heading: Vec<String> = heading.iter().map(|&name| name.to_owned()).collect();
+    let mut widths = vec![0; heading.len()];
+    for row in rows.iter().chain([&heading]) {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
     line(&heading, &widths);
-    rows.iter()
-        .for_each(|row| line(&row.each_ref().map(String::as_str), &widths));
+    rows.iter().for_each(|row| line(row, &widths));
 }
 
-fn line<const N: usize>(cells: &[&str; N], widths: &[usize; N]) {
+fn line(cells: &[String], widths: &[usize]) {
     let padded: Vec<String> = cells
         .iter()
         .zip(widths)

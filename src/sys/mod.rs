@@ -9,6 +9,7 @@ pub mod conntrack;
 pub mod doze;
 pub mod fs;
 pub mod links;
+pub mod listing;
 pub mod lock;
 pub mod mount;
 pub mod netlink;

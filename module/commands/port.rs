@@ -1,0 +1,49 @@
+//! `dray port`: the published ports of a container.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::Context;
+
+#[derive(Debug, Args)]
+pub struct Words {
+    /// Name or id
+    container: String,
+    /// PORT[/PROTOCOL] in the container: only where that one is to be found
+    port: Option<String>,
+}
+
+/// `dray port`
+pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
+    let engine = context.engine()?;
+    let container = engine.find(&words.container)?;
+    let wanted = words.port.as_ref().map(|port| match port.contains('/') {
+        true => port.to_ascii_lowercase(),
+        false => format!("{port}/tcp"),
+    });
+    let mut lines = Vec::new();
+    for attachment in engine.network().find(container.id())? {
+        for (port, bindings) in attachment.docker_ports() {
+            for binding in bindings {
+                let place = match binding.host_ip.contains(':') {
+                    true => format!("[{}]:{}", binding.host_ip, binding.host_port),
+                    false => format!("{}:{}", binding.host_ip, binding.host_port),
+                };
+                match &wanted {
+                    None => lines.push(format!("{port} -> {place}")),
+                    Some(wanted) if *wanted == port => lines.push(place),
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+    if let (Some(wanted), true) = (wanted, lines.is_empty()) {
+        anyhow::bail!(
+            "no public port {wanted:?} published for {}",
+            words.container
+        );
+    }
+    lines.iter().for_each(|line| println!("{line}"));
+    Ok(ExitCode::SUCCESS)
+}
