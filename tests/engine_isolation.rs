@@ -264,6 +264,83 @@ fn namespaces_are_shared_as_asked() {
 }
 
 #[test]
+fn shared_memory_is_shared_with_whom_it_was_offered() {
+    on_device("shared-memory", |device| {
+        let image = push(device);
+        let keep = |name: &str, mode: &str| {
+            let words = [
+                "run",
+                "-d",
+                "--network",
+                "none",
+                "--name",
+                name,
+                "--ipc",
+                mode,
+            ];
+            device.done(&[&words[..], &[&image, "busybox", "sleep", "1000"]].concat());
+        };
+        let exec = |name: &str, line: &str| {
+            let called = device.dray(&["exec", name, "sh", "-c", line]);
+            called.stdout.trim_end().to_owned()
+        };
+        keep("donor", "shareable");
+        keep("guest", "container:donor");
+        keep("guests-guest", "container:guest");
+        keep("apart", "private");
+        keep("without", "none");
+        let space = "busybox readlink /proc/self/ns/ipc";
+        exec("donor", "echo kept >/dev/shm/file");
+        for (name, found, same) in [
+            ("guest", "kept", true),
+            ("guests-guest", "kept", true),
+            ("apart", "", false),
+            ("without", "", false),
+        ] {
+            assert_eq!(exec(name, "busybox cat /dev/shm/file"), found, "{name}");
+            assert_eq!(exec(name, space) == exec("donor", space), same, "{name}");
+        }
+        // Both ways, as restricted as the donor has it, and the size is the donor's.
+        exec("guests-guest", "echo back >/dev/shm/back");
+        assert_eq!(exec("donor", "busybox cat /dev/shm/back"), "back");
+        let mounted = "busybox grep -o ' /dev/shm .*' /proc/self/mounts";
+        assert_eq!(exec("guest", mounted), exec("donor", mounted));
+        assert!(exec("guest", mounted).contains("nosuid,nodev,noexec"));
+
+        // It outlives the donor for those who have it, and a new donor has memory of its own.
+        device.done(&["stop", "-t", "0", "donor"]);
+        assert_eq!(exec("guest", "busybox cat /dev/shm/file"), "kept");
+        device.done(&["stop", "-t", "0", "guests-guest"]);
+        device.done(&["start", "guests-guest"]);
+        assert_eq!(exec("guests-guest", "busybox cat /dev/shm/file"), "kept");
+        device.done(&["stop", "-t", "0", "guest"]);
+        let refused = device.dray(&["start", "guest"]);
+        let said =
+            "container donor, whose shared memory is to be shared, is not running: start it first";
+        assert!(refused.stderr.contains(said), "{refused:?}");
+        device.done(&["start", "donor"]);
+        assert_eq!(exec("donor", "busybox ls /dev/shm"), "");
+        for (donor, said) in [
+            (
+                "apart",
+                "can't join IPC of container apart: non-shareable IPC",
+            ),
+            (
+                "without",
+                "can't join IPC of container without: non-shareable IPC",
+            ),
+            ("nobody", "no such container: nobody"),
+        ] {
+            let refused = device.dray(&["create", "--ipc", &format!("container:{donor}"), &image]);
+            assert_eq!(refused.status.code(), Some(125), "{refused:?}");
+            assert!(refused.stderr.contains(said), "{refused:?}");
+        }
+        let all = ["donor", "guest", "guests-guest", "apart", "without"];
+        device.done(&[&["rm", "-f"], &all[..]].concat());
+    });
+}
+
+#[test]
 fn a_new_volume_gets_what_the_image_has() {
     on_device("volumes", |device| {
         let image = push(device);

@@ -50,6 +50,11 @@ pub enum EngineError {
         /// What is shared.
         what: &'static str,
     },
+    /// It keeps its shared memory to itself.
+    #[error(
+        "can't join IPC of container {0}: non-shareable IPC (hint: use --ipc shareable for the donor container)"
+    )]
+    NotShareable(String),
     /// Its process could not be started.
     #[error("failed to start container {name}: {reason}")]
     Start {

@@ -8,7 +8,7 @@ use super::network::names::{self, HostFiles, HostsInput};
 use super::network::{Attachment, NetworkError};
 use super::record::{Folders, Record};
 use super::runtime::Confinement;
-use super::share::{Shared, SharedPids};
+use super::share::{Joined, SharedIpc};
 use super::spec::user::MAX_ACCOUNT_FILE;
 use super::spec::{
     self, CgroupVersion, Device, Kernel, Namespace, Namespaces, ResolvedMount, SpecInput,
@@ -68,9 +68,9 @@ pub fn write_all(
     record: &Record,
     folders: &Folders,
     root: &Path,
-    (shared, pids): (Option<&Shared>, Option<&SharedPids>),
+    joined: &Joined,
 ) -> Result<Option<DeviceProgram>, EngineError> {
-    let names = match shared {
+    let names = match &joined.network {
         Some(shared) => NameFiles::of(engine, &shared.owner, &engine.folders(&shared.owner.id)),
         None => {
             write_names(engine, record, folders)?;
@@ -79,11 +79,7 @@ pub fn write_all(
     };
     let bundle = folders.run.join("bundle");
     fs::create_dirs(&bundle).map_err(|source| EngineError::write(&bundle, source))?;
-    let mut namespaces = namespaces(record, shared);
-    if let Some(pids) = pids {
-        namespaces.pid = Namespace::Join(pids.path());
-    }
-    let mut config = runtime_config(engine, record, root, &names, &namespaces)?;
+    let mut config = runtime_config(engine, record, root, &names, joined)?;
     let confinement =
         Confinement::take_from(&mut config).map_err(|error| EngineError::Runtime {
             action: "create",
@@ -159,7 +155,7 @@ fn runtime_config(
     record: &Record,
     root: &Path,
     names: &NameFiles,
-    namespaces: &Namespaces,
+    joined: &Joined,
 ) -> Result<serde_json::Value, EngineError> {
     let host_config = &record.body.host_config;
     let account_file = |path| {
@@ -194,17 +190,24 @@ fn runtime_config(
             hostname: Some(hostname),
         },
         account: &account,
-        namespaces,
+        namespaces: &namespaces(record, joined),
+        shm: joined.ipc.as_ref().map(SharedIpc::shm),
         devices: &devices(record)?,
         kernel: &kernel()?,
     };
     Ok(spec::build(&input)?)
 }
 
-fn namespaces(record: &Record, shared: Option<&Shared>) -> Namespaces {
+fn namespaces(record: &Record, joined: &Joined) -> Namespaces {
     let mut namespaces = Namespaces::of(&record.body.host_config);
-    if let Some(shared) = shared {
+    if let Some(shared) = &joined.network {
         namespaces.network = Namespace::Join(shared.netns.path());
+    }
+    if let Some(pids) = &joined.pids {
+        namespaces.pid = Namespace::Join(pids.path());
+    }
+    if let Some(ipc) = &joined.ipc {
+        namespaces.ipc = Namespace::Join(ipc.path());
     }
     if NetworkMode::of(record) == NetworkMode::Host && record.body.host_config.uts_mode.is_empty() {
         // Docker keeps the UTS namespace separate, but with the host's name in it.

@@ -1,15 +1,46 @@
-//! `container:NAME` of `--network` and `--pid`: containers that live in another one's network, with its name files, or see
-//! its processes.
+//! `container:NAME` of `--network`, `--pid` and `--ipc`: containers that live in another one's network, with its name files,
+//! see its processes, or use its shared memory.
 
 use std::fs::File;
-use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::{Path, PathBuf};
 
 use super::{Container, Engine, EngineError, Owner, Record};
 use crate::api::HostConfig;
 use crate::sys::netns::Netns;
+use crate::sys::{fs, mount};
 
 const PREFIX: &str = "container:";
+
+/// Where a container keeps its shared memory.
+const SHM: &str = "/dev/shm";
+
+/// What of other containers a container is about to join, all of it held until it is in it.
+#[derive(Debug)]
+pub(super) struct Joined {
+    /// A network.
+    pub(super) network: Option<Shared>,
+    /// Process ids.
+    pub(super) pids: Option<SharedPids>,
+    /// Shared memory and message queues.
+    pub(super) ipc: Option<SharedIpc>,
+}
+
+impl Joined {
+    /// All that `record` shares; whoever has it needs to run. What is mounted for it is mounted below `run`, in the mount
+    /// namespace of the calling process.
+    pub(super) fn find(
+        engine: &Engine,
+        record: &Record,
+        run: &Path,
+    ) -> Result<Joined, EngineError> {
+        Ok(Joined {
+            network: Shared::find(engine, record)?,
+            pids: SharedPids::find(engine, record)?,
+            ipc: SharedIpc::find(engine, record, run)?,
+        })
+    }
+}
 
 /// The network that a container is about to join.
 #[derive(Debug)]
@@ -22,7 +53,7 @@ pub(super) struct Shared {
 
 impl Shared {
     /// The network that `record` shares, if it shares one; its owner has to run.
-    pub(super) fn find(engine: &Engine, record: &Record) -> Result<Option<Shared>, EngineError> {
+    fn find(engine: &Engine, record: &Record) -> Result<Option<Shared>, EngineError> {
         let Some(mut id) = shared_with(record) else {
             return Ok(None);
         };
@@ -44,10 +75,7 @@ pub(super) struct SharedPids(File);
 
 impl SharedPids {
     /// The process ids that `record` shares, if it shares some; the container that has them has to run.
-    pub(super) fn find(
-        engine: &Engine,
-        record: &Record,
-    ) -> Result<Option<SharedPids>, EngineError> {
+    fn find(engine: &Engine, record: &Record) -> Result<Option<SharedPids>, EngineError> {
         let mode = &record.body.host_config.pid_mode;
         let Some(id) = mode.strip_prefix(PREFIX) else {
             return Ok(None);
@@ -58,12 +86,80 @@ impl SharedPids {
 
     /// Where the runtime finds them as long as this is held.
     pub(super) fn path(&self) -> PathBuf {
-        PathBuf::from(format!(
-            "/proc/{}/fd/{}",
-            std::process::id(),
-            self.0.as_raw_fd()
-        ))
+        path_of(&self.0)
     }
+}
+
+/// The shared memory that a container is about to use.
+#[derive(Debug)]
+pub(super) struct SharedIpc {
+    namespace: File,
+    /// A mount of the other container's `/dev/shm`, ours for as long as the runtime needs it.
+    shm: PathBuf,
+}
+
+impl SharedIpc {
+    /// The shared memory that `record` shares, if it shares some; the container that has it has to run, and to let others in.
+    fn find(
+        engine: &Engine,
+        record: &Record,
+        run: &Path,
+    ) -> Result<Option<SharedIpc>, EngineError> {
+        let mode = &record.body.host_config.ipc_mode;
+        let Some(id) = mode.strip_prefix(PREFIX) else {
+            return Ok(None);
+        };
+        let owner = engine.load(id)?;
+        check_shareable(&owner.record)?;
+        let open = |pid| {
+            let open = |kind| File::open(format!("/proc/{pid}/ns/{kind}"));
+            Ok((open("ipc")?, open("mnt")?))
+        };
+        let (namespace, mounts) = held(&owner, "shared memory", open)?;
+        let failed =
+            || EngineError::system(format!("mount the shared memory of {}", owner.record.name));
+        let tree = mount::copy_from(mounts.as_fd(), Path::new(SHM)).map_err(failed())?;
+        let shm = run.join("shm");
+        fs::create_dirs(&shm).map_err(failed())?;
+        mount::attach(tree.as_fd(), &shm).map_err(failed())?;
+        Ok(Some(SharedIpc { namespace, shm }))
+    }
+
+    /// Where the runtime finds its namespace as long as this is held.
+    pub(super) fn path(&self) -> PathBuf {
+        path_of(&self.namespace)
+    }
+
+    /// Where the runtime finds its `/dev/shm` as long as this is held.
+    pub(super) fn shm(&self) -> &Path {
+        &self.shm
+    }
+}
+
+impl Drop for SharedIpc {
+    fn drop(&mut self) {
+        // Nobody looks for it any more, and it ends with this mount namespace at the latest.
+        let _ = mount::unmount(&self.shm);
+        let _ = std::fs::remove_dir(&self.shm);
+    }
+}
+
+/// Docker's rule: only who said so lets others use its memory. One that uses somebody else's passes that on.
+fn check_shareable(owner: &Record) -> Result<(), EngineError> {
+    match owner.body.host_config.ipc_mode.as_str() {
+        "shareable" | "host" => Ok(()),
+        mode if mode.starts_with(PREFIX) => Ok(()),
+        _ => Err(EngineError::NotShareable(owner.name.clone())),
+    }
+}
+
+/// A path of an open file for other processes of this host.
+fn path_of(file: &File) -> PathBuf {
+    PathBuf::from(format!(
+        "/proc/{}/fd/{}",
+        std::process::id(),
+        file.as_raw_fd()
+    ))
 }
 
 /// A handle on a namespace of a running container: its process id alone could be another's by the time it is used.
@@ -103,11 +199,19 @@ pub(super) fn resolve(
             "use a network or --network host",
         ),
         ("--pid", &mut config.pid_mode, "use --pid host"),
+        (
+            "--ipc",
+            &mut config.ipc_mode,
+            "use --ipc host, or a volume of type tmpfs",
+        ),
     ] {
         let Some(name) = mode.strip_prefix(PREFIX) else {
             continue;
         };
         let found = engine.find(name)?.record;
+        if option == "--ipc" {
+            check_shareable(&found)?;
+        }
         let scope = |owner: &Owner| owner.scope.clone();
         if owner.is_some() && found.owner.as_ref().map(scope) == owner.map(scope) {
             return Err(EngineError::Unsupported {

@@ -125,16 +125,10 @@ fn modes(args: &RunArgs) -> Result<(), RunArgsError> {
             format!("invalid IPC mode: {}", host.ipc_mode),
         ),
     ] {
-        let of_container = mode
-            .strip_prefix("container:")
-            .is_some_and(|name| !name.is_empty());
-        if option == "ipc" && of_container {
-            return unsupported(
-                option,
-                "sharing another container's memory is not built yet; use host, or leave it out",
-            );
-        }
-        let joins = option == "pid" && of_container;
+        let joins = matches!(option, "pid" | "ipc")
+            && mode
+                .strip_prefix("container:")
+                .is_some_and(|name| !name.is_empty());
         if !joins && !allowed.contains(&mode.as_str()) {
             return Err(invalid.into());
         }

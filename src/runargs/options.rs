@@ -39,7 +39,6 @@ const LIMITS: &[(&str, &str)] = &[
         "disable-content-trust",
         "`false` is refused: there is no Notary; pin the image by digest",
     ),
-    ("ipc", "`container:NAME` is refused: not built yet"),
     (
         "isolation",
         "anything but `default` is refused: Linux has no other",

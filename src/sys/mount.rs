@@ -2,14 +2,21 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use nix::sched::CloneFlags;
 
 use super::process::owned;
 
 /// mount(2) silently truncates options at one page; an overlay that lost its last layers would end in the host's root.
 const OPTIONS_LIMIT: usize = 4000;
+
+/// Room enough for a few system calls; the default of 2 MiB is for threads that compute.
+const THREAD_STACK: usize = 64 * 1024;
+
+const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 4;
 
 /// Gives the calling process a mount namespace of its own in which nothing it mounts is seen outside, while mounts of
 /// the host still arrive. It goes away, with all that was mounted in it, with its last process.
@@ -68,7 +75,6 @@ pub fn overlay(overlay: &Overlay<'_>, target: &Path) -> io::Result<()> {
 fn overlay_by_parts(overlay: &Overlay<'_>, target: &Path) -> io::Result<()> {
     const FSOPEN_CLOEXEC: libc::c_uint = 1;
     const FSMOUNT_CLOEXEC: libc::c_uint = 1;
-    const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 4;
     const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
     // SAFETY: constant name; returns a new descriptor or -1.
     let context =
@@ -108,23 +114,7 @@ fn overlay_by_parts(overlay: &Overlay<'_>, target: &Path) -> io::Result<()> {
             unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), FSMOUNT_CLOEXEC, 0) }
                 as i32,
         )?;
-    let target = path(target)?;
-    // SAFETY: both paths are C strings that outlive the call.
-    let moved = unsafe {
-        libc::syscall(
-            libc::SYS_move_mount,
-            mount.as_raw_fd(),
-            c"".as_ptr(),
-            libc::AT_FDCWD,
-            target.as_ptr(),
-            MOVE_MOUNT_F_EMPTY_PATH,
-        )
-    };
-    if moved == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    attach(mount.as_fd(), target)
 }
 
 fn set_string(context: &OwnedFd, key: &CStr, value: &Path) -> io::Result<()> {
@@ -225,6 +215,52 @@ pub fn bind(source: BorrowedFd<'_>, target: &Path) -> io::Result<()> {
         Ok(())
     } else {
         Err(io::Error::last_os_error())
+    }
+}
+
+/// A copy of what is mounted at `place` in another mount namespace, as seen from there; attached nowhere yet.
+pub fn copy_from(namespace: BorrowedFd<'_>, place: &Path) -> io::Result<OwnedFd> {
+    let place = path(place)?;
+    // On a thread that ends with it: there is no way back that could fail and leave the caller in a foreign namespace.
+    let inside = || {
+        // Threads share root and current folder, which the other namespace replaces.
+        nix::sched::unshare(CloneFlags::CLONE_FS)?;
+        nix::sched::setns(namespace, CloneFlags::CLONE_NEWNS)?;
+        let flags = libc::OPEN_TREE_CLONE as i32
+            | libc::OPEN_TREE_CLOEXEC as i32
+            | libc::AT_SYMLINK_NOFOLLOW;
+        // SAFETY: the path outlives the call, which returns a new descriptor or -1.
+        owned(
+            unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, place.as_ptr(), flags) }
+                as i32,
+        )
+    };
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .stack_size(THREAD_STACK)
+            .spawn_scoped(scope, inside)?
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Attaches a copy, with its mounts below it, at `target`.
+pub fn attach(tree: BorrowedFd<'_>, target: &Path) -> io::Result<()> {
+    let target = path(target)?;
+    // SAFETY: both paths are C strings that outlive the call.
+    let moved = unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            tree.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_FDCWD,
+            target.as_ptr(),
+            MOVE_MOUNT_F_EMPTY_PATH,
+        )
+    };
+    match moved {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

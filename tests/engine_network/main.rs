@@ -379,15 +379,14 @@ fn a_deployment_shares_no_network_of_its_own() {
             calls.into_iter().find(|c| !c.succeeded())
         };
         let all = ["Download", "ArtifactInstall", "ArtifactCommit", "Cleanup"];
-        assert!(deploy("v1", "--name web", &all).is_none());
-        let refused = deploy("v2", "--network container:web", &["Download"]).unwrap();
-        assert!(
-            refused
-                .stderr
-                .contains("--network container:web is not supported: a deployment replaces"),
-            "{refused:?}"
-        );
-        deploy("v2", "", &["ArtifactFailure", "Cleanup"]);
+        assert!(deploy("v1", "--name web --ipc shareable", &all).is_none());
+        for option in ["--network", "--ipc"] {
+            let words = format!("{option} container:web");
+            let refused = deploy("v2", &words, &["Download"]).unwrap();
+            let said = format!("{words} is not supported: a deployment replaces");
+            assert!(refused.stderr.contains(&said), "{refused:?}");
+            deploy("v2", "", &["ArtifactFailure", "Cleanup"]);
+        }
         let image = device.registry.name("shop/v3:1");
         device.done(&["run", "-d", "--name", "vpn", &image]);
         assert!(deploy("v2", "--network container:vpn", &all).is_none());

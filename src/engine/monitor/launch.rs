@@ -10,7 +10,7 @@ use crate::engine::files::{self, NetworkMode};
 use crate::engine::logs::{About, Writer};
 use crate::engine::record::{Outcome, Record, State, Status};
 use crate::engine::runtime::{self, First, Stdio};
-use crate::engine::share::{Shared, SharedPids};
+use crate::engine::share::Joined;
 use crate::engine::{Engine, EngineError, attach, limits, networks, rootfs, time, volumes};
 use crate::sys::lock::Exclusive;
 use crate::sys::process::{self, Pidfd, PollFd, ProcessId};
@@ -214,10 +214,8 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     })?;
     volumes::fill_all(&root, &record.mounts)?;
     let subpaths = volumes::Subpaths::mount(engine, &record)?;
-    let shared = Shared::find(engine, &record)?;
-    let pids = SharedPids::find(engine, &record)?;
-    let joined = (shared.as_ref(), pids.as_ref());
-    let guard = files::write_all(engine, &record, &folders, &root, joined)?;
+    let joined = Joined::find(engine, &record, &folders.run)?;
+    let guard = files::write_all(engine, &record, &folders, &root, &joined)?;
     let (report, ours) = socket::pipe().map_err(EngineError::system("make a pipe"))?;
     let bundle = bundle_of(engine, id);
     fs::create_dirs(&engine.host().run.join("runtime"))
@@ -238,7 +236,7 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     };
     let pid = runtime::create(&bundle.borrow(), stdio, first).map_err(failed)?;
     // The container has mounts of its own by now.
-    drop((ours, shared, pids, subpaths));
+    drop((ours, joined, subpaths));
     limits::apply(id, pid, &record.body.host_config)?;
     if let Some(program) = guard {
         // Before the word to go: none of the container's own programs ever runs without it.

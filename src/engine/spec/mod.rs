@@ -57,6 +57,8 @@ pub struct SpecInput<'a> {
     pub account: &'a Account,
     /// Namespaces of its own, or whose it joins.
     pub namespaces: &'a Namespaces,
+    /// `/dev/shm` of the container whose shared memory this one uses.
+    pub shm: Option<&'a Path>,
     /// Host devices: those of `--device`, and before them all of the host's for a privileged container.
     pub devices: &'a [Device],
     /// What the kernel can do.

@@ -155,6 +155,8 @@ fn defaults(input: &SpecInput<'_>, security: &Security) -> Result<Vec<Entry>, Sp
     list.push(Entry::new("/dev/mqueue", "mqueue", "mqueue", &guards));
     if input.namespaces.ipc == Namespace::Host {
         list.push(Entry::new("/dev/shm", "bind", "/dev/shm", &["rbind"]));
+    } else if let Some(shm) = input.shm {
+        list.push(Entry::new("/dev/shm", "bind", path_text(shm)?, &["bind"]));
     } else if host.ipc_mode != "none" {
         let size = match host.shm_size {
             0 => SHM_SIZE,

@@ -57,6 +57,7 @@ impl Case {
                 ..Account::default()
             },
             namespaces: &self.namespaces,
+            shm: None,
             devices: &self.devices,
             kernel: &kernel(CgroupVersion::V2),
         })

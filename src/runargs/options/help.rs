@@ -118,7 +118,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         ("cap-drop", "a capability that it does not get, or ALL"),
         ("security-opt", "no-new-privileges, writable-cgroups, systempaths=unconfined; seccomp=FILE, builtin or unconfined"),
         ("cgroupns", "namespace of control groups: private, host"),
-        ("ipc", "of shared memory and message queues: private, shareable, host, none"),
+        ("ipc", "of shared memory and message queues: private, shareable, host, none, container:NAME"),
         ("pid", "of processes: host, container:NAME"),
         ("uts", "of the host name: host"),
         ("userns", "of users: host"),
