@@ -242,6 +242,63 @@ fn attach_passes_signals_and_input_as_it_is_told() {
 }
 
 #[test]
+fn the_foreground_shows_what_is_attached() {
+    on_device("attached", |device| {
+        let image = push(device);
+        let run = |options: &[&str], line: &str| {
+            let base = ["run", "--network=none", "--name=some"];
+            let mut child = Command::new(env!("CARGO_BIN_EXE_dray"))
+                .args([&base, options, &[&image, "/bin/sh", "-c", line]].concat())
+                .env("DRAY_CONFIG", &device.host.config)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            // One that passes no input on may have ended before it is there.
+            let _ = child.stdin.take().unwrap().write_all(b"word\n");
+            let output = child.wait_with_output().unwrap();
+            let text = |bytes| String::from_utf8(bytes).unwrap();
+            let said = (text(output.stdout), text(output.stderr));
+            (said.0, said.1, output.status.code().unwrap())
+        };
+        let remove = || device.done(&["rm", "some"]);
+        for (options, out, err) in [
+            (&[][..], "out\n", "err\n"),
+            (&["-a", "stdout"], "out\n", ""),
+            (&["-a", "STDERR"], "", "err\n"),
+            (&["-a", "stdout", "-a", "stderr"], "out\n", "err\n"),
+            (&["-i", "-a", "stdout"], "word\nout\n", ""),
+            (&["-ia", "stderr"], "", "err\n"),
+            (&["-a", "stdin", "-a", "stdout"], "out\n", ""),
+        ] {
+            let (said, complained, code) = run(options, "cat; echo out; echo err >&2; exit 3");
+            let got = (said.as_str(), complained.as_str(), code);
+            assert_eq!(got, (out, err, 3), "{options:?}");
+            // The log has all of it.
+            let log = device.done(&["logs", "some"]);
+            assert!(
+                log.stdout.ends_with("out\n") && log.stderr == "err\n",
+                "{log:?}"
+            );
+            remove();
+        }
+        // Input alone: nobody waits for what it does with it.
+        let (id, complained, code) = run(&["-ia", "stdin"], "cat; exit 4");
+        assert_eq!((complained.as_str(), code), ("", 0));
+        assert_eq!(device.done(&["wait", "some"]).stdout, "4\n");
+        assert_eq!(device.done(&["logs", "some"]).stdout, "word\n");
+        let made = device.inspect("some");
+        assert_eq!(made["Id"], id.trim_end());
+        assert_eq!(made["Config"]["AttachStdin"], true);
+        assert_eq!(made["Config"]["AttachStdout"], json!(null));
+        remove();
+        let refused = run(&["-d", "-a", "stdout"], "true");
+        assert_eq!(refused.2, 125, "{refused:?}");
+    });
+}
+
+#[test]
 fn exec_has_docker_s_options_and_exit_codes() {
     on_device("exec", |device| {
         let image = push(device);

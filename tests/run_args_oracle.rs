@@ -203,10 +203,8 @@ fn what_dockers_daemon_refuses_is_refused_here_too() {
 fn what_is_not_built_is_refused_by_name_with_a_reason() {
     for line in lines("refused.txt") {
         let refused = ours(&line).expect_err(&line);
-        let name = match split(&line).unwrap()[0].as_str() {
-            "-a" => "attach".to_owned(),
-            flag => flag.trim_start_matches('-').to_owned(),
-        };
+        let words = split(&line).unwrap();
+        let name = words[0].trim_start_matches('-');
         let start = format!("option --{name} is not supported by dray: ");
         assert!(
             refused.starts_with(&start) && refused.len() > start.len() + 20,

@@ -55,6 +55,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     };
     let how = How {
         input: !words.no_stdin && config.open_stdin,
+        shown: ALL,
         pass_signals: words.sig_proxy && !config.tty,
         keys,
     };
@@ -62,6 +63,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     match Front::new(&engine, &container, session, how, signals)?.relay()? {
         End::Exited(code) => Ok(exit::of_container(code)),
         End::Detached => anyhow::bail!("read escape sequence"),
+        End::InputOver => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -79,9 +81,11 @@ pub fn run_created(
     container: &Container,
     args: &RunArgs,
 ) -> anyhow::Result<ExitCode> {
+    let config = &args.body.config;
     let how = How {
-        input: args.body.config.open_stdin,
-        pass_signals: args.sig_proxy && !args.body.config.tty,
+        input: config.open_stdin,
+        shown: [config.attach_stdout, config.attach_stderr],
+        pass_signals: args.sig_proxy && !config.tty,
         keys: Keys::new(args.detach_keys.as_deref())?,
     };
     begin(engine, container, how)
@@ -97,6 +101,7 @@ pub fn start(
     let config = &container.record.body.config;
     let how = How {
         input: interactive && config.open_stdin,
+        shown: ALL,
         pass_signals: !config.tty,
         keys,
     };
@@ -115,6 +120,11 @@ fn begin(engine: &Engine, container: &Container, how: How) -> anyhow::Result<Exi
         Ok(Some(session)) => match Front::new(engine, container, session, how, signals)?.relay()? {
             End::Exited(code) => Ok(exit::of_container(code)),
             End::Detached => Ok(ExitCode::SUCCESS),
+            // Nobody watches what it does: as with --detach its id is what there is to say.
+            End::InputOver => {
+                println!("{}", container.id());
+                Ok(ExitCode::SUCCESS)
+            }
         },
         Ok(None) => Err(EngineError::NotRunning {
             name: container.name().to_owned(),
@@ -141,9 +151,14 @@ fn signals(pass: bool) -> anyhow::Result<SignalFd> {
     Ok(SignalFd::new(&[caught, &[SIGWINCH]].concat())?)
 }
 
+/// Output and error output.
+const ALL: [bool; 2] = [true, true];
+
 /// What is passed on.
 struct How {
     input: bool,
+    /// Which of output and error output.
+    shown: [bool; 2],
     pass_signals: bool,
     keys: Keys,
 }
@@ -154,6 +169,8 @@ enum End {
     Exited(i32),
     /// The keys to detach were pressed.
     Detached,
+    /// Nothing but input was attached, and there is no more.
+    InputOver,
 }
 
 /// Where our terminal and the container meet.
@@ -197,6 +214,9 @@ impl<'a> Front<'a> {
         self.pass_size();
         let mut last = None;
         loop {
+            if !self.how.input && self.how.shown == [false, false] {
+                return Ok(End::InputOver);
+            }
             let input = if self.how.input {
                 PollFd::read(self.stdin.as_fd())
             } else {
@@ -210,7 +230,7 @@ impl<'a> Front<'a> {
             process::poll(&mut set, None)?;
             if set[0].is_ready() {
                 match self.session.take()? {
-                    Some(Attached::Output(stream, piece)) => write(stream, &piece)?,
+                    Some(Attached::Output(stream, piece)) => self.show(stream, &piece)?,
                     Some(Attached::State(state)) => last = Some(state),
                     Some(Attached::Closed) => break,
                     None => {}
@@ -233,6 +253,16 @@ impl<'a> Front<'a> {
                 None => self.engine.wait(self.container.id())?,
             },
         ))
+    }
+
+    /// Passes output on, if it is of a stream that is attached. What was sent to nobody is gone, as with Docker.
+    fn show(&self, stream: Stream, piece: &[u8]) -> std::io::Result<()> {
+        let [stdout, stderr] = self.how.shown;
+        match stream {
+            Stream::Stdout if stdout => write(stream, piece),
+            Stream::Stderr if stderr => write(stream, piece),
+            _ => Ok(()),
+        }
     }
 
     fn pass_size(&self) {

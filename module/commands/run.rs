@@ -61,7 +61,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     };
     if !args.detach {
         let config = &args.body.config;
-        foreground::check_terminal(config.open_stdin, config.tty)?;
+        foreground::check_terminal(config.attach_stdin, config.tty)?;
     }
     let engine = context.engine()?;
     let id = make(context, &engine, &args)?;

@@ -1,6 +1,6 @@
 //! What the options have said so far, before it is seen as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::network::Attachment;
 use super::outside::Outside;
@@ -12,6 +12,7 @@ use crate::oci::Healthcheck;
 pub(super) struct Draft<'a> {
     pub(super) outside: Outside<'a>,
     pub(super) args: RunArgs,
+    pub(super) attach: BTreeSet<&'static str>,
     pub(super) devices: Vec<DeviceMapping>,
     pub(super) env: Vec<String>,
     pub(super) env_files: Vec<String>,
@@ -50,6 +51,7 @@ impl<'a> Draft<'a> {
         Draft {
             outside,
             args,
+            attach: BTreeSet::new(),
             devices: Vec::new(),
             env: Vec::new(),
             env_files: Vec::new(),
@@ -102,18 +104,29 @@ impl<'a> Draft<'a> {
         host.restart_policy = restart;
         let cidfile = host.container_id_file.clone();
         self.args.cidfile = Some(cidfile).filter(|path| !path.is_empty());
-        self.attach();
+        self.attach()?;
         super::check::check(&mut self.args)?;
         Ok(self.args)
     }
 
-    /// Streams: all unless detached; standard input ends with the client that feeds it.
-    fn attach(&mut self) {
+    /// Streams: those named, otherwise output and error output; none if detached. Standard input is one of them wherever it
+    /// is kept open, and ends with the client that feeds it.
+    fn attach(&mut self) -> Result<(), RunArgsError> {
+        let named = std::mem::take(&mut self.attach);
         let detached = self.args.detach;
+        if detached && !named.is_empty() {
+            return Err(
+                "conflicting options: cannot specify both --attach and --detach"
+                    .to_owned()
+                    .into(),
+            );
+        }
+        let wants = |name| !detached && (named.is_empty() || named.contains(name));
         let config = self.config();
-        config.attach_stdout = !detached;
-        config.attach_stderr = !detached;
-        config.attach_stdin = config.open_stdin && !detached;
-        config.stdin_once = config.attach_stdin;
+        config.attach_stdout = wants("stdout");
+        config.attach_stderr = wants("stderr");
+        config.attach_stdin = !detached && (config.open_stdin || named.contains("stdin"));
+        config.stdin_once = config.open_stdin && config.attach_stdin;
+        Ok(())
     }
 }

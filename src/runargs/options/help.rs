@@ -27,6 +27,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
     ]),
     ("The command here", &[
         ("detach", "do not wait for it; print its id"),
+        ("attach", "pass on this stream alone: stdin, stdout, stderr"),
         ("interactive", "keep its standard input open"),
         ("tty", "a terminal of its own"),
         ("detach-keys", "keys that leave it running; ctrl-p,ctrl-q if absent"),

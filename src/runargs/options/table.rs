@@ -51,6 +51,15 @@ const fn no(
     }
 }
 
+/// A stream to attach to, as Docker's client reads it.
+fn stream(text: &str) -> Result<&'static str, String> {
+    let known = ["stdin", "stdout", "stderr"];
+    let named = known
+        .into_iter()
+        .find(|name| text.eq_ignore_ascii_case(name));
+    named.ok_or_else(|| "valid streams are STDIN, STDOUT and STDERR".to_owned())
+}
+
 /// Appends the value as it is.
 macro_rules! push {
     ($($field:tt)+) => {
@@ -92,13 +101,10 @@ pub(super) const OPTIONS: &[Opt] = &[
         d.host().annotations.insert(key.to_owned(), value.to_owned());
         Ok(())
     }),
-    Opt {
-        name: "attach",
-        short: Some('a'),
-        kind: "list",
-        sets: "AttachStdin, AttachStdout, AttachStderr",
-        support: Support::No("a container's streams are attached all together; use --detach for none, --interactive for standard input"),
-    },
+    short('a', "attach", "list", "AttachStdin, AttachStdout, AttachStderr", |d, v| {
+        d.attach.insert(stream(v)?);
+        Ok(())
+    }),
     yes("blkio-weight", "uint16", "HostConfig.BlkioWeight", read!(block::weight, host().blkio_weight)),
     yes("blkio-weight-device", "list", "HostConfig.BlkioWeightDevice", |d, v| {
         d.host().blkio_weight_device.push(block::device_weight(v)?);
