@@ -1,4 +1,4 @@
-//! Words that change containers: start, stop, restart, kill, rm, rename, wait.
+//! Words that change containers: start, stop, restart, kill, pause, unpause, rm, rename, wait.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -165,15 +165,32 @@ pub fn rename(context: &Context<'_>, words: &Rename) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
+/// Containers, and nothing else to be said.
 #[derive(Debug, Args)]
-pub struct Wait {
+pub struct Named {
     /// Names or ids
     #[arg(required = true)]
     containers: Vec<String>,
 }
 
+/// `dray pause`
+pub fn pause(context: &Context<'_>, words: &Named) -> anyhow::Result<ExitCode> {
+    let engine = context.engine()?;
+    Ok(each(&words.containers, |word| {
+        Ok(engine.pause(engine.find(word)?.id())?)
+    }))
+}
+
+/// `dray unpause`
+pub fn unpause(context: &Context<'_>, words: &Named) -> anyhow::Result<ExitCode> {
+    let engine = context.engine()?;
+    Ok(each(&words.containers, |word| {
+        Ok(engine.unpause(engine.find(word)?.id())?)
+    }))
+}
+
 /// `dray wait`
-pub fn wait(context: &Context<'_>, words: &Wait) -> anyhow::Result<ExitCode> {
+pub fn wait(context: &Context<'_>, words: &Named) -> anyhow::Result<ExitCode> {
     let engine = context.engine()?;
     for word in &words.containers {
         println!("{}", engine.wait(engine.find(word)?.id())?);

@@ -47,6 +47,10 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let container = engine.find(&words.container)?;
     let config = &container.record.body.config;
     check_terminal(!words.no_stdin, config.tty)?;
+    if container.status == Status::Paused {
+        let name = container.record.name;
+        return Err(EngineError::Paused { name }.into());
+    }
     let Some(session) = engine.attach(container.id(), true)? else {
         return Err(EngineError::NotRunning {
             name: container.record.name,

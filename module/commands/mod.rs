@@ -106,7 +106,11 @@ enum Word {
     /// Give a container another name
     Rename(containers::Rename),
     /// Wait until containers have ended and print their exit codes
-    Wait(containers::Wait),
+    Wait(containers::Named),
+    /// Have the processes of containers stand still
+    Pause(containers::Named),
+    /// Let the processes of paused containers go on
+    Unpause(containers::Named),
     /// Run a command in a running container
     Exec(exec::Words),
     /// Attach to a running container's input and output
@@ -184,6 +188,8 @@ pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Resu
         Word::Rm(words) => containers::rm(&context, &words),
         Word::Rename(words) => containers::rename(&context, &words),
         Word::Wait(words) => containers::wait(&context, &words),
+        Word::Pause(words) => containers::pause(&context, &words),
+        Word::Unpause(words) => containers::unpause(&context, &words),
         Word::Exec(words) => exec::run(&context, &words),
         Word::Attach(words) => foreground::run(&context, &words),
         Word::Ps(words) => ps::run(&context, &words),

@@ -58,8 +58,8 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     }
     let all = words.all || choice.names_a_state() || words.count().is_some();
     containers.retain(|container| {
-        let running = matches!(container.status, Status::Running | Status::Restarting);
-        (all || running) && choice.fits(container)
+        let runs = container.status.is_attended() && container.status != Status::Prepared;
+        (all || runs) && choice.fits(container)
     });
     containers.truncate(words.count().unwrap_or(usize::MAX));
     let now = context.host.now();
@@ -223,6 +223,7 @@ fn status(container: &Container, now: SystemTime) -> String {
             since(&outcome.started_at, now),
             health.unwrap_or_default()
         ),
+        Status::Paused => format!("Up {} (Paused)", since(&outcome.started_at, now)),
         Status::Restarting => format!(
             "Restarting ({}) {} ago",
             outcome.exit_code,

@@ -9,7 +9,7 @@ use anyhow::bail;
 const SAME: [(&str, &str); 3] = [
     (
         "container",
-        "attach create exec kill logs port rename restart rm run start stop top wait",
+        "attach create exec kill logs pause port rename restart rm run start stop top unpause wait",
     ),
     ("image", "pull"),
     ("system", ""),
@@ -50,10 +50,7 @@ const REFUSED: [(&str, &str); 14] = [
         "processes are not kept on disk; use stop and start",
     ),
     ("cp export", "not built yet; use exec with tar, or a volume"),
-    (
-        "diff history pause prune stats tag unpause update",
-        "not built yet",
-    ),
+    ("diff history prune stats tag update", "not built yet"),
     (
         "events",
         "nobody is there to see them; use wait, logs -f, or ps --format json",

@@ -51,7 +51,8 @@ struct Look<'a> {
 }
 
 fn verdict(look: Look<'_>, limits: Health) -> Verdict {
-    if look.status != Status::Running {
+    // Whoever paused it did so on purpose, and as Docker has it it runs.
+    if !matches!(look.status, Status::Running | Status::Paused) {
         return Verdict::Exited;
     }
     if look.restarts > 0 {

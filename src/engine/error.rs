@@ -42,6 +42,24 @@ pub enum EngineError {
         /// Its name.
         name: String,
     },
+    /// It must not be paused for this.
+    #[error("container {name} is paused: unpause it first")]
+    Paused {
+        /// Its name.
+        name: String,
+    },
+    /// Nothing to be done.
+    #[error("container {name} is already paused")]
+    AlreadyPaused {
+        /// Its name.
+        name: String,
+    },
+    /// Nothing to be undone.
+    #[error("container {name} is not paused")]
+    NotPaused {
+        /// Its name.
+        name: String,
+    },
     /// What it shares is that of a container without one at the moment.
     #[error("container {owner}, whose {what} is to be shared, is not running: start it first")]
     OwnerNotRunning {

@@ -166,6 +166,9 @@ impl Engine {
         let container = self.find(id)?;
         match container.status {
             Status::Running => Ok(container),
+            Status::Paused => Err(EngineError::Paused {
+                name: container.record.name,
+            }),
             _ => Err(EngineError::NotRunning {
                 name: container.record.name,
             }),

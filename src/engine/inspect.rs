@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::files::NetworkMode;
 use super::logs;
 use super::network::Attachment;
-use super::{Container, Engine, EngineError, Record, networks};
+use super::{Container, Engine, EngineError, Record, Status, networks};
 use crate::api::EndpointSettings;
 
 impl Engine {
@@ -44,13 +44,13 @@ impl Engine {
         };
         let mut state = json!({
             "Status": status.word(),
-            "Running": status.word() == "running",
-            "Paused": false,
+            "Running": matches!(status, Status::Running | Status::Paused),
+            "Paused": *status == Status::Paused,
             "Restarting": status.word() == "restarting",
             "OOMKilled": outcome.oom_killed,
             "Dead": false,
             "Pid": container.pid().unwrap_or(0),
-            "ExitCode": if container.status == super::Status::Running { 0 } else { outcome.exit_code },
+            "ExitCode": if matches!(status, Status::Running | Status::Paused) { 0 } else { outcome.exit_code },
             "Error": outcome.error,
             "StartedAt": or_never(&outcome.started_at),
             "FinishedAt": or_never(&outcome.finished_at),

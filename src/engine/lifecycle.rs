@@ -5,7 +5,7 @@ use std::process::Child;
 use std::time::Duration;
 
 use super::monitor::{self, Report};
-use super::{Container, Engine, EngineError, Intent, Status, attach, runtime};
+use super::{Container, Engine, EngineError, Intent, Record, Status, attach, runtime};
 use crate::sys::cgroup;
 use crate::sys::lock::Exclusive;
 use crate::sys::process::{self, Pidfd, PollFd};
@@ -57,10 +57,14 @@ impl Engine {
 
     /// Starts a container; one that runs already is left alone, as Docker does.
     pub fn start(&self, id: &str) -> Result<(), EngineError> {
-        if self.load(id)?.status.is_attended() {
-            return Ok(());
+        let container = self.load(id)?;
+        match container.status {
+            Status::Paused => Err(EngineError::Paused {
+                name: container.record.name,
+            }),
+            status if status.is_attended() => Ok(()),
+            _ => self.prepare(&[id])?.start(),
         }
-        self.prepare(&[id])?.start()
     }
 
     /// Notes durably that a container that could not be started is meant to run: its policy may start it at the next boot.
@@ -160,11 +164,11 @@ impl Engine {
             let container = self.load(id)?;
             if let Some(process) = self.ask_to_stop(&container, signal)? {
                 let grace = timeout.unwrap_or_else(|| own_timeout(&container));
-                ending.push((container.record.name, process, grace));
+                ending.push((container.record, process, grace));
             }
         }
         let started = self.host.instant();
-        for (name, process, grace) in ending {
+        for (Record { id, name, .. }, process, grace) in ending {
             let left = grace.saturating_sub(started.elapsed());
             let failed = |source| EngineError::System {
                 action: format!("stop container {name}"),
@@ -174,6 +178,8 @@ impl Engine {
                 continue;
             }
             process.signal(SIGKILL).map_err(failed)?;
+            // It may have been paused meanwhile.
+            self.thaw(&id)?;
             if !process.wait(Some(KILL_TIMEOUT)).map_err(failed)? {
                 return Err(EngineError::Unkillable {
                     name,
@@ -211,6 +217,7 @@ impl Engine {
         };
         let signal = signal.map_or_else(|| stop_signal(container), Ok)?;
         process.signal(signal).map_err(failed)?;
+        self.thaw(container.id())?;
         Ok(Some(process))
     }
 
@@ -237,6 +244,8 @@ impl Engine {
     pub fn kill(&self, id: &str, signal: i32) -> Result<(), EngineError> {
         let _lock = self.lock(id)?;
         let container = self.load(id)?;
+        let ends = container.record.body.config.stop_signal.is_none()
+            || stop_signal(&container).is_ok_and(|stop| stop == signal);
         let name = container.record.name;
         let init = container
             .now
@@ -257,7 +266,12 @@ impl Engine {
                     // Docker: a container that was killed by hand is not started again by its policy.
                     self.folders(id).write_intent(Intent { running: false })?;
                 }
-                process.signal(signal).map_err(failed)
+                process.signal(signal).map_err(failed)?;
+                // As Docker: what is to end it also lets it go on.
+                if signal == SIGKILL || ends {
+                    self.thaw(id)?;
+                }
+                Ok(())
             }
             None => Err(EngineError::NotRunning { name }),
         }

@@ -27,6 +27,7 @@ pub mod monitor;
 mod names;
 pub mod network;
 mod networks;
+mod pause;
 pub mod record;
 mod remove;
 mod restart;
@@ -45,6 +46,7 @@ use std::path::PathBuf;
 use crate::config::Settings;
 use crate::host::Host;
 use crate::images::Images;
+use crate::sys::freezer;
 use crate::sys::lock::Exclusive;
 
 pub use attach::{Attached, Session};
@@ -283,6 +285,9 @@ impl Engine {
         let last = folders.outcome()?;
         let intent = folders.intent()?;
         let status = match (&now, &last) {
+            (Some(now), _) if now.status == Status::Running && freezer::is_frozen(id) => {
+                Status::Paused
+            }
             (Some(now), _) => now.status,
             (None, Some(_)) => Status::Exited,
             // Meant to run and never ended: the power went away under it.

@@ -180,6 +180,8 @@ pub enum Status {
     Prepared,
     /// Its process runs.
     Running,
+    /// Its processes stand still. Nobody writes this: a look at the kernel's freezer tells it from running.
+    Paused,
     /// Ended; its policy will start it again.
     Restarting,
     /// Ended.
@@ -192,6 +194,7 @@ impl Status {
         match self {
             Status::Created | Status::Prepared => "created",
             Status::Running => "running",
+            Status::Paused => "paused",
             Status::Restarting => "restarting",
             Status::Exited => "exited",
         }
@@ -201,7 +204,7 @@ impl Status {
     pub fn is_attended(self) -> bool {
         matches!(
             self,
-            Status::Prepared | Status::Running | Status::Restarting
+            Status::Prepared | Status::Running | Status::Paused | Status::Restarting
         )
     }
 }

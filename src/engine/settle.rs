@@ -114,6 +114,7 @@ impl Engine {
             .flatten()
         {
             process.signal(9).map_err(failed)?;
+            self.thaw(id)?;
             process.wait(None).map_err(failed)?;
         }
         cgroup::remove(id).map_err(failed)?;

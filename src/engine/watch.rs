@@ -140,7 +140,7 @@ impl Watch {
                         self.ready
                             .push(exited(id, outcome.exit_code, outcome.oom_killed));
                     }
-                    Status::Created | Status::Prepared => {}
+                    Status::Created | Status::Prepared | Status::Paused => {}
                 }
                 *status = state.status;
             }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
 
+use super::freezer;
 use super::process::{Pidfd, ProcessId};
 
 /// Controllers whose groups a container is shown where each has a hierarchy of its own: what programs learn their limits from.
@@ -203,6 +204,8 @@ fn join(group: &Path) -> io::Result<()> {
 
 /// Kills whatever still runs in the groups of container `id` and removes them; nothing there is success.
 pub fn remove(id: &str) -> io::Result<()> {
+    // Of version 1, what stands still does not even die.
+    freezer::thaw(id)?;
     for hierarchy in hierarchies()? {
         let group = hierarchy.dir.join(PARENT).join(id);
         // A process may fork while we read: go on until there is none.

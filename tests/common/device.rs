@@ -347,6 +347,8 @@ impl Device {
     pub fn lose_power(&self) {
         for (record, now) in self.containers() {
             let Some(now) = now else { continue };
+            // A paused process does not even die.
+            let _ = dray::sys::freezer::thaw(&record.id);
             // The monitor first: it would see to it that its container restarts.
             for process in [Some(now.monitor), now.init].into_iter().flatten() {
                 end(&process);

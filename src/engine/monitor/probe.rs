@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::engine::health::{Check, KEPT_OUTPUT};
 use crate::engine::record::{Health, Probe, Record};
 use crate::engine::{Engine, exec, time};
+use crate::sys::freezer;
 use crate::sys::process::{self, PollFd};
 use crate::sys::program::{self, Spawn};
 use crate::sys::socket;
@@ -67,7 +68,9 @@ impl Schedule {
     pub fn step(&mut self, engine: &Engine, id: &str, health: &mut Health, ready: bool) -> bool {
         let now = Instant::now();
         let Some(running) = &mut self.running else {
-            if now >= self.due {
+            if now >= self.due && freezer::is_frozen(id) {
+                self.due = now + self.check.interval;
+            } else if now >= self.due {
                 match start(engine, id, self.check.timeout) {
                     Ok(running) => self.running = Some(running),
                     Err(error) => {
@@ -86,6 +89,10 @@ impl Schedule {
             let code = running.child.wait().ok().and_then(|status| status.code());
             let output = String::from_utf8_lossy(&running.kept).into_owned();
             return self.finish(engine, health, code, output);
+        }
+        if now >= running.deadline && freezer::is_frozen(id) {
+            // Standing still with the container, it cannot even be ended.
+            running.deadline = now + self.check.timeout;
         }
         if now >= running.deadline {
             let output = format!("Health check exceeded timeout ({:?})", self.check.timeout);

@@ -1,0 +1,36 @@
+//! Pausing: a container's processes stand still until they are let go on. The kernel's freezer is the only record of it.
+
+use super::{Engine, EngineError, Status};
+use crate::sys::freezer;
+
+impl Engine {
+    /// Has the processes of a running container stand still.
+    pub fn pause(&self, id: &str) -> Result<(), EngineError> {
+        let _lock = self.lock(id)?;
+        let container = self.load(id)?;
+        let name = container.record.name;
+        match container.status {
+            Status::Running => {
+                freezer::freeze(id).map_err(EngineError::system(format!("pause container {name}")))
+            }
+            Status::Paused => Err(EngineError::AlreadyPaused { name }),
+            _ => Err(EngineError::NotRunning { name }),
+        }
+    }
+
+    /// Lets the processes of a paused container go on.
+    pub fn unpause(&self, id: &str) -> Result<(), EngineError> {
+        let _lock = self.lock(id)?;
+        let container = self.load(id)?;
+        let name = container.record.name;
+        match container.status {
+            Status::Paused => self.thaw(id),
+            _ => Err(EngineError::NotPaused { name }),
+        }
+    }
+
+    /// Lets processes go on that have been sent a signal: standing still they would not hear it.
+    pub(super) fn thaw(&self, id: &str) -> Result<(), EngineError> {
+        freezer::thaw(id).map_err(EngineError::system(format!("unpause container {id}")))
+    }
+}

@@ -1,0 +1,58 @@
+//! Freezing the processes of a container: control groups' freezer, of version 1 and of version 2.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::{cgroup, process};
+
+/// How long processes may take to stand still; longer means that the kernel holds one, for example in dead storage.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(1);
+
+/// What switches the freezer of container `id`.
+fn switch(id: &str) -> Option<PathBuf> {
+    cgroup::file(id, "freezer", &["cgroup.freeze", "freezer.state"])
+}
+
+/// Whether the processes of container `id` stand still, or are to.
+pub fn is_frozen(id: &str) -> bool {
+    let state = switch(id).and_then(|file| fs::read_to_string(file).ok());
+    state.is_some_and(|state| !matches!(state.trim(), "0" | "THAWED"))
+}
+
+/// Freezes the processes of container `id`; when this returns they all stand still, or none is to.
+pub fn freeze(id: &str) -> io::Result<()> {
+    let missing = || io::Error::other("the kernel has no freezer for control groups");
+    let file = switch(id).ok_or_else(missing)?;
+    let unified = file.ends_with("cgroup.freeze");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        // Version 1 forgets those that were forking unless it is told again.
+        cgroup::set(&file, if unified { "1" } else { "FROZEN" })?;
+        let state = match unified {
+            true => fs::read_to_string(file.with_file_name("cgroup.events"))?,
+            false => fs::read_to_string(&file)?,
+        };
+        if state.contains("frozen 1") || state.trim() == "FROZEN" {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            thaw(id)?;
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        process::poll(&mut [], Some(LOOK))?;
+    }
+}
+
+/// Lets the processes of container `id` go on, if they do not; no container is fine.
+pub fn thaw(id: &str) -> io::Result<()> {
+    match switch(id) {
+        Some(file) if is_frozen(id) => {
+            let unified = file.ends_with("cgroup.freeze");
+            cgroup::set(&file, if unified { "0" } else { "THAWED" })
+        }
+        _ => Ok(()),
+    }
+}
