@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::RunArgsError;
 use super::csv;
 use super::draft::Draft;
-use crate::api::{EndpointIpam, EndpointSettings};
+use super::endpoint;
+use crate::api::EndpointSettings;
 
 /// Networks that exist without having been made.
 const BUILT_IN: [&str; 4] = ["default", "bridge", "host", "none"];
@@ -14,7 +15,7 @@ const BUILT_IN: [&str; 4] = ["default", "bridge", "host", "none"];
 #[derive(Default)]
 pub(super) struct Attachment {
     /// `bridge`, `host`, `none`, `container:NAME` or a network's name.
-    target: String,
+    pub(super) target: String,
     /// Further names there.
     pub(super) aliases: Vec<String>,
     /// Others by its own names: `name:alias`.
@@ -59,15 +60,6 @@ pub(super) fn parse(text: &str) -> Result<Attachment, String> {
     }
 }
 
-/// `name` or `name:alias`, as the latter.
-pub(super) fn link(text: &str) -> Result<String, String> {
-    match text.split(':').collect::<Vec<_>>()[..] {
-        [""] => Err("empty string specified for links".to_owned()),
-        [_] | [_, _] => Ok(text.to_owned()),
-        _ => Err(format!("bad format for links: {text}")),
-    }
-}
-
 /// A word character on both sides of an equals sign makes it the long form.
 fn is_long(text: &str) -> bool {
     let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
@@ -76,7 +68,8 @@ fn is_long(text: &str) -> bool {
         .any(|three| word(&three[0]) && three[1] == b'=' && word(&three[2]))
 }
 
-fn is_user_defined(target: &str) -> bool {
+/// Whether somebody has to have made it.
+pub(super) fn is_user_defined(target: &str) -> bool {
     !BUILT_IN.contains(&target) && !target.starts_with("container:")
 }
 
@@ -95,7 +88,7 @@ pub(super) fn place(draft: &mut Draft<'_>) -> Result<(), RunArgsError> {
     merge(&mut networks[0], own)?;
     let mut endpoints = BTreeMap::new();
     for (number, network) in networks.iter().enumerate() {
-        let settings = settings(network)?;
+        let settings = endpoint::settings(network)?;
         let same = |other: &Attachment| other.target == network.target;
         if networks[..number].iter().any(same) {
             let twice = format!("network {:?} is specified multiple times", network.target);
@@ -156,51 +149,6 @@ fn merge(first: &mut Attachment, own: Attachment) -> Result<(), String> {
     Ok(())
 }
 
-/// What `network connect` says about a container's place on `network`.
-pub fn endpoint(
-    network: &str,
-    address: &str,
-    aliases: &[String],
-    links: &[String],
-) -> Result<EndpointSettings, String> {
-    if !is_user_defined(network) && !links.is_empty() {
-        return Err("links are only supported for user-defined networks".to_owned());
-    }
-    let links: Result<Vec<String>, String> = links.iter().map(|text| link(text)).collect();
-    let settings = settings(&Attachment {
-        target: network.to_owned(),
-        aliases: aliases.to_vec(),
-        links: links?,
-        address: address.to_owned(),
-        mac: String::new(),
-    })?;
-    check_settings(network, &settings)?;
-    Ok(settings)
-}
-
-fn settings(network: &Attachment) -> Result<EndpointSettings, String> {
-    if network.target.trim().is_empty() {
-        return Err("no name set for network".to_owned());
-    }
-    if !is_user_defined(&network.target) && !network.aliases.is_empty() {
-        return Err(
-            "network-scoped aliases are only supported for user-defined networks".to_owned(),
-        );
-    }
-    let address = network.address.clone();
-    if !network.mac.is_empty() && !is_mac(&network.mac) {
-        return Err(format!("{} is not a valid mac address", network.mac));
-    }
-    Ok(EndpointSettings {
-        aliases: network.aliases.clone(),
-        links: network.links.clone(),
-        ipam_config: (!address.is_empty()).then_some(EndpointIpam {
-            ipv4_address: address,
-        }),
-        mac_address: network.mac.clone(),
-    })
-}
-
 /// What Docker's daemon says about the wishes.
 fn check_endpoints(
     target: &str,
@@ -217,44 +165,9 @@ fn check_endpoints(
         if shared && !settings.mac_address.is_empty() {
             return Err("conflicting options: mac-address and the network mode".to_owned());
         }
-        check_settings(name, settings)?;
+        endpoint::check(name, settings)?;
     }
     Ok(())
-}
-
-fn check_settings(network: &str, settings: &EndpointSettings) -> Result<(), String> {
-    if let Some(ipam) = &settings.ipam_config {
-        if !is_user_defined(network) {
-            return Err(
-                "user specified IP address is supported on user defined networks only".to_owned(),
-            );
-        }
-        let text = &ipam.ipv4_address;
-        text.parse::<std::net::Ipv4Addr>()
-            .map_err(|_| format!("invalid IPv4 address: {text}"))?;
-    }
-    let bad = |c: char| c.is_whitespace() || c.is_control() || c == '#';
-    let aliases = settings
-        .links
-        .iter()
-        .filter_map(|link| link.split(':').next_back());
-    for alias in settings.aliases.iter().map(String::as_str).chain(aliases) {
-        if alias.is_empty() || alias.len() > 255 || alias.contains(bad) {
-            return Err(format!(
-                "invalid network alias {alias:?}: a host name is expected"
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Six bytes in hexadecimal.
-fn is_mac(text: &str) -> bool {
-    let digits = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
-    [':', '-'].iter().any(|separator| {
-        let parts: Vec<&str> = text.split(*separator).collect();
-        parts.len() == 6 && parts.iter().all(|part| digits(part))
-    })
 }
 
 /// What a container cannot have of its own when it shares another one's network.

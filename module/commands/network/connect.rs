@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use dray::engine::Engine;
-use dray::runargs::network;
+use dray::runargs::endpoint;
 
 #[derive(Debug, Args)]
 pub struct Words {
@@ -36,7 +36,7 @@ pub struct Off {
 
 /// `dray network connect`
 pub fn run(engine: &Engine, words: &Words) -> anyhow::Result<ExitCode> {
-    let settings = network::endpoint(&words.network, &words.ip, &words.alias, &words.link)
+    let settings = endpoint::wanted(&words.network, &words.ip, &words.alias, &words.link)
         .map_err(anyhow::Error::msg)?;
     let container = engine.find(&words.container)?;
     engine.connect(container.id(), &words.network, settings)?;

@@ -4,7 +4,7 @@
 //! [`Network::attach`] gives a container its address and an interface, [`Network::publish`] says to which containers the
 //! published ports lead, [`Network::leave`] takes back what it has on one network, [`Network::detach`] everything. What
 //! exists is written down before it is made ([`leases`]), so that after a kill at any point [`Network::settle`] finishes or
-//! undoes it. The firewall table follows from the leases ([`rules`]); each change of it is one transaction. With its last
+//! undoes it. The firewall table follows from the leases ([`table`]); each change of it is one transaction. With its last
 //! container a network's bridge goes, and with the last one of all everything: table, forwarding if it was off before. A
 //! monitor whose container has ended keeps them for a second ([`Network::keep`]): making and removing them takes the kernel
 //! longer than everything else together.
@@ -50,6 +50,7 @@ mod publish;
 mod rules;
 mod settle;
 mod state;
+mod table;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 
 use super::super::value::{boolean, bytes, cpus, duration, integer};
 use super::super::{
-    address, block, device, environment, keys, labels, mount, network, sysctl, ulimit,
+    address, block, device, endpoint, environment, keys, labels, mount, network, sysctl, ulimit,
 };
 use super::{Opt, Setter, Support};
 
@@ -209,7 +209,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     }),
     yes("label-file", "list", "Labels", push!(label_files)),
     yes("link", "list", "HostConfig.Links, NetworkingConfig", |d, v| {
-        d.own.links.push(network::link(v)?);
+        d.own.links.push(endpoint::link(v)?);
         Ok(())
     }),
     no("link-local-ip", "list", "NetworkingConfig", LINK_LOCAL),
