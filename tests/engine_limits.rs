@@ -10,6 +10,7 @@ mod common;
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
+use std::process::Command;
 
 use common::device::{Device, on_device};
 use dray::engine::Folders;
@@ -147,6 +148,50 @@ fn settings_of_version_1_are_set_there_and_said_to_be_left_out_elsewhere() {
             }
             remove(device);
         }
+    });
+}
+
+#[test]
+fn real_time_budgets_are_given_and_come_back() {
+    on_device("real-time", |device| {
+        let image = image(device);
+        let root = Path::new("/sys/fs/cgroup/cpu");
+        let options = ["--cpu-rt-period", "500000", "--cpu-rt-runtime", "20000"];
+        if !root.join("cpu.rt_runtime_us").exists() {
+            let refused = device.dray(&[&["create"], &options[..], &[&image]].concat());
+            let said = "your kernel does not support CPU real-time runtime";
+            assert!(refused.stderr.contains(said), "{refused:?}");
+            return;
+        }
+        let id = start(device, &options);
+        assert_eq!(setting(&id, "cpu", "cpu.rt_period_us"), "500000");
+        assert_eq!(setting(&id, "cpu", "cpu.rt_runtime_us"), "20000");
+        let run = |name: &str, options: &[&str]| {
+            let base = ["run", "-d", "--network=none", "--name", name];
+            device.dray(&[&base, options, &[&image, "sleep", "1000"]].concat())
+        };
+        // A second one beside it has its own; without one there is no real time.
+        assert!(
+            run("second", &["--cpu-rt-runtime", "10000"])
+                .status
+                .success()
+        );
+        assert!(run("without", &[]).status.success());
+        for (name, real_time) in [("bounded", true), ("second", true), ("without", false)] {
+            let pid = device.inspect(name)["State"]["Pid"].to_string();
+            let set = Command::new("chrt").args(["-f", "-p", "10", &pid]).output();
+            assert_eq!(set.unwrap().status.success(), real_time, "{name}");
+        }
+        // More than there is.
+        let refused = run("third", &["--cpu-rt-runtime", "1000000"]);
+        let said = "the kernel has not so much real-time CPU time left";
+        assert!(refused.stderr.contains(said), "{refused:?}");
+        assert_eq!(refused.status.code(), Some(125), "{refused:?}");
+        device.done(&["rm", "-f", "second", "without", "third"]);
+        device.done(&["restart", "-t", "0", "bounded"]);
+        assert_eq!(setting(&id, "cpu", "cpu.rt_runtime_us"), "20000");
+        remove(device);
+        assert!(!root.join("dray").join(&id).exists());
     });
 }
 
@@ -298,11 +343,6 @@ fn namespaces_and_what_belongs_to_them() {
                 "--storage-opt",
                 "size=1g",
                 "option --storage-opt is not supported",
-            ),
-            (
-                "--cpu-rt-runtime",
-                "1000",
-                "option --cpu-rt-runtime is not supported",
             ),
         ] {
             let refused = device.dray(&["create", option, value, &image]);

@@ -9,6 +9,11 @@ use super::EngineError;
 use crate::api::HostConfig;
 use crate::sys::{cgroup, process};
 
+const CPU: &str = "cpu";
+const RT_RUNTIME: &str = "--cpu-rt-runtime";
+/// The kernel's period for real-time budgets, microseconds.
+const RT_PERIOD: i64 = 1_000_000;
+
 /// One line for one file of the group; of several names for the file, the first one that there is.
 #[derive(Debug, PartialEq, Eq)]
 struct Line {
@@ -47,7 +52,11 @@ pub(super) fn check(host: &HostConfig) -> Result<(), EngineError> {
         }
     }
     let lines = lines(host, cgroup::is_unified())?;
-    match lines.iter().find(|line| !cgroup::has(line.controller)) {
+    let absent = |line: &&Line| match line.controller == CPU {
+        true => !cgroup::has_realtime(),
+        false => !cgroup::has(line.controller),
+    };
+    match lines.iter().find(absent) {
         Some(line) => Err(missing(line)),
         None => Ok(()),
     }
@@ -62,11 +71,19 @@ pub(super) fn apply(id: &str, pid: i32, host: &HostConfig) -> Result<(), EngineE
     })?;
     for line in lines(host, cgroup::is_unified())? {
         let file = cgroup::file(id, line.controller, line.files).ok_or_else(|| missing(&line))?;
+        if line.option == RT_RUNTIME {
+            // The group of all containers has to have as much as they have together.
+            cgroup::share_realtime(id, host.cpu_realtime_runtime, period_of(host))
+                .map_err(|error| no_budget(&line, &error))?;
+        }
         let text = match file.ends_with("io.weight") {
             true => rescaled(&line.text),
-            false => line.text,
+            false => line.text.clone(),
         };
-        cgroup::set(&file, &text).map_err(|source| EngineError::write(&file, source))?;
+        cgroup::set(&file, &text).map_err(|source| match line.controller == CPU {
+            true => no_budget(&line, &source),
+            false => EngineError::write(&file, source),
+        })?;
     }
     Ok(())
 }
@@ -82,11 +99,38 @@ fn rescaled(text: &str) -> String {
 fn missing(line: &Line) -> EngineError {
     EngineError::Unsupported {
         option: line.option.to_owned(),
+        reason: match line.controller == CPU {
+            true => "your kernel does not support CPU real-time runtime: it has no real-time group scheduling, or unified \
+                     control groups; leave it out"
+                .to_owned(),
+            false => in_groups(line),
+        },
+    }
+}
+
+/// Real-time time that is not there to be given.
+fn no_budget(line: &Line, error: &std::io::Error) -> EngineError {
+    EngineError::Unsupported {
+        option: format!("{} {}", line.option, line.text),
         reason: format!(
-            "this kernel's control groups have no {}; leave it out",
-            line.files.join(" or ")
+            "the kernel has not so much real-time CPU time left ({error}); all groups together get \
+             /proc/sys/kernel/sched_rt_runtime_us in a second"
         ),
     }
+}
+
+fn period_of(host: &HostConfig) -> i64 {
+    match host.cpu_realtime_period {
+        0 => RT_PERIOD,
+        period => period,
+    }
+}
+
+fn in_groups(line: &Line) -> String {
+    format!(
+        "this kernel's control groups have no {}; leave it out",
+        line.files.join(" or ")
+    )
 }
 
 fn lines(host: &HostConfig, unified: bool) -> Result<Vec<Line>, EngineError> {
@@ -104,6 +148,28 @@ fn lines(host: &HostConfig, unified: bool) -> Result<Vec<Line>, EngineError> {
         true => &["io.bfq.weight", "io.weight"],
         false => &["blkio.weight", "blkio.bfq.weight"],
     };
+    // The period first: no budget is longer than that.
+    for (option, files, wanted) in [
+        (
+            "--cpu-rt-period",
+            &["cpu.rt_period_us"],
+            host.cpu_realtime_period,
+        ),
+        (
+            RT_RUNTIME,
+            &["cpu.rt_runtime_us"],
+            host.cpu_realtime_runtime,
+        ),
+    ] {
+        if wanted != 0 {
+            lines.push(Line {
+                option,
+                controller: CPU,
+                files,
+                text: wanted.to_string(),
+            });
+        }
+    }
     if host.blkio_weight != 0 {
         lines.push(Line {
             option: "--blkio-weight",

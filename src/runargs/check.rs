@@ -213,6 +213,12 @@ fn cpu(host: &HostConfig) -> Check {
     if host.nano_cpus > 0 && host.cpu_quota > 0 {
         return refuse("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
     }
+    if host.cpu_realtime_period < 0 || host.cpu_realtime_runtime < 0 {
+        return refuse("real-time period and runtime are microseconds; they cannot be negative");
+    }
+    if host.cpu_realtime_period != 0 && host.cpu_realtime_runtime > host.cpu_realtime_period {
+        return refuse("cpu real-time runtime cannot be higher than cpu real-time period");
+    }
     if host.cpu_shares < 0 {
         return Err(format!(
             "invalid CPU shares ({}): value must be a positive integer",

@@ -69,6 +69,39 @@ pub fn file(id: &str, controller: &str, names: &[&str]) -> Option<PathBuf> {
         .find(|file| file.exists())
 }
 
+/// Whether real-time CPU time can be given to groups.
+pub fn has_realtime() -> bool {
+    !is_unified() && Path::new(MOUNT).join("cpu/cpu.rt_runtime_us").exists()
+}
+
+/// Sees to it that the parent of container `id` has real-time CPU time enough for `runtime` in each `period` (microseconds)
+/// beside what its other groups have: the kernel gives a group no more than what is its parent's.
+pub fn share_realtime(id: &str, runtime: i64, period: i64) -> io::Result<()> {
+    let parent = Path::new(MOUNT).join("cpu").join(PARENT);
+    let number = |group: &Path, name: &str| -> Option<i64> {
+        fs::read_to_string(group.join(name))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+    };
+    // Of a second, rounded up.
+    let share = |runtime: i64, period: i64| (runtime * 1_000_000 + period - 1) / period.max(1);
+    let others = fs::read_dir(&parent)?
+        .flatten()
+        .filter(|entry| entry.file_name() != *id);
+    let used = others.filter_map(|entry| {
+        let runtime = number(&entry.path(), "cpu.rt_runtime_us")?;
+        Some(share(runtime, number(&entry.path(), "cpu.rt_period_us")?))
+    });
+    let wanted = used.sum::<i64>() + share(runtime, period);
+    // What was given is not taken back while a container has it: the parent goes with the last one.
+    match number(&parent, "cpu.rt_runtime_us") {
+        Some(now) if now >= wanted => Ok(()),
+        _ => set(&parent.join("cpu.rt_runtime_us"), &wanted.to_string()),
+    }
+}
+
 /// Writes one setting into a file of the kernel's.
 pub fn set(file: &Path, text: &str) -> io::Result<()> {
     OpenOptions::new()

@@ -11,7 +11,8 @@ const CPU_PERIOD: i64 = 100_000;
 /// Smallest process limit under which the runtime can set a container up (youki issue 3644).
 const MIN_PIDS: i64 = 2;
 
-/// `linux.resources` without `devices`, and without what the engine sets itself: block devices, --oom-kill-disable.
+/// `linux.resources` without `devices`, and without what the engine sets itself: block devices, real-time budgets,
+/// --oom-kill-disable.
 pub(super) fn resources(
     host: &HostConfig,
     kernel: &Kernel,
@@ -95,8 +96,6 @@ fn cpu(host: &HostConfig) -> Map<String, Value> {
         ("shares", host.cpu_shares),
         ("period", host.cpu_period),
         ("quota", host.cpu_quota),
-        ("realtimePeriod", host.cpu_realtime_period),
-        ("realtimeRuntime", host.cpu_realtime_runtime),
     ] {
         if value != 0 {
             cpu.insert(key.to_owned(), json!(value));

@@ -91,6 +91,8 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         ("cpu-shares", "CPU time in proportion to others; 1024 if absent"),
         ("cpu-period", "length of the period for --cpu-quota, in microseconds"),
         ("cpu-quota", "CPU time in each such period, in microseconds"),
+        ("cpu-rt-period", "length of the period for --cpu-rt-runtime, in microseconds"),
+        ("cpu-rt-runtime", "real-time CPU time in each such period, in microseconds"),
         ("cpuset-cpus", "on which CPUs, such as 0-2,4"),
         ("cpuset-mems", "from which memory nodes"),
         ("blkio-weight", "disk time in proportion to others, 10 to 1000"),
