@@ -6,7 +6,7 @@ pub enum Seccomp {
     /// Docker's default profile, or none for a privileged container.
     #[default]
     Default,
-    /// Docker's default profile, asked for by name.
+    /// Docker's default profile, asked for by name: also for a privileged container.
     Builtin,
     /// None.
     Unconfined,

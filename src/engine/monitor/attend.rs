@@ -136,7 +136,7 @@ impl<'a> Attendant<'a> {
         let missing = || EngineError::RecordMissing {
             path: folders.run.join("state.json"),
         };
-        let mut state = folders.now(&engine.host().boot_id)?.ok_or_else(missing)?;
+        let state = folders.now(&engine.host().boot_id)?.ok_or_else(missing)?;
         let log = Writer::new(
             &record.body.host_config.log_config,
             &About::of(&record),
@@ -146,10 +146,6 @@ impl<'a> Attendant<'a> {
             option: "--log-driver".into(),
             reason: error.to_string(),
         })?;
-        let probe = probe::Schedule::new(&record);
-        if probe.is_some() {
-            state.health = Some(crate::engine::health::starting());
-        }
         let open = |fd: RawFd| -> Result<File, EngineError> { Ok(take(fd)?.into()) };
         let attendant = Attendant {
             engine,
@@ -161,7 +157,7 @@ impl<'a> Attendant<'a> {
             output: Some(open(handover.output)?),
             error: handover.error.map(open).transpose()?,
             input: handover.input.map(open).transpose()?,
-            probe,
+            probe: probe::Schedule::new(&record),
             started: engine.host().instant(),
             paused: handover.paused,
             lost_log: false,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{BundlePaths, GO, Report, SHARED, TAKE_OVER, attend, bundle_of};
 use crate::engine::files::{self, NetworkMode};
+use crate::engine::health::{Check, starting};
 use crate::engine::logs::{About, Writer};
 use crate::engine::record::{Outcome, Record, State, Status};
 use crate::engine::runtime::{self, First, Stdio};
@@ -167,6 +168,8 @@ fn bring_up(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Option<Creat
     }
     created.state.status = Status::Running;
     created.state.outcome.started_at = time::rfc3339(engine.host().now());
+    // With the state, not with the first probe: nobody must take it for a container without a check.
+    created.state.health = Check::of(&created.record.body.config).map(|_| starting());
     created.engine_folders.write_now(&created.state)?;
     Ok(Some(created))
 }

@@ -112,10 +112,10 @@ pub(super) fn filter(
     };
     match wanted {
         Seccomp::Unconfined => Ok(None),
-        Seccomp::Profile(_) if !kernel.seccomp => Err(SpecError::SeccompMissing),
+        Seccomp::Profile(_) | Seccomp::Builtin if !kernel.seccomp => Err(SpecError::SeccompMissing),
         Seccomp::Profile(text) => profile::resolve(text, &context),
         // Docker runs without the default profile where the kernel has no filters; small kernels are built so.
-        Seccomp::Default | Seccomp::Builtin if privileged || !kernel.seccomp => Ok(None),
+        Seccomp::Default if privileged || !kernel.seccomp => Ok(None),
         Seccomp::Default | Seccomp::Builtin => Ok(Some(default(&context))),
     }
 }
