@@ -280,6 +280,56 @@ fn block_devices_are_limited() {
     });
 }
 
+/// A block device whose scheduler knows weights, for as long as it is there.
+struct Weighted {
+    scheduler: String,
+    before: String,
+}
+
+impl Weighted {
+    fn of(node: &str) -> Weighted {
+        let scheduler = format!("/sys/block/{node}/queue/scheduler");
+        let all = std::fs::read_to_string(&scheduler).unwrap();
+        let chosen = all.split(['[', ']']).nth(1);
+        let before = chosen.expect("a scheduler in brackets").to_owned();
+        std::fs::write(&scheduler, "bfq").expect("the scheduler bfq");
+        Weighted { scheduler, before }
+    }
+}
+
+impl Drop for Weighted {
+    fn drop(&mut self) {
+        std::fs::write(&self.scheduler, &self.before).unwrap();
+    }
+}
+
+#[test]
+fn one_block_device_gets_a_weight_of_its_own() {
+    on_device("weight", |device| {
+        // Nobody's on most machines.
+        let _weighted = Weighted::of("loop7");
+        let id = start(
+            device,
+            &["--blkio-weight=300", "--blkio-weight-device=/dev/loop7:500"],
+        );
+        let (of_device, all) = match unified() {
+            true => ("io.bfq.weight", "io.bfq.weight"),
+            false => ("blkio.bfq.weight_device", "blkio.bfq.weight"),
+        };
+        let node = std::fs::metadata("/dev/loop7").unwrap().rdev();
+        let (major, minor) = dray::sys::process::device_numbers(node);
+        for (file, line) in [
+            (of_device, format!("{major}:{minor} 500")),
+            (all, "default 300".to_owned()),
+        ] {
+            let found = setting(&id, "blkio", file);
+            let same = |found: &str| found == line || format!("default {found}") == line;
+            assert!(found.lines().any(same), "{file}: {found}");
+        }
+        remove(device);
+    });
+}
+
 #[test]
 fn namespaces_and_what_belongs_to_them() {
     on_device("belongs", |device| {
