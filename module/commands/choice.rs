@@ -1,8 +1,10 @@
-//! `--filter` of `dray ps`: which containers are listed. Of several values for one key one has to fit, of labels all.
+//! `--filter` of `dray ps`: which containers are listed.
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use dray::engine::{Container, Status};
 use dray::oci::Reference;
+
+use super::filter::{Filters, label_fits, name_fits};
 
 const KEYS: [&str; 9] = [
     "ancestor", "exited", "health", "id", "label", "name", "network", "status", "volume",
@@ -18,58 +20,35 @@ const STATES: [&str; 7] = [
 ];
 const HEALTH: [&str; 4] = ["healthy", "none", "starting", "unhealthy"];
 
-/// The filters, by key.
+/// The filters.
 #[derive(Debug, Default)]
-pub struct Choice<'a>(Vec<(&'a str, &'a str)>);
+pub struct Choice<'a>(Filters<'a>);
 
 impl<'a> Choice<'a> {
     /// From `KEY=VALUE`.
     pub fn parse(words: &'a [String]) -> anyhow::Result<Choice<'a>> {
-        let mut filters = Vec::new();
-        for word in words {
-            let (key, value) = word
-                .split_once('=')
-                .with_context(|| format!("invalid filter {word:?}: expected NAME=VALUE"))?;
-            let one_of = |known: &[&str]| match known.contains(&value) {
-                true => Ok(()),
-                false => bail!(
-                    "invalid filter {word:?}: expected one of {}",
-                    known.join(", ")
-                ),
-            };
-            match key {
-                "status" => one_of(&STATES)?,
-                "health" => one_of(&HEALTH)?,
-                "exited" if value.parse::<i32>().is_err() => {
-                    bail!("invalid filter {word:?}: expected an exit code")
-                }
-                key if !KEYS.contains(&key) => {
-                    bail!("invalid filter {key:?}: {} are there", KEYS.join(", "))
-                }
-                _ => {}
+        let filters = Filters::parse(words, &KEYS)?;
+        for (key, known) in [("status", &STATES[..]), ("health", &HEALTH)] {
+            if let Some(value) = filters.values(key).find(|value| !known.contains(value)) {
+                let known = known.join(", ");
+                bail!("invalid filter \"{key}={value}\": expected one of {known}");
             }
-            filters.push((key, value));
+        }
+        let is_code = |code: &&str| code.parse::<i32>().is_ok();
+        if let Some(code) = filters.values("exited").find(|code| !is_code(code)) {
+            bail!("invalid filter \"exited={code}\": expected an exit code");
         }
         Ok(Choice(filters))
     }
 
     /// Whether it is said what state the containers are to be in: then those that do not run are meant too.
     pub fn names_a_state(&self) -> bool {
-        self.0.iter().any(|(key, _)| *key == "status")
+        self.0.values("status").next().is_some()
     }
 
     /// Whether a container fits.
     pub fn fits(&self, container: &Container) -> bool {
-        KEYS.iter().all(|key| {
-            let values = self.0.iter().filter(|(known, _)| known == key);
-            let mut fit = values
-                .map(|(_, value)| fits(key, value, container))
-                .peekable();
-            match *key {
-                "label" => fit.all(|fits| fits),
-                _ => fit.peek().is_none() || fit.any(|fits| fits),
-            }
-        })
+        self.0.fit(|key, value| fits(key, value, container))
     }
 }
 
@@ -89,14 +68,7 @@ fn fits(key: &str, value: &str, container: &Container) -> bool {
         }
         "health" => container.health().map_or("none", |health| &health.status) == value,
         "id" => container.id().contains(value),
-        "label" => {
-            let (name, value) = match value.split_once('=') {
-                Some((name, value)) => (name, Some(value)),
-                None => (value, None),
-            };
-            let found = config.labels.get(name);
-            found.is_some_and(|found| value.is_none_or(|value| value == found))
-        }
+        "label" => label_fits(value, &config.labels),
         "name" => name_fits(value, container.name()),
         "network" => {
             let mode = match record.body.host_config.network_mode.as_str() {
@@ -110,19 +82,5 @@ fn fits(key: &str, value: &str, container: &Container) -> bool {
         _ => record.mounts.iter().any(|mount| {
             [&mount.name, &mount.destination, &mount.source].contains(&&value.to_owned())
         }),
-    }
-}
-
-/// Whether `part` is in a name; `^` and `$` stand for its ends.
-pub fn name_fits(part: &str, name: &str) -> bool {
-    let start = part.strip_prefix('^');
-    let rest = start.unwrap_or(part);
-    let end = rest.strip_suffix('$');
-    let text = end.unwrap_or(rest);
-    match (start.is_some(), end.is_some()) {
-        (true, true) => name == text,
-        (true, false) => name.starts_with(text),
-        (false, true) => name.ends_with(text),
-        (false, false) => name.contains(text),
     }
 }

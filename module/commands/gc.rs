@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use dray::images::Collected;
 use serde_json::json;
 
+use super::images::warn_of_damage;
 use super::{Context, Format, table};
 
 #[derive(Debug, Args)]
@@ -19,7 +21,15 @@ pub struct Words {
 
 /// `dray gc`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
-    let collected = context.engine()?.images().collect(words.dry_run)?;
+    let engine = context.engine()?;
+    let collected = match warn_of_damage(&engine)? {
+        // What it is about may be all that keeps an image.
+        true => {
+            eprintln!("dray: warning: nothing is removed until that is put right");
+            Collected::default()
+        }
+        false => engine.images().collect(words.dry_run)?,
+    };
     if words.format == Format::Json {
         let object = json!({ "Layers": collected.layers, "Blobs": collected.blobs, "Bytes": collected.bytes });
         println!("{object}");

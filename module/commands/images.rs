@@ -137,11 +137,13 @@ impl Row<'_> {
 }
 
 /// Names records that cannot be read: their images are not in any list, and data stays because of them.
-fn warn_of_damage(engine: &Engine) -> anyhow::Result<()> {
-    for damaged in engine.images().damaged()? {
+/// Whether there are any.
+pub fn warn_of_damage(engine: &Engine) -> anyhow::Result<bool> {
+    let damaged = engine.images().damaged()?;
+    for damaged in &damaged {
         eprintln!("dray: warning: {damaged}");
     }
-    Ok(())
+    Ok(!damaged.is_empty())
 }
 
 fn rows(image: &Image) -> Vec<Row<'_>> {

@@ -156,7 +156,7 @@ fn details(attributes: &BTreeMap<String, String>) -> String {
 }
 
 /// A time from one of docker's ways to say it.
-fn moment(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
+pub fn moment(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
     logs::moment(text, now, zone::offset(now)?).ok_or_else(|| {
         anyhow::anyhow!(
             "{text:?} is no time: use 2026-01-02T15:04:05Z, seconds since 1970, or a span such as 10m"

@@ -5,6 +5,7 @@ mod choice;
 mod containers;
 mod exec;
 mod explain;
+mod filter;
 mod foreground;
 mod gc;
 mod images;
@@ -226,6 +227,18 @@ fn whole(words: &[OsString]) -> impl Iterator<Item = OsString> {
         whole.insert(1, OsString::from("--"));
     }
     std::iter::once(OsString::from("dray")).chain(whole)
+}
+
+/// Asks before so much is removed, as docker does; whoever does not say yes gets an error.
+fn ask(word: &str, what: &str) -> anyhow::Result<()> {
+    print!("WARNING! This will remove {what}.\nAre you sure you want to continue? [y/N] ");
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    match answer.trim().eq_ignore_ascii_case("y") {
+        true => Ok(()),
+        false => anyhow::bail!("{word} prune has been cancelled"),
+    }
 }
 
 /// Does `act` to each, says what failed, and goes on; each success prints the word as given, as docker does.

@@ -1,18 +1,17 @@
 //! `dray volume`: create, ls, inspect, rm and prune, as docker has them.
 
 use std::collections::BTreeMap;
-use std::io::{Write as _, stdin, stdout};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use dray::engine::{Engine, EngineError, Volume, volumes};
 use dray::runargs::value::boolean;
 use serde_json::{Value, json};
 
-use super::choice::name_fits;
+use super::filter::{Filters, label_fits, name_fits};
 use super::template::Shape;
-use super::{Context, each, table};
+use super::{Context, ask, each, table};
 
 #[derive(Debug, Args)]
 pub struct Words {
@@ -103,16 +102,14 @@ struct Ls {
 }
 
 fn ls(engine: &Engine, words: &Ls) -> anyhow::Result<ExitCode> {
-    let filters = filters(
-        &words.filter,
-        &["dangling", "driver", "label", "label!", "name"],
-    )?;
+    let known = ["dangling", "driver", "label", "label!", "name"];
+    let filters = Filters::parse(&words.filter, &known)?;
     let users = engine.volume_users()?;
     let mut volumes = engine.volumes()?;
     volumes.retain(|volume| {
-        filters.iter().all(|filter| match filter {
-            Filter::Dangling(wanted) => users.may_have(&volume.name) != *wanted,
-            filter => filter.fits(volume),
+        filters.fit(|key, value| match key {
+            "dangling" => boolean(value) != Ok(users.may_have(&volume.name)),
+            key => fits(key, value, volume),
         })
     });
     volumes.iter().for_each(warn_of_damage);
@@ -162,71 +159,15 @@ fn line(volume: &Volume) -> Value {
     })
 }
 
-/// What a volume has to be like.
-enum Filter<'a> {
-    Dangling(bool),
-    Driver(&'a str),
-    /// Key, value, and whether it is to be there.
-    Label(&'a str, Option<&'a str>, bool),
-    Name(&'a str),
-    /// Of `prune`: named ones too.
-    All(bool),
-}
-
-impl Filter<'_> {
-    /// As far as the volume itself says it.
-    fn fits(&self, volume: &Volume) -> bool {
-        match self {
-            Filter::Dangling(_) | Filter::All(_) => true,
-            Filter::Driver(driver) => *driver == "local",
-            Filter::Label(key, value, wanted) => {
-                let found = volume.labels.get(*key);
-                let fits = found.is_some_and(|found| value.is_none_or(|value| value == found));
-                fits == *wanted
-            }
-            Filter::Name(part) => name_fits(part, &volume.name),
-        }
+/// Whether a volume is as a filter wants it, as far as it says so itself.
+fn fits(key: &str, value: &str, volume: &Volume) -> bool {
+    match key {
+        "driver" => value == "local",
+        "label" => label_fits(value, &volume.labels),
+        "label!" => !label_fits(value, &volume.labels),
+        "name" => name_fits(value, &volume.name),
+        _ => true,
     }
-}
-
-fn filters<'a>(words: &'a [String], known: &[&str]) -> anyhow::Result<Vec<Filter<'a>>> {
-    let filter = |word: &'a String| -> anyhow::Result<Filter<'a>> {
-        let (key, value) = word
-            .split_once('=')
-            .with_context(|| format!("invalid filter {word:?}: expected NAME=VALUE"))?;
-        let label = |wanted| match value.split_once('=') {
-            Some((key, value)) => Filter::Label(key, Some(value), wanted),
-            None => Filter::Label(value, None, wanted),
-        };
-        let switch = || match boolean(value) {
-            Ok(switch) => Ok(switch),
-            Err(_) => bail!("invalid filter {word:?}: expected true or false"),
-        };
-        match key {
-            key if !known.contains(&key) => {
-                bail!("invalid filter {key:?}: {} are there", known.join(", "))
-            }
-            "dangling" => Ok(Filter::Dangling(switch()?)),
-            "all" => Ok(Filter::All(switch()?)),
-            "driver" => Ok(Filter::Driver(value)),
-            "label!" => Ok(label(false)),
-            "label" => Ok(label(true)),
-            _ => {
-                let text = value.trim_start_matches('^').trim_end_matches('$');
-                match text
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
-                {
-                    true => Ok(Filter::Name(value)),
-                    false => bail!(
-                        "invalid filter {word:?}: give a part of the name, with ^ and $ for its ends; other patterns are \
-                         not supported"
-                    ),
-                }
-            }
-        }
-    };
-    words.iter().map(filter).collect()
 }
 
 #[derive(Debug, Args)]
@@ -303,14 +244,12 @@ struct Prune {
 }
 
 fn prune(engine: &Engine, words: &Prune) -> anyhow::Result<ExitCode> {
-    let filters = filters(&words.filter, &["all", "label", "label!"])?;
-    let all = words.all || filters.iter().any(|f| matches!(f, Filter::All(true)));
+    let filters = Filters::parse(&words.filter, &["all", "label", "label!"])?;
+    let all = words.all || filters.switch("all");
     let which = if all { "all" } else { "anonymous" };
-    let warning = format!(
-        "WARNING! This will remove {which} local volumes not used by at least one container."
-    );
-    if !words.force && !is_sure(&warning)? {
-        bail!("volume prune has been cancelled");
+    let what = format!("{which} local volumes not used by at least one container");
+    if !words.force {
+        ask("volume", &what)?;
     }
     let users = engine.volume_users()?;
     let mut unused = engine.volumes()?;
@@ -318,7 +257,7 @@ fn prune(engine: &Engine, words: &Prune) -> anyhow::Result<ExitCode> {
         // What a damaged container may have is refused by name, below.
         !users.has(&volume.name)
             && (all || volume.is_anonymous())
-            && filters.iter().all(|filter| filter.fits(volume))
+            && filters.fit(|key, value| fits(key, value, volume))
     });
     let (mut bytes, mut removed) = (0, Vec::new());
     for volume in unused {
@@ -336,12 +275,4 @@ fn prune(engine: &Engine, words: &Prune) -> anyhow::Result<ExitCode> {
     }
     println!("Total reclaimed space: {}", table::size(bytes));
     Ok(ExitCode::SUCCESS)
-}
-
-fn is_sure(warning: &str) -> anyhow::Result<bool> {
-    print!("{warning}\nAre you sure you want to continue? [y/N] ");
-    stdout().flush()?;
-    let mut answer = String::new();
-    stdin().read_line(&mut answer)?;
-    Ok(answer.trim().eq_ignore_ascii_case("y"))
 }

@@ -236,14 +236,17 @@ impl Engine {
         resolve(self, &mut body.clone())
     }
 
-    /// Removes the networks that no container is to be on, running or not, and returns their names.
-    pub fn prune_networks(&self) -> Result<Vec<String>, EngineError> {
+    /// Removes the networks that are `meant` and that no container is to be on, running or not, and returns their names.
+    pub fn prune_networks(
+        &self,
+        meant: &dyn Fn(&Definition) -> bool,
+    ) -> Result<Vec<String>, EngineError> {
         let _names = self.lock_names()?;
         let containers = self.list()?;
         let mut removed = Vec::new();
         for network in self.network.defined().list()? {
             let wanted = |record: &Record| of(record).iter().any(|(name, _)| *name == network.name);
-            if !containers.iter().any(|container| wanted(&container.record)) {
+            if meant(&network) && !containers.iter().any(|container| wanted(&container.record)) {
                 removed.push(self.network.remove(&network.name)?);
             }
         }

@@ -189,7 +189,7 @@ fn a_stopped_container_is_told_for_its_next_start() {
         device.done(&["network", "connect", "--alias", "shop", "front", "web"]);
         device.done(&["network", "disconnect", "bridge", "web"]);
         assert_eq!(addresses(device, "web"), json!({"front": ""}));
-        assert_eq!(device.done(&["network", "prune"]).stdout, "");
+        assert_eq!(device.done(&["network", "prune", "-f"]).stdout, "");
         device.done(&["start", "web"]);
         until("the server", || {
             fetch_from_inside(device, "db", "shop").ok()

@@ -12,6 +12,11 @@ use super::{
 fn networks_are_made_listed_and_removed() {
     on_device("networks", |device| {
         device::run("ip", &["route", "add", "unreachable", "172.30.0.0/24"]);
+        device::run("ip", &["link", "add", "foreign", "type", "bridge"]);
+        device::run(
+            "ip",
+            &["address", "add", "192.168.7.1/24", "dev", "foreign"],
+        );
         let create = |words: &[&str]| device.done(&[&["network", "create"], words].concat());
         let id = create(&["front"]).stdout.trim().to_owned();
         assert_eq!(id.len(), 64);
@@ -77,6 +82,54 @@ fn networks_are_made_listed_and_removed() {
                 "invalid --ip-range \"10.6.0.0/23\": it is no part of subnet 10.6.0.0/24",
             ),
             (
+                "create --subnet 10.6.0.0/24 --gateway 10.6.0.0 xx",
+                "invalid --gateway \"10.6.0.0\": it is no address for an interface in subnet 10.6.0.0/24",
+            ),
+            (
+                "create --gateway 10.6.0.1 xx",
+                "invalid --gateway \"10.6.0.1\": give the --subnet that it is part of, too",
+            ),
+            (
+                "create --ip-range 10.6.0.0/25 xx",
+                "invalid --ip-range \"10.6.0.0/25\": give the --subnet that it is part of, too",
+            ),
+            (
+                "create --subnet 127.0.0.0/8 xx",
+                "invalid --subnet \"127.0.0.0/8\": 127.0.0.0/8 are the host's loopback addresses; choose another one, such as",
+            ),
+            (
+                "create --subnet 127.9.0.0/24 xx",
+                "invalid --subnet \"127.9.0.0/24\": 127.0.0.0/8 are the host's loopback addresses; choose another one, such as",
+            ),
+            (
+                "create --subnet 239.1.0.0/16 xx",
+                "invalid --subnet \"239.1.0.0/16\": 224.0.0.0/3 are multicast and reserved addresses; choose another one",
+            ),
+            (
+                "create --subnet 0.0.0.0/8 xx",
+                "invalid --subnet \"0.0.0.0/8\": 0.0.0.0/8 are addresses of no host; choose another one",
+            ),
+            (
+                "create --subnet 172.30.0.128/25 xx",
+                "invalid --subnet \"172.30.0.128/25\": this host has a route to 172.30.0.0/24, which it overlaps; choose another",
+            ),
+            (
+                "create --subnet 192.168.7.0/28 xx",
+                "invalid --subnet \"192.168.7.0/28\": it overlaps 192.168.7.1/24 of interface foreign; choose another one",
+            ),
+            (
+                "create --opt com.docker.network.bridge.name=lo xx",
+                "invalid --opt \"com.docker.network.bridge.name=lo\": this host has an interface of that name; choose another one",
+            ),
+            (
+                "create --opt com.docker.network.bridge.name=.. xx",
+                "invalid --opt \"com.docker.network.bridge.name=..\": an interface has a name of at most 15 letters",
+            ),
+            (
+                "create --opt com.docker.network.bridge.name=longer-than-that xx",
+                "invalid --opt \"com.docker.network.bridge.name=longer-than-that\": an interface has a name of at most 15",
+            ),
+            (
                 "create --opt a=b xx",
                 "invalid --opt \"a=b\": only com.docker.network.bridge.name, com.docker.network.driver.mtu, ",
             ),
@@ -115,6 +168,49 @@ fn networks_are_made_listed_and_removed() {
                 said.starts_with(&format!("dray: {wanted}")),
                 "{words:?}: {said}"
             );
+        }
+        let names = "--format={{.Name}}";
+        for (filter, wanted) in [
+            ("name=ac", "back"),
+            ("name=^b", "back bridge"),
+            ("driver=null", "none"),
+            ("driver=bridge", "back bridge front"),
+            ("label=tier", "back"),
+            ("label=tier=front", ""),
+            ("scope=local", "back bridge front host none"),
+            ("type=custom", "back front"),
+            ("type=builtin", "bridge host none"),
+            ("dangling=true", "back front"),
+            ("dangling=0", "bridge host none"),
+            (&format!("id={}", &id[..9]), "front"),
+        ] {
+            let listed = device.done(&["network", "ls", "-f", filter, names]).stdout;
+            let listed: Vec<&str> = listed.lines().collect();
+            assert_eq!(listed.join(" "), wanted, "{filter}");
+        }
+        let driver = device.done(&["network", "inspect", "-f", "{{.Driver}} {{.Id}}", "front"]);
+        assert_eq!(driver.stdout, format!("bridge {id}\n"));
+        let said = refused(device, &["network", "ls", "-f", "colour=red"]);
+        assert!(
+            said.starts_with("dray: invalid filter \"colour\": dangling, driver,"),
+            "{said}"
+        );
+        // Nobody answers.
+        let said = refused(device, &["network", "prune"]);
+        assert!(
+            said.ends_with("dray: network prune has been cancelled"),
+            "{said}"
+        );
+        for filter in ["label!=tier=back", "until=24h", "until=2020-01-01"] {
+            let words = [
+                "network",
+                "prune",
+                "-f",
+                "--filter",
+                filter,
+                "--filter=label=tier",
+            ];
+            assert_eq!(device.done(&words).stdout, "", "{filter}");
         }
         assert_eq!(device.done(&["network", "rm", "front"]).stdout, "front\n");
         device.done(&["network", "rm", "-f", "front"]);
@@ -237,7 +333,7 @@ fn names_on_a_network_come_and_go() {
             said.starts_with("dray: network front is in use by ") && said.contains("base"),
             "{said}"
         );
-        assert_eq!(device.done(&["network", "prune"]).stdout, "");
+        assert_eq!(device.done(&["network", "prune", "-f"]).stdout, "");
         for (words, wanted) in [
             ("--network nosuch", "no such network: nosuch"),
             (

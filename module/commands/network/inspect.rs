@@ -9,16 +9,16 @@ use dray::engine::network::DEFAULT;
 use serde_json::{Map, Value, json};
 
 use super::shown::{self, Shown};
-use crate::commands::Format;
+use crate::commands::template::Shape;
 
 #[derive(Debug, Args)]
 pub struct Words {
     /// Names or ids
     #[arg(required = true)]
     networks: Vec<String>,
-    /// json: one object a line
-    #[arg(short, long, value_enum, default_value_t)]
-    format: Format,
+    /// json, or a template such as '{{.Driver}}'; each network on a line of its own
+    #[arg(short, long, default_value = "", hide_default_value = true)]
+    format: Shape,
 }
 
 /// `dray network inspect`
@@ -33,10 +33,7 @@ pub fn run(engine: &Engine, words: &Words) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    match words.format {
-        Format::Table => println!("{}", serde_json::to_string_pretty(&found)?),
-        Format::Json => found.iter().for_each(|document| println!("{document}")),
-    }
+    words.format.print_documents(found)?;
     Ok(code)
 }
 

@@ -4,40 +4,77 @@ use std::process::ExitCode;
 
 use clap::Args;
 use dray::engine::Engine;
+use dray::runargs::value::boolean;
 use serde_json::Value;
 
 use super::shown::{self, Shown};
-use crate::commands::{Format, table};
+use crate::commands::filter::{Filters, label_fits, name_fits};
+use crate::commands::table;
+use crate::commands::template::Shape;
 
 #[derive(Debug, Args)]
 pub struct Words {
+    /// dangling=BOOL, driver=, id=, label=, name=, scope= or type=custom|builtin, several times
+    #[arg(short, long, value_name = "FILTER")]
+    filter: Vec<String>,
     /// Ids only
     #[arg(short, long)]
     quiet: bool,
     /// Whole ids
     #[arg(long)]
     no_trunc: bool,
-    /// How to print them; json is one object a line
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    /// table, json (one object a line), or a template such as '{{.Name}} {{.Driver}}'
+    #[arg(long, default_value = "table")]
+    format: Shape,
 }
 
 /// `dray network ls`
 pub fn run(engine: &Engine, words: &Words) -> anyhow::Result<ExitCode> {
+    let known = ["dangling", "driver", "id", "label", "name", "scope", "type"];
+    let filters = Filters::parse(&words.filter, &known)?;
+    if let Some(kind) = filters
+        .values("type")
+        .find(|kind| !["builtin", "custom"].contains(kind))
+    {
+        anyhow::bail!("invalid filter \"type={kind}\": expected one of builtin, custom");
+    }
+    let mut code = ExitCode::SUCCESS;
     for damaged in engine.network().defined().damaged()? {
         eprintln!("dray: warning: {damaged}");
+        // It is not in the list.
+        code = ExitCode::FAILURE;
     }
-    let all = shown::all(engine)?;
+    let mut all = shown::all(engine)?;
+    let used = match filters.values("dangling").next() {
+        Some(_) => engine.network().attachments()?,
+        None => Vec::new(),
+    };
+    all.retain(|network| {
+        let is_used = || {
+            used.iter()
+                .any(|(_, attachment)| attachment.network == network.name)
+        };
+        filters.fit(|key, value| match (key, &network.definition) {
+            ("dangling", made) => boolean(value) == Ok(made.is_some() && !is_used()),
+            ("driver", _) => network.driver == value,
+            ("id", _) => network.id.starts_with(value),
+            ("label", made) => made
+                .as_ref()
+                .is_some_and(|made| label_fits(value, &made.labels)),
+            ("name", _) => name_fits(value, &network.name),
+            ("scope", _) => value == "local",
+            (_, made) => (value == "custom") == made.is_some(),
+        })
+    });
     let id = |network: &Shown| match words.no_trunc {
         true => network.id.clone(),
         false => network.short_id().to_owned(),
     };
     if words.quiet {
         all.iter().for_each(|network| println!("{}", id(network)));
-    } else if words.format == Format::Json {
-        for network in &all {
-            println!("{}", line(network, &id(network)));
-        }
+    } else if words.format != Shape::Table {
+        let lines = all.iter().map(|network| line(network, &id(network)));
+        words.format.print(lines)?;
     } else {
         let rows: Vec<_> = all
             .iter()
@@ -48,7 +85,7 @@ pub fn run(engine: &Engine, words: &Words) -> anyhow::Result<ExitCode> {
             .collect();
         table::print(["NETWORK ID", "NAME", "DRIVER", "SCOPE"], &rows);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 /// All values are texts there.

@@ -11,8 +11,10 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use dray::engine::Engine;
 use dray::engine::network::NetworkError;
+use dray::engine::network::defined::Definition;
 
-use super::{Context, each};
+use super::filter::{Filters, is_older, label_fits};
+use super::{Context, ask, each};
 
 #[derive(Debug, Args)]
 pub struct Words {
@@ -52,9 +54,12 @@ struct Rm {
 
 #[derive(Debug, Args)]
 struct Prune {
-    /// Nobody is ever asked; taken because docker's needs it
+    /// Do not ask
     #[arg(short, long)]
     force: bool,
+    /// label=KEY[=VALUE], label!=KEY[=VALUE] or until=TIME, several times
+    #[arg(long, value_name = "FILTER")]
+    filter: Vec<String>,
 }
 
 /// `dray network`
@@ -65,7 +70,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         Word::Ls(words) => ls::run(&engine, words),
         Word::Inspect(words) => inspect::run(&engine, words),
         Word::Rm(words) => Ok(rm(&engine, words)),
-        Word::Prune(_) => prune(&engine),
+        Word::Prune(words) => prune(context, &engine, words),
         Word::Connect(words) => connect::run(&engine, words),
         Word::Disconnect(words) => connect::off(&engine, words),
     }
@@ -80,8 +85,23 @@ fn rm(engine: &Engine, words: &Rm) -> ExitCode {
     })
 }
 
-fn prune(engine: &Engine) -> anyhow::Result<ExitCode> {
-    let removed = engine.prune_networks()?;
+fn prune(context: &Context<'_>, engine: &Engine, words: &Prune) -> anyhow::Result<ExitCode> {
+    let filters = Filters::parse(&words.filter, &["label", "label!", "until"])?;
+    let until = filters.until(context)?;
+    if !words.force {
+        ask(
+            "network",
+            "all custom networks not used by at least one container",
+        )?;
+    }
+    let removed = engine.prune_networks(&|network: &Definition| {
+        let labels = |key: &str, value: &str| match key {
+            "label" => label_fits(value, &network.labels),
+            "label!" => !label_fits(value, &network.labels),
+            _ => true,
+        };
+        filters.fit(labels) && is_older(&network.created, until)
+    })?;
     if !removed.is_empty() {
         println!("Deleted Networks:\n{}\n", removed.join("\n"));
     }

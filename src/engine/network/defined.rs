@@ -100,7 +100,7 @@ impl Defined {
             match state::load(&path) {
                 // One that is being removed right now is none.
                 Ok(found) => sound.extend(found),
-                Err(error @ NetworkError::Record { .. }) => {
+                Err(error) if error.is_about_file() => {
                     let name = path.file_name().unwrap_or_default().to_string_lossy();
                     damaged.push(NetworkError::Damaged {
                         name: name.into_owned(),

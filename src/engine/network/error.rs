@@ -224,3 +224,13 @@ pub enum NetworkError {
         version: u32,
     },
 }
+
+impl NetworkError {
+    /// Whether one state file cannot be read or understood: no obstacle for the others.
+    pub(super) fn is_about_file(&self) -> bool {
+        matches!(
+            self,
+            NetworkError::State { .. } | NetworkError::Record { .. } | NetworkError::Newer { .. }
+        )
+    }
+}

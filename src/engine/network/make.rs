@@ -7,7 +7,7 @@ use super::address::Pool;
 use super::defined::Definition;
 use super::leases::Leases;
 use super::state::VERSION;
-use super::{DEFAULT, Network, NetworkError, bridge, is_user_defined, options};
+use super::{DEFAULT, Network, NetworkError, fit, is_user_defined, options};
 use crate::engine::names;
 use crate::sys::fs;
 use crate::sys::links::Links;
@@ -56,6 +56,9 @@ impl Network {
         let mut taken: Vec<(String, Pool)> = vec![(DEFAULT.to_owned(), self.default().pool)];
         taken.extend(others.iter().map(|o| (o.name.clone(), o.subnet)));
         let subnet = match wish.subnet {
+            None if wish.gateway.is_some() || wish.range.is_some() => {
+                return Err(fit::no_subnet(&wish));
+            }
             Some(subnet) => check_subnet(subnet, &taken)?,
             None => free_subnet(&taken)?,
         };
@@ -85,7 +88,7 @@ impl Network {
         let _lock = self.defined.lock()?;
         let name = match self.defined.find(word) {
             // Damaged: its name is all there is.
-            Err(NetworkError::Record { .. }) => word.to_owned(),
+            Err(error) if error.is_about_file() => word.to_owned(),
             found => found?.name,
         };
         // Under this lock nobody comes.
@@ -112,6 +115,7 @@ impl Network {
         if name == self.settings.bridge || bridges.any(|other| other == name) {
             return Err(options::refuse_bridge(name));
         }
+        fit::check_bridge(name)?;
         Ok(name.to_owned())
     }
 }
@@ -132,7 +136,7 @@ fn check_subnet(subnet: Pool, taken: &[(String, Pool)]) -> Result<Pool, NetworkE
             network: network.clone(),
         });
     }
-    bridge::check_overlap(&mut Links::open()?, &subnet)?;
+    fit::check_host(subnet)?;
     Ok(subnet)
 }
 

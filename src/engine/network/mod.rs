@@ -36,6 +36,7 @@ mod bridge;
 mod choice;
 pub mod defined;
 mod error;
+mod fit;
 mod flows;
 mod join;
 mod lease;

@@ -52,8 +52,11 @@ pub(super) fn parse(options: &BTreeMap<String, String>) -> Result<Options<'_>, N
 
 /// Why the bridge cannot have this name.
 pub(super) fn refuse_bridge(name: &str) -> NetworkError {
-    let reason = "another network's bridge has this name";
-    refuse(BRIDGE, name, reason.to_owned())
+    refuse_interface(name, "another network's bridge has this name".to_owned())
+}
+
+pub(super) fn refuse_interface(name: &str, reason: String) -> NetworkError {
+    refuse(BRIDGE, name, reason)
 }
 
 fn refuse(option: &str, text: &str, reason: String) -> NetworkError {
@@ -66,7 +69,10 @@ fn refuse(option: &str, text: &str, reason: String) -> NetworkError {
 
 fn interface(name: &str) -> Result<&str, String> {
     let letters = |byte: u8| byte.is_ascii_graphic() && !b"/:%".contains(&byte);
-    let is_good = !name.is_empty() && name.len() <= NAME_LIMIT && name.bytes().all(letters);
+    let is_good = !name.is_empty()
+        && name.len() <= NAME_LIMIT
+        && name.bytes().all(letters)
+        && ![".", "..", "all", "default"].contains(&name);
     let reason = || format!("an interface has a name of at most {NAME_LIMIT} letters");
     is_good.then_some(name).ok_or_else(reason)
 }
