@@ -60,8 +60,9 @@ fn say_unprintable() {
 }
 
 /// Words that do nothing but print: they end silently with their reader, as programs do.
-const PRINTERS: [&str; 8] = [
-    "ps", "top", "port", "logs", "inspect", "images", "explain", "--help",
+const PRINTERS: [&str; 11] = [
+    "ps", "top", "port", "stats", "version", "info", "logs", "inspect", "images", "explain",
+    "--help",
 ];
 
 fn person(host: Host, words: &[OsString]) -> anyhow::Result<ExitCode> {

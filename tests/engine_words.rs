@@ -1,13 +1,15 @@
-//! Docker's words about containers that run: `top`, `port`, and the groups `container` and `image`.
+//! Docker's words about what there is: `top`, `port`, `stats`, `version`, `info`, `tag`, `prune`, and its groups.
 
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
-    reason = "a broken set-up should panic; the helpers of a test program count as no test"
+    reason = "test files need no durable writer; a broken set-up should panic"
 )]
 
 mod common;
 
-use common::device::{Called, on_device};
+use common::device::{Called, Device, on_device};
+use serde_json::{Value, json};
 
 /// The rows of a table, by cells; the last of `columns` takes the rest of the line.
 fn rows(called: &Called, columns: usize) -> Vec<Vec<String>> {
@@ -146,5 +148,234 @@ fn dockers_groups_lead_to_the_same_words() {
         let help = device.done(&["help"]).stdout;
         assert!(help.contains("  login, logout: not built yet; "), "{help}");
         assert!(help.contains("\n  container "), "{help}");
+    });
+}
+
+#[test]
+fn version_and_info_say_what_this_is() {
+    on_device("info", |device| {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+        let release = release.trim();
+        let asked = device.done(&[
+            "version",
+            "-f",
+            "{{.Server.Version}} {{.Client.KernelVersion}}",
+        ]);
+        assert_eq!(
+            asked.stdout,
+            format!("{} {release}\n", env!("CARGO_PKG_VERSION"))
+        );
+        let said = device.done(&["version"]).stdout;
+        assert!(
+            said.contains(&format!("Kernel Version: {release}\n")),
+            "{said}"
+        );
+        let image = device.registry.name("shop/v1:1");
+        for name in ["one", "two", "three"] {
+            device.done(&["run", "-d", "--network=none", "--name", name, &image]);
+        }
+        device.done(&["pause", "two"]);
+        device.done(&["stop", "-t1", "three"]);
+        let info = |device: &Device| -> Value {
+            serde_json::from_str(&device.done(&["system", "info", "--format=json"]).stdout).unwrap()
+        };
+        let seen = info(device);
+        for (name, wanted) in [
+            ("Containers", json!(3)),
+            ("ContainersRunning", json!(1)),
+            ("ContainersPaused", json!(1)),
+            ("ContainersStopped", json!(1)),
+            ("Images", json!(1)),
+            ("Networks", json!(3)),
+            ("KernelVersion", json!(release)),
+            ("Driver", json!("overlay")),
+            ("LoggingDriver", json!("json-file")),
+            ("DockerRootDir", json!(device.host.state)),
+        ] {
+            assert_eq!(seen[name], wanted, "{name} of {seen}");
+        }
+        assert!(seen["MemTotal"].as_u64().unwrap() > 1 << 20, "{seen}");
+        std::fs::create_dir_all(device.host.state.join("networks")).unwrap();
+        std::fs::write(device.host.state.join("networks/bad"), "{").unwrap();
+        let seen = info(device);
+        let is_said = |warning: &Value| {
+            warning
+                .as_str()
+                .unwrap()
+                .starts_with("network bad is damaged")
+        };
+        assert!(
+            seen["Warnings"].as_array().unwrap().iter().any(is_said),
+            "{seen}"
+        );
+        let said = device.done(&["info"]);
+        assert!(
+            said.stdout.contains("\nContainers Running: 1\n"),
+            "{said:?}"
+        );
+        assert!(
+            said.stderr.contains("warning: network bad is damaged"),
+            "{said:?}"
+        );
+        device.done(&["network", "rm", "bad"]);
+        device.done(&["rm", "-f", "one", "two", "three"]);
+    });
+}
+
+#[test]
+fn stats_tell_what_containers_use() {
+    on_device("stats", |device| {
+        device.push("busy", "while :; do :; done", json!({}));
+        let image = |name: &str| device.registry.name(&format!("shop/{name}:1"));
+        let limit = ["run", "-d", "--memory=64m", "--network=none", "--name"];
+        device.done(&[&limit[..], &["busy", &image("busy")]].concat());
+        device.done(&["run", "-d", "--name=idle", &image("v1")]);
+        device.done(&["create", "--name=off", &image("v1")]);
+        let table = device.done(&["stats", "--no-stream"]).stdout;
+        let heading = table.lines().next().unwrap();
+        let columns: Vec<&str> = heading
+            .split("   ")
+            .map(str::trim)
+            .filter(|c| !c.is_empty())
+            .collect();
+        let wanted = "CONTAINER ID,NAME,CPU %,MEM USAGE / LIMIT,MEM %,NET I/O,BLOCK I/O,PIDS";
+        assert_eq!(columns.join(","), wanted);
+        assert_eq!(table.lines().count(), 3, "{table}");
+        let json = device.done(&[
+            "container",
+            "stats",
+            "--no-stream",
+            "--format=json",
+            "busy",
+            "off",
+        ]);
+        let lines: Vec<Value> = json
+            .stdout
+            .lines()
+            .map(|l| serde_json::from_str(l).unwrap())
+            .collect();
+        let number = |text: &Value| -> f64 {
+            text.as_str()
+                .unwrap()
+                .trim_end_matches('%')
+                .parse()
+                .unwrap()
+        };
+        assert_eq!(lines[0]["Name"], "busy");
+        assert!(number(&lines[0]["CPUPerc"]) > 5.0, "{json:?}");
+        assert!(number(&lines[0]["MemPerc"]) > 0.0, "{json:?}");
+        assert!(
+            lines[0]["MemUsage"]
+                .as_str()
+                .unwrap()
+                .ends_with("B / 64MiB"),
+            "{json:?}"
+        );
+        assert_eq!(lines[0]["PIDs"], "1");
+        assert_eq!(lines[0]["NetIO"], "0B / 0B");
+        assert_eq!(
+            (&lines[1]["CPUPerc"], &lines[1]["PIDs"]),
+            (&json!("0.00%"), &json!("0"))
+        );
+        refused(
+            &device.dray(&["stats", "--no-stream", "absent"]),
+            "no such container: absent",
+        );
+        device.done(&["rm", "-f", "busy", "idle", "off"]);
+    });
+}
+
+#[test]
+fn an_image_has_as_many_names_as_it_is_given() {
+    on_device("tag", |device| {
+        let image = device.registry.name("shop/v1:1");
+        device.done(&["pull", &image]);
+        device.done(&["tag", &image, "own/web:stable"]);
+        device.done(&["image", "tag", "own/web:stable", "web"]);
+        let listed = device
+            .done(&["images", "--format={{.Repository}}:{{.Tag}}"])
+            .stdout;
+        for name in [&image[..], "own/web:stable", "web:latest"] {
+            assert!(listed.lines().any(|line| line == name), "{name}: {listed}");
+        }
+        device.done(&[
+            "run",
+            "--rm",
+            "--network=none",
+            "--pull=never",
+            "web",
+            "true",
+        ]);
+        refused(&device.dray(&["tag", "absent", "x"]), "absent");
+        let pinned = device.pinned("v1");
+        refused(
+            &device.dray(&["tag", &image, &pinned]),
+            "a name for an image has no digest",
+        );
+    });
+}
+
+#[test]
+fn prune_removes_what_nobody_needs_and_nothing_of_a_deployment() {
+    on_device("prune", |device| {
+        let deploy = |version: &str, states: &[&str]| {
+            let tree = device.tree(
+                version,
+                &device.artifact(version, "--network none").to_string(),
+            );
+            for state in states {
+                assert!(device.call(state, &tree).succeeded(), "{version} {state}");
+            }
+        };
+        deploy(
+            "v1",
+            &["Download", "ArtifactInstall", "ArtifactCommit", "Cleanup"],
+        );
+        // Its predecessor has ended and stays until this one is committed.
+        deploy("v2", &["Download", "ArtifactInstall"]);
+        let image = device.registry.name("shop/v3:1");
+        let other = ["run", "--network=none", "-l", "tier=back", "--name"];
+        device.done(&[&other[..], &["ended", &image, "sh", "-c", "echo x >/file"]].concat());
+        device.done(&["create", "--name=new", "--network=none", &image]);
+        device.done(&["run", "-d", "--name=web", "--network=none", &image]);
+        for group in ["container", "image"] {
+            let said = format!("{group} prune has been cancelled");
+            refused(&device.dray(&[group, "prune"]), &said);
+        }
+        let none = "Total reclaimed space: 0B\n";
+        for filter in ["label=tier=front", "until=24h"] {
+            let pruned = device.done(&["container", "prune", "-f", "--filter", filter]);
+            assert_eq!(pruned.stdout, none, "{filter}");
+        }
+        let ended = device.inspect("ended")["Id"].as_str().unwrap().to_owned();
+        let pruned = device
+            .done(&["container", "prune", "-f", "--filter=label=tier"])
+            .stdout;
+        let wanted = format!("Deleted Containers:\n{ended}\n\nTotal reclaimed space: 4.096kB\n");
+        assert_eq!(pruned, wanted);
+        let created = device.inspect("new")["Id"].as_str().unwrap().to_owned();
+        let pruned = device.done(&["container", "prune", "-f"]).stdout;
+        assert!(
+            pruned.starts_with(&format!("Deleted Containers:\n{created}\n\n")),
+            "{pruned}"
+        );
+        assert_eq!(device.done(&["ps", "-aq"]).stdout.lines().count(), 3);
+
+        // A deployment's images have no names, and this one's container runs.
+        let layers = device.layers();
+        assert_eq!(device.done(&["image", "prune", "-af"]).stdout, none);
+        device.done(&["rm", "-f", "web"]);
+        assert_eq!(
+            device.done(&["image", "prune", "-f"]).stdout,
+            none,
+            "it has a name"
+        );
+        let pruned = device.done(&["image", "prune", "-af"]).stdout;
+        let wanted = format!("Deleted Images:\nuntagged: {image}\ndeleted: sha256:");
+        assert!(pruned.starts_with(&wanted), "{pruned}");
+        assert_eq!(device.layers(), layers - 1);
+        assert_eq!(device.running(), ["v2"]);
+        deploy("v2", &["ArtifactRollback", "ArtifactFailure", "Cleanup"]);
+        assert_eq!(device.running(), ["v1"]);
     });
 }

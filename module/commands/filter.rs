@@ -57,6 +57,15 @@ impl<'a> Filters<'a> {
         })
     }
 
+    /// Whether labels are as they have to be.
+    pub fn fit_labels(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.fit(|key, value| match key {
+            "label" => label_fits(value, labels),
+            "label!" => !label_fits(value, labels),
+            _ => true,
+        })
+    }
+
     /// Before when things have to have been made, if that is said.
     pub fn until(&self, context: &Context<'_>) -> anyhow::Result<Option<SystemTime>> {
         let until = self.values("until").next();

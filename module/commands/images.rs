@@ -190,6 +190,26 @@ pub fn rmi(context: &Context<'_>, words: &Rmi) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
+#[derive(Debug, Args)]
+pub struct Tag {
+    /// Name, digest or id
+    image: String,
+    /// A further name for it, REPOSITORY[:TAG]
+    name: String,
+}
+
+/// `dray tag`
+pub fn tag(context: &Context<'_>, words: &Tag) -> anyhow::Result<ExitCode> {
+    let name: Reference = words.name.parse()?;
+    if name.digest.is_some() {
+        anyhow::bail!("a name for an image has no digest: leave out what follows the @");
+    }
+    let engine = context.engine()?;
+    let image = engine.images().find(&words.image)?;
+    engine.images().tag(&name, &image)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn remove(engine: &Engine, image: &str, force: bool) -> anyhow::Result<Vec<String>> {
     let removed = engine.images().remove(image, force)?;
     let line = |removed: Removed| match removed {

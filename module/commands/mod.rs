@@ -9,14 +9,17 @@ mod filter;
 mod foreground;
 mod gc;
 mod images;
+mod info;
 mod inspect;
 mod keys;
 mod logs;
 mod network;
 mod port;
+mod prune;
 mod ps;
 mod pull;
 mod run;
+mod stats;
 mod table;
 mod template;
 mod terminal;
@@ -122,6 +125,8 @@ enum Word {
     Top(top::Words),
     /// List the published ports of a container
     Port(port::Words),
+    /// Show what containers use of processors, memory, network and disks
+    Stats(stats::Words),
     /// Print what containers wrote
     Logs(logs::Words),
     /// Print everything about containers, images or volumes as JSON
@@ -134,6 +139,8 @@ enum Word {
     Pull(pull::Words),
     /// Take names of images away and remove what nobody needs any more
     Rmi(images::Rmi),
+    /// Give an image a further name
+    Tag(images::Tag),
     /// Manage volumes: create, ls, inspect, rm, prune
     Volume(volume::Words),
     /// Remove layers and blobs that neither a name, a container nor a deployment needs
@@ -144,6 +151,18 @@ enum Word {
     /// Docker's words for images: image ls, image rm and so on
     #[command(disable_help_flag = true)]
     Image(Inner),
+    #[command(hide = true, disable_help_flag = true)]
+    System(Inner),
+    /// Print the versions of dray and of the kernel
+    Version(info::Words),
+    /// Print what this is and what it runs on, with warnings of what is missing or damaged
+    Info(info::Words),
+    /// Remove all stopped containers that no deployment keeps
+    #[command(hide = true, name = "container prune")]
+    ContainerPrune(prune::Words),
+    /// Remove images that nobody needs
+    #[command(hide = true, name = "image prune")]
+    ImagePrune(prune::Words),
     /// After a boot: put deployments right and start what is to run
     Boot,
     #[command(hide = true, name = monitor::WORD)]
@@ -196,15 +215,22 @@ pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Resu
         Word::Ps(words) => ps::run(&context, &words),
         Word::Top(words) => top::run(&context, &words),
         Word::Port(words) => port::run(&context, &words),
+        Word::Stats(words) => stats::run(&context, &words),
         Word::Logs(words) => logs::run(&context, &words),
         Word::Inspect(words) => inspect::run(&context, &words),
         Word::Network(words) => network::run(&context, &words),
         Word::Images(words) => images::run(&context, &words),
         Word::Pull(words) => pull::run(&context, &words),
         Word::Rmi(words) => images::rmi(&context, &words),
+        Word::Tag(words) => images::tag(&context, &words),
+        Word::Version(words) => info::version(&words),
+        Word::Info(words) => info::run(&context, &words),
+        Word::ContainerPrune(words) => prune::containers(&context, &words),
+        Word::ImagePrune(words) => prune::images(&context, &words),
         Word::Volume(words) => volume::run(&context, &words),
         Word::Gc(words) => gc::run(&context, &words),
         Word::Container(_) => Ok(words::group_help("container")),
+        Word::System(_) => Ok(words::group_help("system")),
         Word::Image(_) => Ok(words::group_help("image")),
         Word::Boot => boot::run(&context),
         Word::Monitor(inner) => monitor::run(host, settings, &inner.words)

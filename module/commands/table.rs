@@ -30,11 +30,19 @@ fn line(cells: &[String], widths: &[usize]) {
 
 /// `1.23MB`, decimal units, as docker prints sizes.
 pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    scaled(bytes, 1000.0, ["B", "kB", "MB", "GB", "TB"])
+}
+
+/// `1.23MiB`, binary units, as docker prints memory.
+pub fn binary_size(bytes: u64) -> String {
+    scaled(bytes, 1024.0, ["B", "KiB", "MiB", "GiB", "TiB"])
+}
+
+fn scaled(bytes: u64, base: f64, units: [&str; 5]) -> String {
     let mut value = bytes as f64;
     let mut unit = 0;
-    while value >= 1000.0 && unit < UNITS.len() - 1 {
-        value /= 1000.0;
+    while value >= base && unit < units.len() - 1 {
+        value /= base;
         unit += 1;
     }
     if unit == 0 {
@@ -48,7 +56,7 @@ pub fn size(bytes: u64) -> String {
             .collect::<String>()
             .trim_end_matches('.')
             .to_owned()
-            + UNITS[unit]
+            + units[unit]
     }
 }
 
@@ -85,6 +93,7 @@ mod tests {
         ] {
             assert_eq!(size(bytes), text);
         }
+        assert_eq!(binary_size(1_610_612_736), "1.5GiB");
     }
 
     #[test]

@@ -9,27 +9,30 @@ use anyhow::bail;
 const SAME: [(&str, &str); 3] = [
     (
         "container",
-        "attach create exec kill logs pause port rename restart rm run start stop top unpause wait",
+        "attach create exec kill logs pause port rename restart rm run start stats stop top unpause wait",
     ),
-    ("image", "pull"),
-    ("system", ""),
+    ("image", "pull tag"),
+    ("system", "info"),
 ];
 
 /// Words of docker's groups that are others outside of them.
-const OTHERS: [(&str, &str, &[&str]); 9] = [
+const OTHERS: [(&str, &str, &[&str]); 12] = [
     ("container", "inspect", &["inspect", "--type=container"]),
     ("container", "list", &["ps"]),
     ("container", "ls", &["ps"]),
+    ("container", "prune", &["container prune"]),
     ("container", "ps", &["ps"]),
     ("container", "remove", &["rm"]),
     ("image", "inspect", &["inspect", "--type=image"]),
     ("image", "list", &["images"]),
     ("image", "ls", &["images"]),
+    ("image", "prune", &["image prune"]),
+    ("image", "remove", &["rmi"]),
     ("image", "rm", &["rmi"]),
 ];
 
 /// Docker's words that are refused, in groups or not, and the reason with what to use instead.
-const REFUSED: [(&str, &str); 14] = [
+const REFUSED: [(&str, &str); 15] = [
     (
         "build builder buildx commit import",
         "images are made elsewhere: build on a workstation and push to a registry",
@@ -42,6 +45,10 @@ const REFUSED: [(&str, &str); 14] = [
     ),
     ("df", "not built yet; images and gc -n show sizes"),
     (
+        "prune",
+        "use container prune, image prune, network prune and volume prune",
+    ),
+    (
         "compose",
         "not built yet; use run, or an artifact with several containers",
     ),
@@ -50,7 +57,7 @@ const REFUSED: [(&str, &str); 14] = [
         "processes are not kept on disk; use stop and start",
     ),
     ("cp export", "not built yet; use exec with tar, or a volume"),
-    ("diff history prune stats tag update", "not built yet"),
+    ("diff history update", "not built yet"),
     (
         "events",
         "nobody is there to see them; use wait, logs -f, or ps --format json",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::record::Root;
-use super::{Collected, Images, ImagesError, Removed};
+use super::{Collected, Image, Images, ImagesError, Removed};
 use crate::oci::{Digest, Document, Reference};
 use crate::sys::lock::Exclusive;
 
@@ -140,6 +140,19 @@ impl Images {
             .iter()
             .map(|name| Removed::Untagged(name.familiar()))
             .collect())
+    }
+
+    /// Takes all names of an image away unless somebody has pinned it; those that are gone. Nothing is collected.
+    pub fn forget(&self, image: &Image) -> Result<Vec<Reference>, ImagesError> {
+        let _records = self.store.lock_records()?;
+        match self.require_unpinned(&Root::of(image), "") {
+            Err(ImagesError::InUse { .. }) => return Ok(Vec::new()),
+            unpinned => unpinned?,
+        }
+        for name in &image.names {
+            self.remove_name(name)?;
+        }
+        Ok(image.names.clone())
     }
 
     fn require_unpinned(&self, root: &Root, words: &str) -> Result<(), ImagesError> {

@@ -13,7 +13,7 @@ use dray::engine::Engine;
 use dray::engine::network::NetworkError;
 use dray::engine::network::defined::Definition;
 
-use super::filter::{Filters, is_older, label_fits};
+use super::filter::{Filters, is_older};
 use super::{Context, ask, each};
 
 #[derive(Debug, Args)]
@@ -95,12 +95,7 @@ fn prune(context: &Context<'_>, engine: &Engine, words: &Prune) -> anyhow::Resul
         )?;
     }
     let removed = engine.prune_networks(&|network: &Definition| {
-        let labels = |key: &str, value: &str| match key {
-            "label" => label_fits(value, &network.labels),
-            "label!" => !label_fits(value, &network.labels),
-            _ => true,
-        };
-        filters.fit(labels) && is_older(&network.created, until)
+        filters.fit_labels(&network.labels) && is_older(&network.created, until)
     })?;
     if !removed.is_empty() {
         println!("Deleted Networks:\n{}\n", removed.join("\n"));

@@ -1,0 +1,110 @@
+//! `dray container prune` and `dray image prune`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use dray::engine::{EngineError, Remove, Status, volumes};
+
+use super::filter::{Filters, is_older};
+use super::images::warn_of_damage;
+use super::{Context, ask, table};
+
+#[derive(Debug, Args)]
+pub struct Words {
+    /// Of images: those with a name too, unless a container or a deployment has them
+    #[arg(short, long)]
+    all: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    force: bool,
+    /// label=KEY[=VALUE], label!=KEY[=VALUE] or until=TIME, several times
+    #[arg(long, value_name = "FILTER")]
+    filter: Vec<String>,
+}
+
+const KEYS: [&str; 3] = ["label", "label!", "until"];
+
+/// `dray container prune`
+pub fn containers(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
+    if words.all {
+        anyhow::bail!("--all is for images: all stopped containers are meant anyway");
+    }
+    let filters = Filters::parse(&words.filter, &KEYS)?;
+    let until = filters.until(context)?;
+    if !words.force {
+        ask(
+            "container",
+            "all stopped containers that no deployment keeps",
+        )?;
+    }
+    let engine = context.engine()?;
+    let (mut bytes, mut removed) = (0, Vec::new());
+    for container in engine.list()? {
+        let record = &container.record;
+        // A deployment's way back is not for us to take away.
+        let is_meant = matches!(container.status, Status::Created | Status::Exited)
+            && record.owner.is_none()
+            && is_older(&record.created, until)
+            && filters.fit_labels(&record.body.config.labels);
+        if !is_meant {
+            continue;
+        }
+        let size = volumes::size(&engine.folders(container.id()).state.join("upper"));
+        match engine.remove(container.id(), Remove::default()) {
+            // Started since we looked.
+            Err(EngineError::Running { .. }) => continue,
+            done => done?,
+        }
+        bytes += size;
+        removed.push(container.record.id);
+    }
+    say("Containers", &removed, bytes);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `dray image prune`
+pub fn images(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
+    let filters = Filters::parse(&words.filter, &KEYS)?;
+    let until = filters.until(context)?;
+    if !words.force {
+        let what = match words.all {
+            true => "all images without at least one container or deployment that has them",
+            false => "all images without a name that no container and no deployment has",
+        };
+        ask("image", what)?;
+    }
+    let engine = context.engine()?;
+    let mut removed = Vec::new();
+    if warn_of_damage(&engine)? {
+        anyhow::bail!("nothing is removed until that is put right");
+    }
+    if words.all {
+        for image in engine.images().list()? {
+            let created = image.created.as_deref().unwrap_or_default();
+            if is_older(created, until) && filters.fit_labels(&image.config.config.labels) {
+                let names = engine.images().forget(&image)?;
+                removed.extend(
+                    names
+                        .iter()
+                        .map(|name| format!("untagged: {}", name.familiar())),
+                );
+            }
+        }
+    }
+    let collected = engine.images().collect(false)?;
+    removed.extend(
+        collected
+            .layers
+            .iter()
+            .map(|layer| format!("deleted: {layer}")),
+    );
+    say("Images", &removed, collected.bytes);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn say(what: &str, removed: &[String], bytes: u64) {
+    if !removed.is_empty() {
+        println!("Deleted {what}:\n{}\n", removed.join("\n"));
+    }
+    println!("Total reclaimed space: {}", table::size(bytes));
+}
