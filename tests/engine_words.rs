@@ -379,3 +379,78 @@ fn prune_removes_what_nobody_needs_and_nothing_of_a_deployment() {
         assert_eq!(device.running(), ["v1"]);
     });
 }
+
+#[test]
+fn lists_have_filters_sizes_and_columns_of_ones_own() {
+    on_device("columns", |device| {
+        let image = device.registry.name("shop/v1:1");
+        device.push("labelled", "true", json!({"Labels": {"tier": "back"}}));
+        let labelled = device.registry.name("shop/labelled:1");
+        device.done(&["pull", &labelled]);
+        let run = [
+            "run",
+            "--name=web",
+            "--network=none",
+            &image,
+            "sh",
+            "-c",
+            "echo x >/file",
+        ];
+        device.done(&run);
+        let table = device.done(&[
+            "ps",
+            "-a",
+            "--format",
+            "table {{.Names}}\\t{{.State}}\\t{{.RunningFor}}",
+        ]);
+        let lines: Vec<&str> = table.stdout.lines().collect();
+        assert_eq!(lines[0], "NAMES   STATE    CREATED");
+        assert!(lines[1].starts_with("web     exited   "), "{table:?}");
+        let sized = device.done(&["ps", "-as"]).stdout;
+        assert!(
+            sized.lines().next().unwrap().ends_with("   SIZE"),
+            "{sized}"
+        );
+        assert!(sized.contains("   4.096kB (virtual "), "{sized}");
+        let size = device
+            .done(&["ps", "-asf", "name=^/web$", "--format={{.Size}}"])
+            .stdout;
+        assert!(size.starts_with("4.096kB (virtual "), "{size}");
+        let names = "--format={{.Repository}}:{{.Tag}}";
+        let both = format!("{labelled} {image}");
+        for (filter, wanted) in [
+            ("dangling=false", &both[..]),
+            ("dangling=true", ""),
+            ("label=tier=back", &labelled),
+            ("label=tier=front", ""),
+            (&format!("reference={image}"), &image),
+            (&format!("since={image}"), ""),
+        ] {
+            let listed = device.done(&["images", "-f", filter, names]).stdout;
+            let mut listed: Vec<&str> = listed.lines().collect();
+            listed.sort_unstable();
+            assert_eq!(listed.join(" "), wanted, "{filter}");
+        }
+        let images = device
+            .done(&["images", "--format=table {{.Repository}}\\t{{.Size}}"])
+            .stdout;
+        assert!(images.starts_with("REPOSITORY "), "{images}");
+        refused(
+            &device.dray(&["images", "-f", "x=y"]),
+            "invalid filter \"x\": before, dangling,",
+        );
+        refused(
+            &device.dray(&["rm", "-l", "web"]),
+            "--link is not supported: ",
+        );
+        device.done(&["rm", "web"]);
+        device.done(&["run", "-d", "--name=web", "--network=none", &image]);
+        let can = |words: &[&str]| {
+            let line = ["web", "grep", "CapEff", "/proc/self/status"];
+            device.done(&[&["exec"], words, &line].concat()).stdout
+        };
+        assert_eq!(can(&["--privileged=false"]), can(&[]));
+        assert_ne!(can(&["--privileged"]), can(&[]));
+        device.done(&["rm", "-f", "web"]);
+    });
+}

@@ -119,6 +119,9 @@ pub struct Rm {
     /// Their anonymous volumes too
     #[arg(short, long)]
     volumes: bool,
+    /// Docker's word for removing a link; refused, since links go with their container
+    #[arg(short, long)]
+    link: bool,
     /// Names or ids
     #[arg(required = true)]
     containers: Vec<String>,
@@ -126,6 +129,11 @@ pub struct Rm {
 
 /// `dray rm`
 pub fn rm(context: &Context<'_>, words: &Rm) -> anyhow::Result<ExitCode> {
+    if words.link {
+        anyhow::bail!(
+            "--link is not supported: a link is a name in its container's /etc/hosts; make that one anew without it"
+        );
+    }
     let engine = context.engine()?;
     let how = Remove {
         force: words.force,

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use dray::engine::{Engine, ExecRequest};
-use dray::runargs::{environment, keys};
+use dray::runargs::{environment, keys, value};
 
 use super::{Context, foreground, terminal};
 use crate::exit;
@@ -36,7 +36,8 @@ pub struct Words {
     #[arg(long)]
     env_file: Vec<String>,
     /// All capabilities
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", default_value = "false", default_missing_value = "true",
+        num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = value::boolean)]
     privileged: bool,
     /// Name or id
     container: String,

@@ -6,8 +6,10 @@ use clap::Args;
 use dray::engine::Engine;
 use dray::images::{Image, Pin, Removed};
 use dray::oci::Reference;
+use dray::runargs::value::boolean;
 use serde_json::{Value, json};
 
+use super::filter::{Filters, label_fits};
 use super::template::Shape;
 use super::{Context, table};
 use crate::exit;
@@ -17,6 +19,9 @@ pub struct Words {
     /// Docker's word for intermediate images, of which there are none
     #[arg(short, long)]
     all: bool,
+    /// dangling=BOOL, label=, reference=NAME[:TAG], before=IMAGE or since=IMAGE, several times
+    #[arg(short, long, value_name = "FILTER")]
+    filter: Vec<String>,
     /// Digests too
     #[arg(long)]
     digests: bool,
@@ -42,12 +47,35 @@ struct Row<'a> {
 
 /// `dray images`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
+    let known = ["before", "dangling", "label", "reference", "since"];
+    let filters = Filters::parse(&words.filter, &known)?;
     let engine = context.engine()?;
     warn_of_damage(&engine)?;
-    let images = engine.images().list()?;
+    let mut images = engine.images().list()?;
+    for key in ["before", "since"] {
+        for other in filters.values(key) {
+            let other = engine.images().find(other)?.created;
+            images.retain(|image| match key {
+                "before" => image.created < other,
+                _ => image.created > other,
+            });
+        }
+    }
+    let fits = |row: &Row<'_>| {
+        filters.fit(|key, value| match key {
+            "dangling" => boolean(value) == Ok(row.image.names.is_empty()),
+            "label" => label_fits(value, &row.image.config.config.labels),
+            "reference" => row.is(value),
+            _ => true,
+        })
+    };
     let pins = engine.images().pins()?;
     let meant = |row: &Row<'_>| words.name.as_deref().is_none_or(|name| row.is(name));
-    let rows: Vec<Row<'_>> = images.iter().flat_map(rows).filter(meant).collect();
+    let rows: Vec<Row<'_>> = images
+        .iter()
+        .flat_map(rows)
+        .filter(|row| meant(row) && fits(row))
+        .collect();
     let id = |image: &Image| match words.no_trunc {
         true => image.id.to_string(),
         false => image.id.hex()[..12].to_owned(),
@@ -66,19 +94,17 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         ids.dedup();
         ids.iter().for_each(|id| println!("{id}"));
     } else if words.format != Shape::Table {
-        for row in rows {
+        let object = |row: Row<'_>| {
             let image = row.image;
             let mut object = as_json(&row, &pins);
-            match &words.format {
-                Shape::Template(template) => {
-                    object["ID"] = id(image).into();
-                    object["CreatedSince"] = created(image).into();
-                    object["Size"] = table::size(image.size).into();
-                    println!("{}", template.render(&object)?);
-                }
-                _ => println!("{object}"),
+            if words.format.is_template() {
+                object["ID"] = id(image).into();
+                object["CreatedSince"] = created(image).into();
+                object["Size"] = table::size(image.size).into();
             }
-        }
+            object
+        };
+        words.format.print(rows.into_iter().map(object))?;
     } else if words.digests {
         let row = |row: Row<'_>| {
             let digest = row.image.digest.to_string();

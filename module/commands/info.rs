@@ -9,7 +9,7 @@ use dray::oci::Platform;
 use dray::sys::{beneath, cgroup, process};
 use serde_json::{Value, json};
 
-use super::template::Shape;
+use super::template::{Shape, words as spaced};
 use super::{Context, table};
 
 #[derive(Debug, Args)]
@@ -132,13 +132,7 @@ pub fn memory_total(memory: &str) -> u64 {
 /// One line for each field.
 fn say(about: &Value) {
     for (name, value) in about.as_object().into_iter().flatten() {
-        let mut label = String::new();
-        for letter in name.chars() {
-            if letter.is_uppercase() && label.ends_with(char::is_lowercase) {
-                label.push(' ');
-            }
-            label.push(letter);
-        }
+        let label = spaced(name);
         match value {
             Value::Null => {}
             Value::String(text) => println!("{label}: {text}"),

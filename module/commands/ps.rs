@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use clap::Args;
 use dray::api::PortBinding;
 use dray::engine::network::Attachment;
-use dray::engine::{Container, MountPoint, Status};
+use dray::engine::{Container, Engine, MountPoint, Status, volumes};
 use serde_json::json;
 
 use super::choice::Choice;
@@ -30,10 +30,13 @@ pub struct Words {
     /// Ids only
     #[arg(short, long)]
     quiet: bool,
+    /// What they wrote outside of volumes, and that with their images
+    #[arg(short, long)]
+    size: bool,
     /// Whole ids and commands
     #[arg(long)]
     no_trunc: bool,
-    /// table, json (one object a line), or a template such as '{{.Names}} {{.Status}}'
+    /// table, json (one object a line), or a template such as '{{.Names}} {{.Status}}', in columns after the word table
     #[arg(long, default_value = "table")]
     format: Shape,
 }
@@ -74,22 +77,23 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
             .iter()
             .for_each(|container| println!("{}", id(container)));
     } else if words.format != Shape::Table {
-        for container in &containers {
+        let object = |container: &Container| {
             let mut object = as_json(container, &ports(container), now);
-            match &words.format {
-                Shape::Template(template) => {
-                    object["ID"] = id(container).into();
-                    object["Command"] = command(container, words.no_trunc).into();
-                    println!("{}", template.render(&object)?);
-                }
-                _ => println!("{object}"),
+            if words.size {
+                object["Size"] = size(&engine, container).into();
             }
-        }
+            if words.format.is_template() {
+                object["ID"] = id(container).into();
+                object["Command"] = command(container, words.no_trunc).into();
+            }
+            object
+        };
+        words.format.print(containers.iter().map(object))?;
     } else {
-        let rows: Vec<_> = containers
+        let rows: Vec<Vec<String>> = containers
             .iter()
             .map(|container| {
-                [
+                let mut row = vec![
                     id(container),
                     match words.no_trunc {
                         true => container.record.body.config.image.clone(),
@@ -100,21 +104,22 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
                     status(container, now),
                     ports(container),
                     container.name().to_owned(),
-                ]
+                ];
+                row.extend(words.size.then(|| size(&engine, container)));
+                row
             })
             .collect();
-        table::print(
-            [
-                "CONTAINER ID",
-                "IMAGE",
-                "COMMAND",
-                "CREATED",
-                "STATUS",
-                "PORTS",
-                "NAMES",
-            ],
-            &rows,
-        );
+        let mut heading = vec![
+            "CONTAINER ID",
+            "IMAGE",
+            "COMMAND",
+            "CREATED",
+            "STATUS",
+            "PORTS",
+            "NAMES",
+        ];
+        heading.extend(words.size.then_some("SIZE"));
+        table::print_all(&heading, &rows);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -140,6 +145,16 @@ fn as_json(container: &Container, ports: &str, now: SystemTime) -> serde_json::V
         "Scope": container.record.owner.as_ref().map(|owner| &owner.scope),
         "Generation": container.record.owner.as_ref().map(|owner| owner.generation),
     })
+}
+
+/// `4.096kB (virtual 82MB)`
+fn size(engine: &Engine, container: &Container) -> String {
+    let record = &container.record;
+    let own = volumes::size(&engine.folders(&record.id).state.join("upper"));
+    // An image that is damaged has no size.
+    let image = engine.images().find(&record.image.to_string());
+    let whole = own + image.map_or(0, |image| image.size);
+    format!("{} (virtual {})", table::size(own), table::size(whole))
 }
 
 /// The reference as asked for, with a long digest cut.

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
+use super::table;
+
 /// How something is printed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Shape {
@@ -15,6 +17,8 @@ pub enum Shape {
     Json,
     /// As asked for.
     Template(Template),
+    /// A table of the columns that are asked for.
+    Columns(Template),
 }
 
 /// Text with places for fields.
@@ -42,17 +46,30 @@ impl FromStr for Shape {
         match text {
             "" | "table" => Ok(Shape::Table),
             "json" => Ok(Shape::Json),
-            text if text.starts_with("table ") => Err(
-                "a table of one's own columns is not supported; leave the word table out".into(),
-            ),
-            text => Template::parse(text).map(Shape::Template),
+            text => match text.strip_prefix("table ") {
+                Some(columns) => Template::parse(columns).map(Shape::Columns),
+                None => Template::parse(text).map(Shape::Template),
+            },
         }
     }
 }
 
 impl Shape {
-    /// Prints things one a line; as a table they are for the caller to print.
+    /// Whether fields are chosen: then they are as lists show them.
+    pub fn is_template(&self) -> bool {
+        matches!(self, Shape::Template(_) | Shape::Columns(_))
+    }
+
+    /// Prints things one a line; as a usual table they are for the caller to print.
     pub fn print(&self, things: impl Iterator<Item = Value>) -> anyhow::Result<()> {
+        if let Shape::Columns(template) = self {
+            let cells = |line: String| line.split('\t').map(str::to_owned).collect();
+            let rows = things.map(|thing| Ok(cells(template.render(&thing)?)));
+            let rows: Vec<Vec<String>> = rows.collect::<anyhow::Result<_>>()?;
+            let heading = heading(&template.0);
+            table::print_all(&heading.split('\t').collect::<Vec<_>>(), &rows);
+            return Ok(());
+        }
         for thing in things {
             match self {
                 Shape::Template(template) => println!("{}", template.render(&thing)?),
@@ -87,6 +104,39 @@ impl Template {
         render(&self.0, thing, &mut text)?;
         Ok(text)
     }
+}
+
+/// What stands above the columns: the fields' names, with docker's words for some.
+fn heading(parts: &[Part]) -> String {
+    let of = |part: &Part| match part {
+        Part::Text(text) => text.clone(),
+        Part::Field(path) | Part::Json(path) | Part::Range(path, _) | Part::If(path, _) => {
+            let name = path.last().map_or("", String::as_str);
+            match name {
+                "RunningFor" | "CreatedSince" => "CREATED".to_owned(),
+                "CPUPerc" => "CPU %".to_owned(),
+                "MemPerc" => "MEM %".to_owned(),
+                "MemUsage" => "MEM USAGE / LIMIT".to_owned(),
+                "NetIO" => "NET I/O".to_owned(),
+                "BlockIO" => "BLOCK I/O".to_owned(),
+                "PIDs" => "PIDS".to_owned(),
+                name => words(name).to_uppercase(),
+            }
+        }
+    };
+    parts.iter().map(of).collect()
+}
+
+/// `KernelVersion` as `Kernel Version`.
+pub fn words(name: &str) -> String {
+    let mut text = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && text.ends_with(char::is_lowercase) {
+            text.push(' ');
+        }
+        text.push(letter);
+    }
+    text
 }
 
 /// Parts up to the end of the text, or of the block that they are in.
@@ -248,12 +298,16 @@ mod tests {
             ("{{.Name", "has no \"}}\""),
             ("{{range .Args}}", "has no {{end}}"),
             ("{{end}}", "{{end}} is not supported"),
-            ("table {{.Name}}", "leave the word table out"),
         ] {
             let error = template.parse::<Shape>().unwrap_err();
             assert!(error.contains(said), "{template}: {error}");
         }
         assert_eq!("json".parse(), Ok(Shape::Json));
         assert_eq!("table".parse(), Ok(Shape::Table));
+        let Ok(Shape::Columns(columns)) = "table {{.ID}}\\t{{.CreatedAt}}\\t{{.CPUPerc}}".parse()
+        else {
+            panic!();
+        };
+        assert_eq!(heading(&columns.0), "ID\tCREATED AT\tCPU %");
     }
 }
