@@ -432,6 +432,113 @@ fn what_the_host_mounts_later_is_seen_only_where_asked_for() {
     });
 }
 
+#[test]
+fn what_is_shared_travels_both_ways() {
+    on_device("shared-mounts", |device| {
+        let image = push(device);
+        let media = device.join("media");
+        let path = media.to_str().unwrap();
+        std::fs::create_dir(&media).unwrap();
+        run("mount", &["-t", "tmpfs", "none", path]);
+        let mounted = Unmount(path.to_owned());
+        run("mount", &["--make-private", path]);
+        let refused = |options: &[&str], said: &str| {
+            let base = ["run", "--network=none", "--name=refused"];
+            let called = device.dray(&[&base, options, &[&image, "true"]].concat());
+            assert_eq!(called.status.code(), Some(125), "{called:?}");
+            assert!(called.stderr.contains(said), "{options:?}: {called:?}");
+            device.done(&["rm", "refused"]);
+        };
+        for (mode, what) in [
+            ("rshared", "a shared mount"),
+            ("rslave", "a shared or slave mount"),
+        ] {
+            let said = format!("path {path} is mounted on {path} but it is not {what}");
+            refused(&["-v", &format!("{path}:/media:{mode}")], &said);
+        }
+        run("mount", &["--make-shared", path]);
+        let shared = format!("{path}:/media:rshared");
+        for (options, hidden) in [
+            (["-v", "data:/media/data"], "/media/data"),
+            (["--tmpfs", "/media/tmp"], "/media/tmp"),
+            (["--mount", "type=tmpfs,dst=/media/x"], "/media/x"),
+        ] {
+            let said = format!("{hidden} is mounted below it");
+            refused(&[&["-v", &shared][..], &options].concat(), &said);
+        }
+        for folder in ["stick", "own", "late"] {
+            std::fs::create_dir(media.join(folder)).unwrap();
+        }
+        let keep = |name: &str, options: &[&str]| {
+            let base = [
+                "run",
+                "-d",
+                "--network=none",
+                "--privileged",
+                "--name",
+                name,
+            ];
+            let line = "busybox cat /media/late/file; trap 'exit 3' USR1; while :; do busybox sleep 0.05; done";
+            let words = [&base, options, &[&image, "sh", "-c", line]].concat();
+            device.done(&words);
+        };
+        let mount = format!("type=bind,src={path},dst=/media,bind-propagation=shared,readonly");
+        let beside = format!("{path}:/beside:rslave");
+        let apart = format!("{path}:/apart");
+        keep("both", &["--restart=always", "-w", "/media", "-v", &shared]);
+        keep("reads", &["--mount", &mount, "-v", &beside, "-v", &apart]);
+        let exec = |name: &str, line: &str| {
+            let called = device.dray(&["exec", name, "sh", "-c", line]);
+            called.stdout.trim_end().to_owned()
+        };
+        // From the host into both, and only where asked for.
+        let stick = media.join("stick");
+        run("mount", &["-t", "tmpfs", "none", stick.to_str().unwrap()]);
+        std::fs::write(stick.join("file"), "").unwrap();
+        for (name, folder, seen) in [
+            ("both", "/media", "file"),
+            ("reads", "/media", "file"),
+            ("reads", "/beside", "file"),
+            ("reads", "/apart", ""),
+        ] {
+            let line = format!("busybox ls {folder}/stick");
+            assert_eq!(exec(name, &line), seen, "{name} {folder}");
+        }
+        assert_eq!(
+            exec("both", "busybox ls stick"),
+            "file",
+            "its working directory"
+        );
+        assert_ne!(exec("reads", "busybox touch /media/x 2>&1"), "");
+        // From a container to the host and into the other one.
+        exec(
+            "both",
+            "busybox mount -t tmpfs none /media/own && busybox touch /media/own/made",
+        );
+        assert!(media.join("own/made").exists());
+        assert_eq!(exec("reads", "busybox ls /media/own"), "made");
+        // The same after a restart by policy, with what was mounted meanwhile.
+        let late = media.join("late");
+        run("mount", &["-t", "tmpfs", "none", late.to_str().unwrap()]);
+        std::fs::write(late.join("file"), "late\n").unwrap();
+        device.done(&["kill", "-s", "USR1", "both"]);
+        let begun = std::time::Instant::now();
+        while device.dray(&["logs", "both"]).stdout != "late\n" {
+            assert!(begun.elapsed().as_secs() < 60, "started again in time");
+            std::thread::yield_now();
+        }
+        exec("both", "busybox umount /media/own");
+        assert!(!media.join("own/made").exists());
+        // The end of a container takes nothing of the host away.
+        device.done(&["rm", "-f", "both", "reads"]);
+        assert!(stick.join("file").exists() && late.join("file").exists());
+        for folder in [&stick, &late] {
+            drop(Unmount(folder.to_str().unwrap().to_owned()));
+        }
+        drop(mounted);
+    });
+}
+
 /// A mount of the host that goes also when the test fails.
 struct Unmount(String);
 

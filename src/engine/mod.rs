@@ -28,6 +28,7 @@ mod names;
 pub mod network;
 mod networks;
 mod pause;
+mod propagation;
 pub mod record;
 mod remove;
 mod restart;

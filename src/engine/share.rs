@@ -118,7 +118,7 @@ impl SharedIpc {
         let (namespace, mounts) = held(&owner, "shared memory", open)?;
         let failed =
             || EngineError::system(format!("mount the shared memory of {}", owner.record.name));
-        let tree = mount::copy_from(mounts.as_fd(), Path::new(SHM)).map_err(failed())?;
+        let tree = mount::copy_from(mounts.as_fd(), Path::new(SHM), false).map_err(failed())?;
         let shm = run.join("shm");
         fs::create_dirs(&shm).map_err(failed())?;
         mount::attach(tree.as_fd(), &shm).map_err(failed())?;

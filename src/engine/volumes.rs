@@ -140,7 +140,6 @@ fn from_bind(container: &str, text: &str) -> Result<Wanted, EngineError> {
     wanted.point.rw = !bind.readonly;
     wanted.point.no_copy = bind.nocopy;
     wanted.point.propagation = bind.propagation;
-    check_propagation(container, &wanted.point)?;
     Ok(wanted)
 }
 
@@ -169,7 +168,6 @@ fn long_bind(container: &str, mount: &Mount) -> Result<Wanted, EngineError> {
         writable_below: options.read_only_non_recursive,
         ..MountPoint::default()
     };
-    check_propagation(container, &point)?;
     let make = match options.create_mountpoint {
         true => Make::Folder,
         false if Path::new(&point.source).exists() => Make::Nothing,
@@ -179,16 +177,6 @@ fn long_bind(container: &str, mount: &Mount) -> Result<Wanted, EngineError> {
         }
     };
     Ok(Wanted { point, make })
-}
-
-/// The monitor's mount namespace receives mounts from the host but sends none back.
-fn check_propagation(container: &str, mount: &MountPoint) -> Result<(), EngineError> {
-    if mount.propagation.ends_with("shared") {
-        let reason = "propagation from the container to the host is not supported: use rslave, \
-                      which still shows the container what the host mounts later";
-        return Err(refuse(container, &mount.source, &mount.destination, reason));
-    }
-    Ok(())
 }
 
 /// The volume called `name`, or a new one of its own if `name` is empty.

@@ -49,15 +49,11 @@ const LIMITS: &[(&str, &str)] = &[
     ),
     (
         "mount",
-        "`bind`, `volume` and `tmpfs`; drivers' options and propagation to the host are refused",
+        "`bind`, `volume` and `tmpfs`; drivers' options are refused",
     ),
     ("net", NETWORKS),
     ("network", NETWORKS),
     ("runtime", "`runc` or nothing: dray is the runtime"),
-    (
-        "volume",
-        "propagation to the host (`shared`, `rshared`) is refused",
-    ),
     (
         "volume-driver",
         "`local` or nothing: volumes are plain folders of this device",

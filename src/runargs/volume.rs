@@ -30,7 +30,7 @@ pub struct Bind {
     pub readonly: bool,
     /// A new named volume does not take over what the image has at the target.
     pub nocopy: bool,
-    /// `private`, `rprivate`, `slave` or `rslave` where it was said, otherwise empty.
+    /// One of [`PROPAGATIONS`] where it was said, otherwise empty.
     pub propagation: String,
 }
 
@@ -132,14 +132,10 @@ impl TakenOver {
     }
 }
 
-/// The modes that dray honours.
+/// One of the modes there are.
 pub(super) fn propagation(mode: &str) -> Result<String, String> {
     match mode {
-        "private" | "rprivate" | "slave" | "rslave" => Ok(mode.to_owned()),
-        mode if PROPAGATIONS.contains(&mode) => Err(format!(
-            "bind propagation {mode:?} is not supported by dray: a container's mounts do not reach the host; use \"rslave\", \
-             which still shows the container what the host mounts later"
-        )),
+        mode if PROPAGATIONS.contains(&mode) => Ok(mode.to_owned()),
         _ => Err(format!("invalid propagation mode: {mode}")),
     }
 }
@@ -305,10 +301,7 @@ mod tests {
             ("/a:/b:ro,", "invalid mode: ro,"),
             ("/a:/b:nocopy", "field VolumeOptions must not be specified"),
             ("data:/b:private", "field BindOptions must not be specified"),
-            (
-                "/a:/b:rshared",
-                "bind propagation \"rshared\" is not supported by dray",
-            ),
+            ("/a:/b:rshard", "invalid mode: rshard"),
             ("x:/b", "volume name is too short"),
             (
                 "~/x:/b",

@@ -20,6 +20,7 @@ pub mod payload;
 pub mod port;
 pub mod process;
 pub mod program;
+pub mod propagation;
 pub mod seccomp;
 pub mod socket;
 pub mod surroundings;

@@ -218,17 +218,19 @@ pub fn bind(source: BorrowedFd<'_>, target: &Path) -> io::Result<()> {
     }
 }
 
-/// A copy of what is mounted at `place` in another mount namespace, as seen from there; attached nowhere yet.
-pub fn copy_from(namespace: BorrowedFd<'_>, place: &Path) -> io::Result<OwnedFd> {
+/// A copy of what is at `place` in another mount namespace, as seen from there, where asked for with the mounts below it;
+/// attached nowhere yet.
+pub fn copy_from(namespace: BorrowedFd<'_>, place: &Path, recursive: bool) -> io::Result<OwnedFd> {
     let place = path(place)?;
     // On a thread that ends with it: there is no way back that could fail and leave the caller in a foreign namespace.
     let inside = || {
         // Threads share root and current folder, which the other namespace replaces.
         nix::sched::unshare(CloneFlags::CLONE_FS)?;
         nix::sched::setns(namespace, CloneFlags::CLONE_NEWNS)?;
-        let flags = libc::OPEN_TREE_CLONE as i32
-            | libc::OPEN_TREE_CLOEXEC as i32
-            | libc::AT_SYMLINK_NOFOLLOW;
+        let mut flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
+        if recursive {
+            flags |= libc::AT_RECURSIVE as libc::c_uint;
+        }
         // SAFETY: the path outlives the call, which returns a new descriptor or -1.
         owned(
             unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, place.as_ptr(), flags) }
@@ -277,6 +279,6 @@ pub fn unmount(target: &Path) -> io::Result<()> {
     }
 }
 
-fn path(path: &Path) -> io::Result<CString> {
+pub(super) fn path(path: &Path) -> io::Result<CString> {
     Ok(CString::new(path.as_os_str().as_bytes())?)
 }

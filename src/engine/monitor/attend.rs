@@ -40,6 +40,8 @@ pub(super) struct Handover {
     pub input: Option<RawFd>,
     /// Where clients connect.
     pub listener: RawFd,
+    /// The mount namespace that the monitor was started in, if restarts need it.
+    pub outside: Option<RawFd>,
     /// The pause before this start.
     pub paused: Duration,
 }
@@ -55,6 +57,7 @@ impl Handover {
             optional(self.error),
             optional(self.input),
             self.listener,
+            optional(self.outside),
             self.paused.as_millis() as i32,
         ];
         numbers.iter().map(i32::to_string).collect()
@@ -65,7 +68,7 @@ impl Handover {
             .iter()
             .map(|word| word.parse().ok())
             .collect::<Option<_>>()?;
-        let [init, pidfd, output, error, input, listener, paused] = numbers[..] else {
+        let [init, pidfd, output, error, input, listener, outside, paused] = numbers[..] else {
             return None;
         };
         let optional = |fd: i32| (fd >= 0).then_some(fd);
@@ -77,13 +80,14 @@ impl Handover {
             error: optional(error),
             input: optional(input),
             listener,
+            outside: optional(outside),
             paused,
         })
     }
 
     /// Every descriptor that must stay open.
     pub fn descriptors(&self) -> Vec<RawFd> {
-        let optional = self.error.into_iter().chain(self.input);
+        let optional = self.error.into_iter().chain(self.input).chain(self.outside);
         [self.pidfd, self.output, self.listener]
             .into_iter()
             .chain(optional)
@@ -104,6 +108,7 @@ struct Attendant<'a> {
     output: Option<File>,
     error: Option<File>,
     input: Option<File>,
+    outside: Option<OwnedFd>,
     probe: Option<probe::Schedule>,
     started: Instant,
     paused: Duration,
@@ -157,6 +162,7 @@ impl<'a> Attendant<'a> {
             output: Some(open(handover.output)?),
             error: handover.error.map(open).transpose()?,
             input: handover.input.map(open).transpose()?,
+            outside: handover.outside.map(take).transpose()?,
             probe: probe::Schedule::new(&record),
             started: engine.host().instant(),
             paused: handover.paused,
@@ -467,7 +473,7 @@ impl<'a> Attendant<'a> {
         }
         let restarts = self.state.outcome.restart_count + 1;
         let listener = self.clients.into_listener();
-        let attempt = Attempt::again(listener, lock, restarts, pause);
+        let attempt = Attempt::again((listener, lock), self.outside, restarts, pause);
         launch::run(self.engine, &id, attempt)
     }
 }

@@ -9,6 +9,7 @@ use super::{BundlePaths, GO, Report, SHARED, TAKE_OVER, attend, bundle_of};
 use crate::engine::files::{self, NetworkMode};
 use crate::engine::health::{Check, starting};
 use crate::engine::logs::{About, Writer};
+use crate::engine::propagation::{self, Travels};
 use crate::engine::record::{Outcome, Record, State, Status};
 use crate::engine::runtime::{self, First, Stdio};
 use crate::engine::share::Joined;
@@ -25,6 +26,8 @@ pub(super) struct Attempt {
     control: Option<OwnedFd>,
     /// Of a restart by policy: the socket of clients that stay connected, and the container's lock.
     earlier: Option<(OwnedFd, Exclusive)>,
+    /// Of a restart by policy: the mount namespace that the monitor was started in, if the container needs it.
+    outside: Option<OwnedFd>,
     /// Restarts by policy so far.
     pub restarts: u32,
     /// The pause before this attempt.
@@ -36,6 +39,7 @@ impl Attempt {
         Attempt {
             control: Some(control),
             earlier: None,
+            outside: None,
             restarts: 0,
             paused: Duration::ZERO,
         }
@@ -44,14 +48,15 @@ impl Attempt {
     /// The lock is held until the program runs, so that whoever stops the container finds either no attempt or a program
     /// that hears the signal.
     pub(super) fn again(
-        listener: OwnedFd,
-        lock: Exclusive,
+        (listener, lock): (OwnedFd, Exclusive),
+        outside: Option<OwnedFd>,
         restarts: u32,
         paused: Duration,
     ) -> Attempt {
         Attempt {
             control: None,
             earlier: Some((listener, lock)),
+            outside,
             restarts,
             paused,
         }
@@ -96,6 +101,7 @@ struct Created {
     record: Record,
     state: State,
     listener: OwnedFd,
+    outside: Option<OwnedFd>,
     streams: Streams,
     report: OwnedFd,
 }
@@ -207,6 +213,7 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     };
     let listener = listener.map_err(EngineError::system("listen for clients"))?;
 
+    let outside = outside(&record, attempt)?;
     mount::private_namespace()
         .map_err(EngineError::system("enter a mount namespace of our own"))?;
     let root = rootfs::mount(engine, &record, &folders)?;
@@ -217,6 +224,7 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     })?;
     volumes::fill_all(&root, &record.mounts)?;
     let subpaths = volumes::Subpaths::mount(engine, &record)?;
+    let travels = Travels::of(&record, outside.as_ref())?;
     let joined = Joined::find(engine, &record, &folders.run)?;
     let guard = files::write_all(engine, &record, &folders, &root, &joined)?;
     let (report, ours) = socket::pipe().map_err(EngineError::system("make a pipe"))?;
@@ -236,10 +244,11 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         init,
         report: ours.as_raw_fd(),
         release: &attempt.shared(),
+        travels: &travels.list,
     };
     let pid = runtime::create(&bundle.borrow(), stdio, first).map_err(failed)?;
     // The container has mounts of its own by now.
-    drop((ours, joined, subpaths));
+    drop((ours, joined, subpaths, travels));
     limits::apply(id, pid, &record.body.host_config)?;
     if let Some(program) = guard {
         // Before the word to go: none of the container's own programs ever runs without it.
@@ -266,9 +275,28 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         record,
         state,
         listener,
+        outside,
         streams,
         report,
     })
+}
+
+/// The mount namespace that the monitor was started in, where the container needs it; what cannot be had from there is
+/// refused.
+fn outside(record: &Record, attempt: &Attempt) -> Result<Option<OwnedFd>, EngineError> {
+    let failed = || EngineError::system("find the mount namespace");
+    if let Some(outside) = &attempt.outside {
+        return outside.try_clone().map(Some).map_err(failed());
+    }
+    if attempt.control.is_some() {
+        propagation::check(record)?;
+    }
+    match propagation::needs_outside(record) {
+        true => crate::sys::propagation::own_namespace()
+            .map(Some)
+            .map_err(failed()),
+        false => Ok(None),
+    }
 }
 
 /// Nobody else has switched the loopback interface on there.
@@ -373,6 +401,7 @@ fn become_attendant(
             error: created.streams.error.as_ref().map(fd),
             input: created.streams.input.as_ref().map(fd),
             listener: fd(&created.listener),
+            outside: created.outside.as_ref().map(fd),
             paused: attempt.paused,
         };
         let program = program::protected_self()?;

@@ -12,6 +12,7 @@ use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 
 use super::confine::{Confinement, Prepared};
 use crate::sys::payload::{self, Payload};
+use crate::sys::propagation::Travel;
 
 /// Where a container lives for the runtime.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +45,7 @@ struct Run {
     report: Option<i32>,
     /// Descriptors that the process inherited from its monitor and must not keep while it waits.
     release: Vec<i32>,
+    travels: Vec<Travel>,
     confinement: Prepared,
 }
 
@@ -57,6 +59,8 @@ pub struct First<'a> {
     /// Descriptors that it lets go of as soon as it is set up. Being a copy of its monitor, it would otherwise keep a lock
     /// or a socket open for as long as it waits for its start: for ever, if the monitor is killed.
     pub release: &'a [i32],
+    /// Mounts that it puts right once all of them are there.
+    pub travels: &'a [Travel],
 }
 
 impl Executor for Run {
@@ -74,6 +78,7 @@ impl Executor for Run {
         let refuse = |reason: String| ExecutorValidationError::ArgValidationError(reason);
         // The first thing that runs in the container's process and is ours.
         payload::let_go(&self.release).map_err(|error| refuse(error.to_string()))?;
+        self.put_right(spec).map_err(refuse)?;
         self.confinement.enter().map_err(refuse)?;
         let args = args(spec).ok_or_else(|| refuse("no command specified".into()))?;
         let env = spec
@@ -99,6 +104,23 @@ impl Executor for Run {
     }
 }
 
+impl Run {
+    fn put_right(&self, spec: &Spec) -> Result<(), String> {
+        for travel in &self.travels {
+            travel.apply().map_err(|error| {
+                let (target, mode) = (travel.target.display(), &travel.mode);
+                format!("make the mount {target} {mode}: {error}")
+            })?;
+        }
+        // What was exchanged may have been the working directory.
+        match spec.process().as_ref().filter(|_| !self.travels.is_empty()) {
+            Some(process) => std::env::set_current_dir(process.cwd())
+                .map_err(|error| format!("enter {}: {error}", process.cwd().display())),
+            None => Ok(()),
+        }
+    }
+}
+
 fn args(spec: &Spec) -> Option<&[String]> {
     spec.process()
         .as_ref()?
@@ -115,6 +137,7 @@ pub fn create(bundle: &Bundle<'_>, stdio: Stdio<'_>, first: First<'_>) -> Result
             init: first.init,
             report: Some(first.report),
             release: first.release.to_vec(),
+            travels: first.travels.to_vec(),
             confinement: Confinement::read(bundle.dir)?.prepare(bundle.filters)?,
         },
     )?;
@@ -170,6 +193,7 @@ pub fn exec(
             init: false,
             report: None,
             release: Vec::new(),
+            travels: Vec::new(),
             confinement: confinement.prepare(bundle.filters)?,
         },
     )?;

@@ -264,9 +264,8 @@ fn long_tmpfs_options(mount: &Mount) -> String {
     options.join(",")
 }
 
-/// `linux.rootfsPropagation`, which decides for all binds: the runtime ignores the mode that a mount asks for.
-///
-/// Private is Docker's default. Where one mount wants to see what the host mounts later, all of them do.
+/// `linux.rootfsPropagation`, which decides for all binds at first: the runtime ignores the mode that a mount asks for, and the
+/// container's first process puts each right.
 pub(super) fn propagation(input: &SpecInput<'_>) -> &'static str {
     match input
         .mounts

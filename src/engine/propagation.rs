@@ -1,0 +1,142 @@
+//! Which mounts of the host reach a container later, and which of its own reach the host.
+//!
+//! The runtime has one word for all mounts, so the container's first process puts each right when all of them are there. A
+//! `shared` one has to be of the host's own mount: in the monitor's namespace everything is a slave already, so it is taken
+//! from the namespace that the monitor was started in, which the monitor keeps hold of for restarts by policy.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use super::EngineError;
+use super::record::{MountPoint, Record};
+use crate::sys::mount;
+use crate::sys::propagation::{self, Travel};
+
+/// What is mounted in every container besides what was asked for. A shared mount comes last and would hide it.
+const OWN: [&str; 9] = [
+    "/dev/mqueue",
+    "/dev/pts",
+    "/dev/shm",
+    "/etc/hostname",
+    "/etc/hosts",
+    "/etc/resolv.conf",
+    "/proc",
+    "/sys",
+    "/sys/fs/cgroup",
+];
+
+/// What the container's first process has to do; the mounts are held until it has done it.
+#[derive(Debug, Default)]
+pub(super) struct Travels {
+    pub(super) list: Vec<Travel>,
+    _trees: Vec<OwnedFd>,
+}
+
+/// Whether the engine has to know the namespace of whoever starts the container.
+pub(super) fn needs_outside(record: &Record) -> bool {
+    record.mounts.iter().any(is_shared)
+}
+
+/// Refuses what Docker refuses: mounts can travel only where the host's own mount lets them.
+pub(super) fn check(record: &Record) -> Result<(), EngineError> {
+    for point in &record.mounts {
+        if !travels(point) {
+            continue;
+        }
+        let refuse = |reason: String| EngineError::Mount {
+            name: record.name.clone(),
+            source_path: point.source.clone(),
+            target: point.destination.clone(),
+            reason,
+        };
+        let source = Path::new(&point.source);
+        let found = propagation::sharing(source).map_err(|error| refuse(error.to_string()))?;
+        let (fits, what) = match is_shared(point) {
+            true => (found.shared, "a shared mount"),
+            false => (found.shared || found.slave, "a shared or slave mount"),
+        };
+        if !fits {
+            let place = found.place.display();
+            return Err(refuse(format!(
+                "path {} is mounted on {place} but it is not {what}; `mount --make-rshared {place}` makes it one",
+                point.source
+            )));
+        }
+        let below = |path: &str| {
+            path != point.destination && Path::new(path).starts_with(&point.destination)
+        };
+        let tmpfs = record.body.host_config.tmpfs.keys();
+        let long = record
+            .body
+            .host_config
+            .mounts
+            .iter()
+            .map(|mount| &mount.target);
+        let others = record.mounts.iter().map(|other| &other.destination);
+        let all = others.chain(tmpfs).chain(long).map(String::as_str);
+        if let Some(hidden) = all.chain(OWN).find(|path| {
+            is_shared(point) && (below(path) || OWN.contains(&point.destination.as_str()))
+        }) {
+            return Err(refuse(format!(
+                "{hidden} is mounted below it, and what is mounted below a shared mount is mounted on the host too; use rslave"
+            )));
+        }
+    }
+    Ok(())
+}
+
+impl Travels {
+    /// What is to be done for a container; `outside` is the namespace that its monitor was started in.
+    pub(super) fn of(record: &Record, outside: Option<&OwnedFd>) -> Result<Travels, EngineError> {
+        let mut all = Travels::default();
+        if !record.mounts.iter().any(travels) {
+            return Ok(all);
+        }
+        for point in &record.mounts {
+            let mut tree = None;
+            if let Some(outside) = outside.filter(|_| is_shared(point)) {
+                let copy = copy(point, outside).map_err(|error| EngineError::Mount {
+                    name: record.name.clone(),
+                    source_path: point.source.clone(),
+                    target: point.destination.clone(),
+                    reason: error.to_string(),
+                })?;
+                tree = Some(copy.as_raw_fd());
+                all._trees.push(copy);
+            }
+            let below = |other: &MountPoint| {
+                other.destination != point.destination
+                    && Path::new(&other.destination).starts_with(&point.destination)
+            };
+            let mode = match point.propagation.as_str() {
+                // Those below it have a word of their own.
+                "" | "rprivate" if record.mounts.iter().any(below) => "private",
+                "" => "rprivate",
+                mode => mode,
+            };
+            all.list.push(Travel {
+                target: point.destination.clone().into(),
+                mode: mode.to_owned(),
+                tree,
+            });
+        }
+        Ok(all)
+    }
+}
+
+fn copy(point: &MountPoint, outside: &OwnedFd) -> std::io::Result<OwnedFd> {
+    let source = Path::new(&point.source);
+    let tree = mount::copy_from(outside.as_fd(), source, point.recursive)?;
+    if !point.rw {
+        propagation::make_read_only(tree.as_fd(), point.recursive && !point.writable_below)?;
+    }
+    Ok(tree)
+}
+
+fn is_shared(point: &MountPoint) -> bool {
+    point.propagation.ends_with("shared")
+}
+
+fn travels(point: &MountPoint) -> bool {
+    is_shared(point) || point.propagation.ends_with("slave")
+}
