@@ -24,6 +24,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("blkio-weight", "engine_limits.rs", "one_block_device_gets_a_weight_of_its_own"),
     ("blkio-weight-device", "engine_limits.rs", "one_block_device_gets_a_weight_of_its_own"),
     ("cidfile", "engine_limits.rs", "how_a_container_is_made"),
+    ("cpu-rt-period", "engine_limits.rs", "real_time_budgets_are_given_and_come_back"),
+    ("cpu-rt-runtime", "engine_limits.rs", "real_time_budgets_are_given_and_come_back"),
     ("cpu-shares", "engine_limits.rs", "every_limit_is_in_the_kernel"),
     ("detach", "effects/life.rs", "a_container_is_left_or_kept_or_removed_as_asked"),
     ("detach-keys", "effects/life.rs", "a_terminal_is_left_with_the_keys_of_one_s_choice"),
