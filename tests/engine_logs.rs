@@ -345,6 +345,102 @@ fn receive(socket: &UnixDatagram) -> Vec<u8> {
 }
 
 #[test]
+fn files_put_aside_are_compressed_and_read_as_before() {
+    on_device("logs-packed", |device| {
+        let image = push(device);
+        for (driver, options, packed) in [
+            ("json-file", &["--log-opt=compress=true"][..], true),
+            ("json-file", &[], false),
+            ("local", &[], true),
+            ("local", &["--log-opt=compress=false"], false),
+        ] {
+            let base = [
+                "--name=packed",
+                "--log-driver",
+                driver,
+                "--log-opt=max-size=20k",
+                "--log-opt=max-file=4",
+            ];
+            let line = "busybox seq 1 2000; echo the-end; exec sleep 100000";
+            let id = start(device, &image, &[&base, options].concat(), line);
+            wait_for_log(device, &id, "the-end");
+            let mut names: Vec<String> = std::fs::read_dir(log_folder(device, &id))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            let file = if driver == "local" {
+                "local.log"
+            } else {
+                "json.log"
+            };
+            let end = if packed { ".gz" } else { "" };
+            let rotated = (1..4).map(|number| format!("{file}.{number}{end}"));
+            let expected: Vec<String> = [file.to_owned()].into_iter().chain(rotated).collect();
+            assert_eq!(names, expected, "{driver} {options:?}");
+            if packed {
+                // Any gzip reads them.
+                let first = log_folder(device, &id).join(&names[1]);
+                run("gzip", &["-t", first.to_str().unwrap()]);
+            }
+            let text = device.done(&["logs", "packed"]).stdout;
+            let numbers: Vec<u32> = text.lines().filter_map(|line| line.parse().ok()).collect();
+            let first = numbers[0];
+            assert!(first < 1800, "{driver}: from {first} on");
+            assert_eq!(
+                numbers,
+                (first..=2000).collect::<Vec<_>>(),
+                "{driver} {options:?}"
+            );
+            remove(device, "packed");
+        }
+    });
+}
+
+#[test]
+fn a_receiver_that_takes_nothing_holds_nobody_up_who_need_not_wait() {
+    on_device("logs-non-blocking", |device| {
+        let image = push(device);
+        let path = device.join("syslog");
+        let receiver = UnixDatagram::bind(&path).unwrap();
+        let address = format!("--log-opt=syslog-address=unixgram://{}", path.display());
+        let measured = |lines: u32| {
+            let options = [
+                "--name=free",
+                "--log-driver=syslog",
+                &address,
+                "--log-opt=mode=non-blocking",
+                "--log-opt=max-buffer-size=64k",
+            ];
+            // It comes to its end though nobody takes a line.
+            let line = format!("busybox seq 1 {lines}; echo >/written; exec sleep 100000");
+            let id = start(device, &image, &options, &line);
+            let begun = Instant::now();
+            let written = || device.dray(&["exec", "free", "cat", "/written"]).stdout;
+            while written().is_empty() {
+                assert!(begun.elapsed() < PATIENCE, "the container waits");
+            }
+            let peak = peak(device, &id);
+            // What was kept is the newest of it, and what the socket had taken before.
+            let mut numbers = Vec::new();
+            while numbers.last() != Some(&lines) {
+                let message = String::from_utf8(receive(&receiver)).unwrap();
+                let said = message.trim_end().rsplit(' ').next().unwrap().to_owned();
+                numbers.push(said.parse::<u32>().unwrap());
+            }
+            assert!(numbers.is_sorted() && numbers[0] == 1, "{numbers:?}");
+            remove(device, "free");
+            (peak, numbers.len())
+        };
+        let (little, all) = measured(100);
+        assert_eq!(all, 100);
+        let (much, kept) = measured(100_000);
+        assert!((101..5000).contains(&kept), "{kept} lines");
+        assert!(much <= little + SLACK, "{much} kB, {little} kB before");
+    });
+}
+
+#[test]
 fn syslog_takes_every_line() {
     on_device("logs-syslog", |device| {
         let image = push(device);

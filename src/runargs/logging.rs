@@ -11,14 +11,31 @@ const DRIVERS: [(&str, &[&str]); 5] = [
     (
         "json-file",
         &[
-            "compress", "env", "labels", "max-file", "max-size", "mode", "tag",
+            "compress",
+            "env",
+            "labels",
+            "max-buffer-size",
+            "max-file",
+            "max-size",
+            "mode",
+            "tag",
         ],
     ),
-    ("local", &["compress", "max-file", "max-size", "mode"]),
+    (
+        "local",
+        &[
+            "compress",
+            "max-buffer-size",
+            "max-file",
+            "max-size",
+            "mode",
+        ],
+    ),
     ("none", &[]),
     (
         "syslog",
         &[
+            "max-buffer-size",
             "mode",
             "syslog-address",
             "syslog-facility",
@@ -26,7 +43,10 @@ const DRIVERS: [(&str, &[&str]); 5] = [
             "tag",
         ],
     ),
-    ("journald", &["env", "labels", "mode", "tag"]),
+    (
+        "journald",
+        &["env", "labels", "max-buffer-size", "mode", "tag"],
+    ),
 ];
 
 /// What a tag's template may name, as Docker calls it.
@@ -64,6 +84,7 @@ pub(super) fn place(draft: &mut Draft<'_>) -> Result<(), RunArgsError> {
         check(name, value)?;
         options.insert(name.to_owned(), value.to_owned());
     }
+    check_together(&driver, &options)?;
     draft.host().log_config.config = options;
     Ok(())
 }
@@ -85,6 +106,9 @@ pub fn no_option(name: &str, known: &[&str]) -> String {
     let instead = match name {
         "env-regex" => "; name the variables with env=A,B",
         "labels-regex" => "; name the labels with labels=a,b",
+        "env" | "labels" if known.contains(&"syslog-address") => {
+            "; Docker's driver does nothing with it; use tag"
+        }
         _ if name.starts_with("syslog-tls-") => "; TLS is not built in",
         _ => "",
     };
@@ -113,10 +137,12 @@ pub fn check(name: &str, text: &str) -> Result<(), String> {
         "max-size" => "a size such as 10m, or -1 for no bound",
         "max-file" if value::decimal(text).is_ok_and(|files| files > 0) => return Ok(()),
         "max-file" => "a number of files, at least 1",
-        "compress" if text == "false" => return Ok(()),
-        "compress" => "false: a monitor keeps too little memory to compress logs",
-        "mode" if text == "blocking" => return Ok(()),
-        "mode" => "blocking: a container whose log takes no more has to wait",
+        "compress" if value::boolean(text).is_ok() => return Ok(()),
+        "compress" => "true or false",
+        "max-buffer-size" if value::bytes(text).is_ok_and(|size| size > 0) => return Ok(()),
+        "max-buffer-size" => "a size such as 4m",
+        "mode" if ["", "blocking", "non-blocking"].contains(&text) => return Ok(()),
+        "mode" => "blocking or non-blocking",
         "syslog-address" => return syslog::address(text).map(drop),
         "syslog-facility" => return syslog::facility(text).map(drop),
         "syslog-format" => return syslog::format(text).map(drop),
@@ -126,6 +152,23 @@ pub fn check(name: &str, text: &str) -> Result<(), String> {
     Err(format!(
         "invalid value {text:?} for log option {name}: it has to be {expected}"
     ))
+}
+
+/// Checks what the options of a driver say together.
+pub fn check_together(driver: &str, options: &BTreeMap<String, String>) -> Result<(), String> {
+    let given = |name: &str| options.get(name).map_or("", String::as_str);
+    if options.contains_key("max-buffer-size") && given("mode") != "non-blocking" {
+        return Err(
+            "logger: max-buffer-size option is only supported with 'mode=non-blocking'".to_owned(),
+        );
+    }
+    let compress = value::boolean(given("compress")).unwrap_or(false);
+    if compress && (given("max-file") == "1" || given("max-size") == "-1") {
+        return Err(format!(
+            "compress cannot be true for log driver {driver:?} when max-file is less than 2 or max-size is -1"
+        ));
+    }
+    Ok(())
 }
 
 /// Fills in the fields of a tag's template, such as `{{.Name}}`.
@@ -188,8 +231,9 @@ mod tests {
         for (name, right, wrong) in [
             ("max-size", vec!["1", "10m", "-1"], vec!["0", "x", "-2", ""]),
             ("max-file", vec!["1", "9"], vec!["0", "x", "-1", ""]),
-            ("compress", vec!["false"], vec!["true", ""]),
-            ("mode", vec!["blocking"], vec!["non-blocking", ""]),
+            ("compress", vec!["false", "true", "1"], vec!["yes", ""]),
+            ("max-buffer-size", vec!["4m"], vec!["0", "x", ""]),
+            ("mode", vec!["blocking", "non-blocking", ""], vec!["slow"]),
             ("tag", vec!["", "{{.ID}}"], vec!["{{.X}}"]),
             (
                 "syslog-address",

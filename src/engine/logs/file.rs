@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::gzip;
 use super::{About, Format, Stream, WriterError};
 use crate::api::LogConfig;
 use crate::runargs::value;
@@ -21,6 +22,7 @@ pub(super) struct LogFile {
     size: u64,
     max_size: u64,
     max_file: u32,
+    compress: bool,
     attributes: BTreeMap<String, String>,
 }
 
@@ -52,6 +54,13 @@ impl LogFile {
             let tag = about.tag(template).map_err(WriterError::Option)?;
             attributes.insert("tag".into(), tag);
         }
+        let max_file = option("max-file")
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(max_file);
+        // Docker's defaults.
+        let compress = option("compress").map_or(format == Format::Local, |text| {
+            value::boolean(text).unwrap_or(false)
+        });
         Ok(LogFile {
             format,
             path: logs.join(format.file_name()),
@@ -64,9 +73,8 @@ impl LogFile {
                     .and_then(|size| u64::try_from(size).ok())
                     .unwrap_or(u64::MAX)
             }),
-            max_file: option("max-file")
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(max_file),
+            max_file,
+            compress: compress && max_file > 1,
             attributes,
         })
     }
@@ -126,10 +134,6 @@ impl LogFile {
         Ok(())
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a log need not survive a power cut, its rotation even less"
-    )]
     fn rotate(&mut self) -> io::Result<()> {
         self.file = None;
         self.size = 0;
@@ -140,17 +144,72 @@ impl LogFile {
             } else {
                 rotated(&self.path, number - 1)
             };
-            match std::fs::rename(&newer, &older) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            put_aside(&newer, &older)?;
         }
-        if self.max_file == 1 {
-            std::fs::remove_file(&self.path)
-        } else {
-            Ok(())
+        match (self.max_file, self.compress) {
+            (1, _) => std::fs::remove_file(&self.path),
+            // One that cannot be compressed stays as it is, and is read and counted the same.
+            (_, true) => pack(&rotated(&self.path, 1)).or(Ok(())),
+            _ => Ok(()),
         }
     }
+}
+
+/// Makes `newer` the file `older`, whether it is compressed or not.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a log need not survive a power cut, its rotation even less"
+)]
+fn put_aside(newer: &Path, older: &Path) -> io::Result<()> {
+    let absent = |result: io::Result<()>| match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        result => result.map(|()| true),
+    };
+    let (newer_packed, older_packed) = (packed(newer), packed(older));
+    if absent(std::fs::rename(newer, older))? {
+        // What a cut left beside it says the same.
+        absent(std::fs::remove_file(&newer_packed))?;
+        absent(std::fs::remove_file(&older_packed))?;
+    } else if absent(std::fs::rename(&newer_packed, &older_packed))? {
+        absent(std::fs::remove_file(older))?;
+    }
+    Ok(())
+}
+
+/// Compresses a file that nobody writes any more. Only once the new one has its name the old one goes.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a log need not survive a power cut, its rotation even less"
+)]
+fn pack(path: &Path) -> io::Result<()> {
+    let from = File::open(path)?;
+    let comment = format!("{INODE}{}", from.metadata()?.ino());
+    let packed = packed(path);
+    let unfinished = packed.with_extension("tmp");
+    let to = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&unfinished)?;
+    let done = gzip::compress(from, to, &comment)
+        .and_then(|()| std::fs::rename(&unfinished, &packed))
+        .and_then(|()| std::fs::remove_file(path));
+    if done.is_err() {
+        // The error that matters is the first one.
+        let _ = std::fs::remove_file(&unfinished);
+    }
+    done
+}
+
+/// What stands before the inode in the comment of a compressed file.
+pub(super) const INODE: &str = "inode ";
+
+/// The path of a file that was compressed.
+pub(super) fn packed(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".gz");
+    name.into()
 }
 
 /// The path of the `number`th older file.

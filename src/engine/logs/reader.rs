@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use flate2::bufread::GzDecoder;
 use serde::Deserialize;
 
-use super::file::rotated;
+use super::file::{INODE, packed, rotated};
 use super::{Format, MAX_LINE, Stream};
 
 /// Most bytes of one stored line: the text, escaped in the worst case, and the members around it.
@@ -86,7 +88,7 @@ pub fn read(
         let current = logs.join(format.file_name());
         let older = (1..)
             .map(|n| rotated(&current, n))
-            .take_while(|path| path.exists())
+            .take_while(|path| is_there(path))
             .collect::<Vec<_>>();
         for path in older.iter().rev() {
             read_from(path, format, 0, &mut pass)?;
@@ -107,17 +109,19 @@ pub struct Follow {
     filter: Filter,
 }
 
-/// A position in one file, which may have been renamed since.
-#[derive(Debug, Clone, Copy)]
+/// A position in one file, which may have been renamed or compressed since.
+#[derive(Debug, Clone)]
 struct Place {
     inode: u64,
     offset: u64,
+    /// Held open, so that no newer file gets its inode.
+    _held: Option<Arc<File>>,
 }
 
 impl Follow {
     /// Hands over what was written since the last call.
     pub fn more(&mut self, mut take: impl FnMut(Entry) -> io::Result<()>) -> io::Result<()> {
-        let Some((format, place)) = self.place else {
+        let Some((format, place)) = self.place.clone() else {
             *self = read(&self.logs, &self.filter, take)?;
             return Ok(());
         };
@@ -135,9 +139,10 @@ impl Follow {
                 rotated(&current, n)
             }
         });
-        let files: Vec<_> = number.take_while(|path| path.exists()).collect();
-        let inode = |path: &PathBuf| std::fs::metadata(path).map(|m| m.ino()).unwrap_or(0);
-        let ours = files.iter().position(|path| inode(path) == place.inode);
+        let files: Vec<_> = number.take_while(|path| is_there(path)).collect();
+        let is_ours =
+            |path: &PathBuf| matches!(open(path), Ok(Some(found)) if found.inode == place.inode);
+        let ours = files.iter().position(is_ours);
         for index in (0..=ours.unwrap_or(files.len().saturating_sub(1))).rev() {
             let from = if Some(index) == ours { place.offset } else { 0 };
             let Some(path) = files.get(index) else {
@@ -151,6 +156,82 @@ impl Follow {
     }
 }
 
+/// A file of a log, as it was written or compressed since.
+struct Opened {
+    /// Of the file that was written.
+    inode: u64,
+    text: Text,
+}
+
+enum Text {
+    Plain(BufReader<File>),
+    Packed(Box<BufReader<GzDecoder<BufReader<File>>>>),
+}
+
+fn is_there(path: &Path) -> bool {
+    path.exists() || packed(path).exists()
+}
+
+/// `None` if there is no such file, compressed or not.
+fn open(path: &Path) -> io::Result<Option<Opened>> {
+    let found = |path: &Path| match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    };
+    if let Some(file) = found(path)? {
+        return Ok(Some(Opened {
+            inode: file.metadata()?.ino(),
+            text: Text::Plain(BufReader::new(file)),
+        }));
+    }
+    let Some(file) = found(&packed(path))? else {
+        return Ok(None);
+    };
+    let decoder = GzDecoder::new(BufReader::new(file));
+    let comment = decoder.header().and_then(|header| header.comment());
+    let number = comment.and_then(|text| std::str::from_utf8(text).ok()?.strip_prefix(INODE));
+    Ok(Some(Opened {
+        inode: number.and_then(|number| number.parse().ok()).unwrap_or(0),
+        text: Text::Packed(Box::new(BufReader::new(decoder))),
+    }))
+}
+
+impl Opened {
+    fn skip(&mut self, offset: u64) -> io::Result<()> {
+        match &mut self.text {
+            Text::Plain(file) => file.seek(io::SeekFrom::Start(offset)).map(drop),
+            Text::Packed(text) => {
+                io::copy(&mut text.by_ref().take(offset), &mut io::sink()).map(drop)
+            }
+        }
+    }
+}
+
+impl Read for Text {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Text::Plain(text) => text.read(buffer),
+            Text::Packed(text) => text.read(buffer),
+        }
+    }
+}
+
+impl BufRead for Text {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        match self {
+            Text::Plain(text) => text.fill_buf(),
+            Text::Packed(text) => text.fill_buf(),
+        }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        match self {
+            Text::Plain(text) => text.consume(amount),
+            Text::Packed(text) => text.consume(amount),
+        }
+    }
+}
+
 /// Reads whole lines from `offset` on; where it stopped, or `None` if there is no such file.
 fn read_from(
     path: &Path,
@@ -158,21 +239,23 @@ fn read_from(
     offset: u64,
     take: &mut dyn FnMut(Entry) -> io::Result<()>,
 ) -> io::Result<Option<Place>> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
+    let Some(mut file) = open(path)? else {
+        return Ok(None);
     };
     let mut place = Place {
-        inode: file.metadata()?.ino(),
+        inode: file.inode,
         offset,
+        _held: match &file.text {
+            Text::Plain(text) => Some(Arc::new(text.get_ref().try_clone()?)),
+            Text::Packed(_) => None,
+        },
     };
-    io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;
-    let mut reader = BufReader::new(file);
+    file.skip(offset)?;
+    let mut reader = file.text;
     let mut line = Vec::new();
     loop {
         line.clear();
-        let read = io::Read::take(&mut reader, MAX_STORED).read_until(b'\n', &mut line)?;
+        let read = Read::take(&mut reader, MAX_STORED).read_until(b'\n', &mut line)?;
         if line.last() != Some(&b'\n') && (read as u64) < MAX_STORED {
             // The end, or a line that is being written just now.
             return Ok(Some(place));
@@ -249,13 +332,21 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_in_order_across_rotations() {
-        for driver in ["json-file", "local"] {
-            let dir = std::env::temp_dir()
-                .join(format!("dray-logs-read-{}-{driver}", std::process::id()));
+        for (driver, compress) in [
+            ("json-file", "false"),
+            ("json-file", "true"),
+            ("local", "false"),
+            ("local", "true"),
+        ] {
+            let dir = std::env::temp_dir().join(format!(
+                "dray-logs-read-{}-{driver}-{compress}",
+                std::process::id()
+            ));
             std::fs::create_dir_all(&dir).unwrap();
             let options = [
                 ("max-size".to_owned(), "120".to_owned()),
                 ("max-file".to_owned(), "9".to_owned()),
+                ("compress".to_owned(), compress.to_owned()),
             ];
             let config = LogConfig {
                 driver: driver.into(),

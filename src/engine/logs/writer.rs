@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use super::file::LogFile;
 use super::journald::Journald;
+use super::ring::{Line, Ring};
 use super::sender::Sender;
 use super::syslog::Syslog;
 use super::{About, Format, MAX_LINE, Stream};
 use crate::api::LogConfig;
-use crate::runargs::logging;
+use crate::runargs::{logging, value};
 use crate::sys::process::{self, PollFd};
 
 /// Room that is kept for the next line, in bytes.
 const KEPT: usize = 512;
+/// Room for lines that wait in memory unless an option says otherwise. Docker's number.
+const BUFFER: usize = 1 << 20;
 /// How long a receiver may take, at a container's end, before the rest is given up.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -36,6 +39,8 @@ pub struct Writer {
     partial: [Vec<u8>; 2],
     /// Output that waits until the receiver has taken what came before; never more than was read at once.
     held: [Vec<u8>; 2],
+    /// Lines that wait for the receiver in its place, where the container need not.
+    ring: Option<Ring>,
 }
 
 /// Where lines go.
@@ -62,6 +67,7 @@ impl Writer {
             }
             logging::check(name, value).map_err(WriterError::Option)?;
         }
+        logging::check_together(driver, &config.config).map_err(WriterError::Option)?;
         let file = |format| LogFile::new(format, config, about, logs).map(Sink::File);
         Ok(Writer {
             sink: match driver {
@@ -73,6 +79,7 @@ impl Writer {
             },
             partial: Default::default(),
             held: Default::default(),
+            ring: ring(config),
         })
     }
 
@@ -83,11 +90,15 @@ impl Writer {
 
     /// Whether the receiver has to take something before there is room for more output.
     pub fn is_congested(&mut self) -> bool {
+        self.ring.is_none() && self.is_receiver_slow()
+    }
+
+    fn is_receiver_slow(&mut self) -> bool {
         let congested = |sender: &mut Sender| sender.is_congested();
         self.sink.sender().is_some_and(congested)
     }
 
-    /// What to wait for while [`Writer::is_congested`]; then comes [`Writer::resume`].
+    /// What to wait for while the receiver is slow; then comes [`Writer::resume`].
     pub fn poll_fd(&mut self) -> PollFd {
         let fd = |sender: &mut Sender| sender.poll_fd();
         self.sink.sender().map_or(PollFd::never(), fd)
@@ -96,6 +107,11 @@ impl Writer {
     /// Goes on with what was held back, as far as the receiver takes it.
     pub fn resume(&mut self, time: &str) -> io::Result<()> {
         let mut result = self.sink.sender().map_or(Ok(()), Sender::flush);
+        while !self.is_receiver_slow()
+            && let Some(line) = self.ring.as_mut().and_then(Ring::pop)
+        {
+            result = result.and(self.sink.line(line.stream, &line.text, &line.time));
+        }
         for stream in [Stream::Stdout, Stream::Stderr] {
             let held = std::mem::take(&mut self.held[stream as usize]);
             result = result.and(self.write(stream, &held, time));
@@ -123,17 +139,39 @@ impl Writer {
             output = rest;
             if end.is_some() || partial.len() == MAX_LINE {
                 // A line that is lost must not grow until the disk has room again.
-                result = result.and(self.sink.line(stream, partial, time));
-                partial.clear();
+                let mut line = std::mem::take(partial);
+                result = result.and(self.line(stream, &line, time));
+                line.clear();
                 // A monitor that waits for days keeps no room for a long line.
-                partial.shrink_to(KEPT);
+                line.shrink_to(KEPT);
+                self.partial[stream as usize] = line;
             }
         }
         result
     }
 
+    /// One whole line, or the part of one that is long enough.
+    fn line(&mut self, stream: Stream, text: &[u8], time: &str) -> io::Result<()> {
+        let slow = self.is_receiver_slow();
+        match &mut self.ring {
+            Some(ring) if slow || !ring.is_empty() => {
+                ring.push(Line {
+                    stream,
+                    text: text.to_vec(),
+                    time: time.to_owned(),
+                });
+                Ok(())
+            }
+            _ => self.sink.line(stream, text, time),
+        }
+    }
+
     /// Writes what has no newline yet; at the container's end.
     pub fn finish(&mut self, time: &str) -> io::Result<()> {
+        while self.ring.as_ref().is_some_and(|ring| !ring.is_empty()) {
+            self.settle()?;
+            self.resume(time)?;
+        }
         for stream in [Stream::Stdout, Stream::Stderr] {
             self.settle()?;
             let held = std::mem::take(&mut self.held[stream as usize]);
@@ -149,7 +187,7 @@ impl Writer {
 
     /// Waits a moment for the receiver to take what it has not taken yet.
     fn settle(&mut self) -> io::Result<()> {
-        while self.is_congested() {
+        while self.is_receiver_slow() {
             if process::poll(&mut [self.poll_fd()], Some(PATIENCE))? == 0 {
                 return Err(io::Error::new(
                     io::ErrorKind::TimedOut,
@@ -160,6 +198,13 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+fn ring(config: &LogConfig) -> Option<Ring> {
+    let option = |name: &str| config.config.get(name).map_or("", String::as_str);
+    let limit = value::bytes(option("max-buffer-size")).ok();
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok());
+    (option("mode") == "non-blocking").then(|| Ring::new(limit.unwrap_or(BUFFER)))
 }
 
 impl Sink {
