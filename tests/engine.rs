@@ -386,6 +386,80 @@ fn a_killed_monitor_is_noticed() {
 }
 
 #[test]
+fn a_stopped_monitor_holds_nobody_up() {
+    on_device("asleep", |device| {
+        let image = push_tools(device);
+        for (word, policy, line, code) in [
+            (&["stop", "-t", "0"][..], "no", "sleep 1000", "137\n"),
+            (&["kill"], "no", "sleep 1000", "137\n"),
+            (&["rm", "-f"], "no", "sleep 1000", ""),
+            // In the pause before a restart, which grows.
+            (&["stop"], "always", "exit 3", "3\n"),
+            (&["kill", "-s", "HUP"], "always", "exit 3", "3\n"),
+            (&["rm", "-f"], "always", "exit 3", ""),
+        ] {
+            let options = [
+                "run",
+                "-d",
+                "--name=one",
+                "--network=none",
+                "--restart",
+                policy,
+            ];
+            device.done(&[&options[..], &[&image, "sh", "-c", line]].concat());
+            let pauses = |info: serde_json::Value| {
+                info["RestartCount"].as_u64() >= Some(4) && info["State"]["Restarting"] == true
+            };
+            while policy == "always" && !pauses(device.inspect("one")) {}
+            let monitor = device.containers()[0].1.as_ref().unwrap().monitor.pid;
+            let monitor = nix::unistd::Pid::from_raw(monitor);
+            nix::sys::signal::kill(monitor, nix::sys::signal::Signal::SIGSTOP).unwrap();
+            let begun = std::time::Instant::now();
+            device.done(&[word, &["one"]].concat());
+            // Less than what anybody waits for a process that was killed.
+            assert!(begun.elapsed().as_secs() < 20, "{word:?}");
+            if !code.is_empty() {
+                assert_eq!(device.done(&["wait", "one"]).stdout, code, "{word:?}");
+                device.done(&["rm", "one"]);
+            }
+            assert_eq!(device.containers().len(), 0, "{word:?}");
+        }
+    });
+}
+
+#[test]
+fn who_takes_no_output_holds_nobody_up() {
+    on_device("slow", |device| {
+        let image = push_tools(device);
+        let mut slow = Command::new(env!("CARGO_BIN_EXE_dray"))
+            .args(["run", "--name=talks", "--network=none", &image])
+            .args(["cat", "/dev/zero"])
+            .env("DRAY_CONFIG", &device.host.config)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = slow.stdout.take().unwrap();
+        let mut first = [0; 1];
+        std::io::Read::read_exact(&mut output, &mut first).unwrap();
+        let now = device.containers().remove(0).1.unwrap();
+        let sleeps_in = |pid: i32, place: &str| {
+            let wchan = std::fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap();
+            wchan.contains(place)
+        };
+        // Until it is held back: its pipe is full, and nobody empties it.
+        let init = now.init.unwrap().pid;
+        while !sleeps_in(init, "pipe_w") || !sleeps_in(now.monitor.pid, "poll") {}
+        let begun = std::time::Instant::now();
+        device.done(&["stop", "-t", "0", "talks"]);
+        assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+        assert_eq!(device.inspect("talks")["State"]["ExitCode"], 137);
+        std::io::copy(&mut output, &mut std::io::sink()).unwrap();
+        assert_eq!(slow.wait().unwrap().code(), Some(137));
+        device.done(&["rm", "talks"]);
+    });
+}
+
+#[test]
 fn policies_restart_and_stop_ends_them() {
     on_device("policies", |device| {
         let image = push_tools(device);

@@ -116,9 +116,9 @@ impl AsFd for Session {
     }
 }
 
-/// Makes a monitor look at its container's intent; no monitor is fine.
+/// Makes a monitor look at its container's intent; no monitor is fine, and so is one that has enough to look at.
 pub(super) fn nudge(folders: &Folders) {
-    if let Ok(socket) = socket::connect_packets(&folders.run, SOCKET) {
+    if let Ok(socket) = socket::connect_packets_now(&folders.run, SOCKET) {
         // It may be ending just now.
         let _ = socket::send(socket.as_fd(), &[NUDGE]);
     }

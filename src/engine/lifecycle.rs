@@ -206,6 +206,7 @@ impl Engine {
             .filter(|now| now.status.is_attended())
             .and_then(|now| now.init.clone());
         // A monitor that pauses before a restart looks at the intent again.
+        self.rouse(container.id())?;
         attach::nudge(&self.folders(container.id()));
         let Some(process) = init
             .map(|init| init.open())
@@ -221,31 +222,52 @@ impl Engine {
         Ok(Some(process))
     }
 
-    /// Waits until the monitor of a stopped container has done its last work.
+    /// Waits until the monitor of a stopped container has done its last work; one that hangs is killed, and its work done here.
     pub fn wait_monitor(&self, id: &str) -> Result<(), EngineError> {
-        let Some(now) = self.folders(id).now(&self.host.boot_id)? else {
+        let failed = || EngineError::system(format!("wait for the monitor of {id}"));
+        let Some(monitor) = self.rouse(id)? else {
             return Ok(());
         };
-        let failed = EngineError::system(format!("wait for the monitor of {id}"));
-        if let Some(monitor) = now.monitor.open().map_err(failed)? {
-            let failed = EngineError::system(format!("wait for the monitor of {id}"));
-            if !monitor.wait(Some(MONITOR_TIMEOUT)).map_err(failed)? {
-                let name = self.folders(id).record()?.name;
-                return Err(EngineError::Unkillable {
-                    name,
-                    seconds: MONITOR_TIMEOUT.as_secs(),
-                });
-            }
+        if monitor.wait(Some(MONITOR_TIMEOUT)).map_err(failed())? {
+            return Ok(());
         }
-        Ok(())
+        monitor.signal(SIGKILL).map_err(failed())?;
+        if !monitor.wait(Some(KILL_TIMEOUT)).map_err(failed())? {
+            return Err(EngineError::Unkillable {
+                name: self.folders(id).record()?.name,
+                seconds: KILL_TIMEOUT.as_secs(),
+            });
+        }
+        self.settle_one(id).map(drop)
     }
 
-    /// Sends a signal to a container's first process.
+    /// Lets a monitor go on that somebody has stopped by a signal: it would neither hear of its container's end nor let go of
+    /// a lock. `None` if there is none.
+    pub(super) fn rouse(&self, id: &str) -> Result<Option<Pidfd>, EngineError> {
+        let failed = || EngineError::system(format!("wake the monitor of {id}"));
+        let Some(now) = self.folders(id).now(&self.host.boot_id)? else {
+            return Ok(None);
+        };
+        let monitor = now.monitor.open().map_err(failed())?;
+        if let Some(monitor) = &monitor {
+            monitor.signal(SIGCONT).map_err(failed())?;
+        }
+        Ok(monitor)
+    }
+
+    /// Sends a signal to a container's first process. One that pauses before a restart has none and stays as it is, whatever
+    /// the signal: Docker's meaning of it.
     pub fn kill(&self, id: &str, signal: i32) -> Result<(), EngineError> {
         let _lock = self.lock(id)?;
         let container = self.load(id)?;
         let ends = container.record.body.config.stop_signal.is_none()
             || stop_signal(&container).is_ok_and(|stop| stop == signal);
+        if container.status == Status::Restarting {
+            self.folders(id).write_intent(Intent { running: false })?;
+            self.rouse(id)?;
+            attach::nudge(&self.folders(id));
+            return Ok(());
+        }
         let name = container.record.name;
         let init = container
             .now
@@ -271,7 +293,7 @@ impl Engine {
                 if signal == SIGKILL || ends {
                     self.thaw(id)?;
                 }
-                Ok(())
+                self.rouse(id).map(drop)
             }
             None => Err(EngineError::NotRunning { name }),
         }
@@ -280,6 +302,7 @@ impl Engine {
 
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
+const SIGCONT: i32 = 18;
 
 fn own_timeout(container: &Container) -> Duration {
     match container.record.body.config.stop_timeout {

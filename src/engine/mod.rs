@@ -332,8 +332,14 @@ impl Engine {
     fn lock(&self, id: &str) -> Result<Exclusive, EngineError> {
         let run = self.folders(id).run;
         crate::sys::fs::create_dirs(&run).map_err(|source| EngineError::write(&run, source))?;
-        Exclusive::wait(&run.join("lock"))
-            .map_err(EngineError::system(format!("lock container {id}")))
+        let path = run.join("lock");
+        let failed = || EngineError::system(format!("lock container {id}"));
+        if let Some(lock) = Exclusive::attempt(&path).map_err(failed())? {
+            return Ok(lock);
+        }
+        // Its monitor may hold it, and somebody may have stopped that.
+        self.rouse(id)?;
+        Exclusive::wait(&path).map_err(failed())
     }
 
     fn check_name(&self, name: &str, id: &str) -> Result<(), EngineError> {

@@ -103,10 +103,19 @@ pub fn accept(listener: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// Connects to the packet socket `dir/name`.
+/// Connects to the packet socket `dir/name`, waiting in line.
 pub fn connect_packets(dir: &Path, name: &str) -> io::Result<OwnedFd> {
+    connect(dir, name, libc::SOCK_SEQPACKET)
+}
+
+/// Connects to the packet socket `dir/name` unless as many wait in line as there may; the socket does not block either.
+pub fn connect_packets_now(dir: &Path, name: &str) -> io::Result<OwnedFd> {
+    connect(dir, name, libc::SOCK_SEQPACKET | libc::SOCK_NONBLOCK)
+}
+
+fn connect(dir: &Path, name: &str, kind: libc::c_int) -> io::Result<OwnedFd> {
     let folder = std::fs::File::open(dir)?;
-    let socket = socket(libc::SOCK_SEQPACKET)?;
+    let socket = socket(kind)?;
     let (address, length) = address(std::os::fd::AsFd::as_fd(&folder), name)?;
     // SAFETY: the address outlives the call and its length is given.
     let done = unsafe {

@@ -432,7 +432,15 @@ impl<'a> Attendant<'a> {
             let _ = std::fs::remove_file(self.folders.run.join(attach::SOCKET));
         }
         self.clients.tell(&state_packet(&self.state));
-        self.clients.close();
+        if self.clients.is_owed() {
+            // They may let it wait for ever, stopped as they are: in a process of its own too.
+            let failed = || EngineError::system("leave slow clients behind");
+            if program::go_on_in_background().map_err(failed())? {
+                self.clients.close();
+                return Ok(());
+            }
+        }
+        drop(self.clients);
         if NetworkMode::of(&self.record) == NetworkMode::Bridge {
             // Whoever comes next finds bridge and rules there, which the kernel takes tens of milliseconds to remove and to
             // make again. In a process of its own: whoever waits for this one waits for its container.

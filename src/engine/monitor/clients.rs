@@ -145,6 +145,11 @@ impl Clients {
         });
     }
 
+    /// Whether somebody has not taken all yet.
+    pub fn is_owed(&self) -> bool {
+        self.clients.iter().any(|client| !client.pending.is_empty())
+    }
+
     /// Sends what waits, waiting for whoever is slow, and closes all connections.
     pub fn close(&mut self) {
         for client in self.clients.drain(..) {
