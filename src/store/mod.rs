@@ -119,6 +119,8 @@ impl Store {
         let Some(damage) = &self.damage else {
             return Ok(None);
         };
+        // Whoever is alone with the store sweeps away what is being written to it.
+        let _shared = self.lock_shared()?;
         let path = self.header();
         match self.write_version() {
             Ok(()) => Ok(Some(format!(
