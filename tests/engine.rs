@@ -369,8 +369,39 @@ fn a_killed_monitor_is_noticed() {
             if let Ok(monitor) = monitor {
                 monitor.wait(None).unwrap();
             }
-            assert!(device.dray(&["ps", "-a"]).status.success());
+            // Who only looks changes nothing.
             let old = before.init.unwrap();
+            let said = format!("the monitor of container {policy} was killed");
+            for words in [
+                &["ps", "-a"][..],
+                &["inspect", policy],
+                &["logs", policy],
+                &["images"],
+                &["network", "ls"],
+                &["volume", "ls"],
+            ] {
+                let looked = device.done(words);
+                assert!(looked.stderr.contains(&said), "{words:?}: {looked:?}");
+            }
+            let state = device.inspect(policy)["State"].clone();
+            assert_eq!(
+                (&state["Status"], &state["Pid"]),
+                (&json!("running"), &json!(old.pid))
+            );
+            assert!(old.is_alive());
+            if !runs {
+                common::device::end(&old);
+                let state = device.inspect(policy)["State"].clone();
+                assert_eq!(
+                    (&state["Status"], &state["Pid"]),
+                    (&json!("exited"), &json!(0))
+                );
+                assert_eq!(
+                    (&state["ExitCode"], &state["Error"]),
+                    (&json!(137), &json!("its monitor was killed"))
+                );
+            }
+            device.done(&["boot"]);
             assert!(
                 !old.is_alive(),
                 "the container of a killed monitor goes on unattended"

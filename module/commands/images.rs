@@ -49,7 +49,7 @@ struct Row<'a> {
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let known = ["before", "dangling", "label", "reference", "since"];
     let filters = Filters::parse(&words.filter, &known)?;
-    let engine = context.engine()?;
+    let engine = context.engine_to_look()?;
     warn_of_damage(&engine)?;
     let mut images = engine.images().list()?;
     for key in ["before", "since"] {

@@ -35,7 +35,7 @@ enum Kind {
 
 /// `dray inspect`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
-    let engine = context.engine()?;
+    let engine = context.engine_to_look()?;
     let (mut found, mut code) = (Vec::new(), ExitCode::SUCCESS);
     for thing in &words.things {
         match inspect(&engine, words.kind, thing) {

@@ -46,7 +46,7 @@ pub struct Words {
 
 /// `dray logs`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
-    let engine = context.engine()?;
+    let engine = context.engine_to_look()?;
     let container = engine.find(&words.container)?;
     if let Some(why) = logs::unreadable(&container.record.body.host_config.log_config.driver) {
         anyhow::bail!("container {} {why}", container.name());

@@ -52,8 +52,18 @@ impl Context<'_> {
     /// The engine, with what killed monitors left put right.
     pub fn engine(&self) -> anyhow::Result<Engine> {
         let engine = Engine::open(self.host, self.settings)?;
-        if let Some(repaired) = engine.repaired() {
-            eprintln!("dray: warning: {repaired}");
+        warn(engine.repaired());
+        Ok(engine)
+    }
+
+    /// The engine for words that only look, which change no container: what killed monitors left is said.
+    pub fn engine_to_look(&self) -> anyhow::Result<Engine> {
+        let engine = Engine::open_to_look(self.host, self.settings)?;
+        warn(engine.repaired());
+        for name in engine.left_alone()? {
+            warn(Some(&format!(
+                "the monitor of container {name} was killed; `dray boot` puts that right, and so does every word that changes something"
+            )));
         }
         Ok(engine)
     }
@@ -264,6 +274,12 @@ fn ask(word: &str, what: &str) -> anyhow::Result<()> {
     match answer.trim().eq_ignore_ascii_case("y") {
         true => Ok(()),
         false => anyhow::bail!("{word} prune has been cancelled"),
+    }
+}
+
+fn warn(warning: Option<&str>) {
+    if let Some(warning) = warning {
+        eprintln!("dray: warning: {warning}");
     }
 }
 

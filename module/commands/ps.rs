@@ -54,7 +54,7 @@ impl Words {
 /// `dray ps`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let choice = Choice::parse(&words.filter)?;
-    let engine = context.engine()?;
+    let engine = context.engine_to_look()?;
     let (mut containers, damaged) = engine.survey()?;
     for damaged in damaged {
         eprintln!("dray: warning: {damaged}");

@@ -37,7 +37,10 @@ enum Word {
 
 /// `dray volume …`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
-    let engine = context.engine()?;
+    let engine = match &words.word {
+        Word::Ls(_) | Word::Inspect(_) => context.engine_to_look()?,
+        _ => context.engine()?,
+    };
     match &words.word {
         Word::Create(words) => create(&engine, words),
         Word::Ls(words) => ls(&engine, words),

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A command changes a container under its lock; the monitor alone writes what is going on ([`record::State`]). Whoever
-//! opens the engine first puts right what a killed monitor left ([`Engine::open`]).
+//! opens the engine to change something first puts right what a killed monitor left ([`Engine::open`]).
 
 mod attach;
 mod connect;
@@ -71,6 +71,7 @@ pub struct Engine {
     images: Images,
     network: Network,
     repaired: Option<String>,
+    looks_only: bool,
 }
 
 /// One container: what was asked for and what is going on.
@@ -151,6 +152,15 @@ impl Engine {
         Ok(engine)
     }
 
+    /// Opens the engine for whoever only looks: containers stay as they are, those of killed monitors too
+    /// ([`Engine::left_alone`]).
+    pub fn open_to_look(host: &Host, settings: &Settings) -> Result<Engine, EngineError> {
+        let mut engine = Engine::open_as_is(host, settings)?;
+        engine.repaired = engine.images.repair()?;
+        engine.looks_only = true;
+        Ok(engine)
+    }
+
     /// Opens the engine without putting anything right, and without a thread: for the processes that an opened engine has
     /// started for itself, in which the runtime splits the process.
     pub fn open_as_is(host: &Host, settings: &Settings) -> Result<Engine, EngineError> {
@@ -160,6 +170,7 @@ impl Engine {
             images: Images::open(host, settings)?,
             network: Network::open(host, settings)?,
             repaired: None,
+            looks_only: false,
         };
         for folder in [engine.containers(), host.run.join("containers")] {
             crate::sys::fs::create_dirs(&folder)
@@ -282,7 +293,10 @@ impl Engine {
     fn load(&self, id: &str) -> Result<Container, EngineError> {
         let folders = self.folders(id);
         let record = folders.record()?;
-        let now = folders.now(&self.host.boot_id)?;
+        let mut now = folders.now(&self.host.boot_id)?;
+        if self.looks_only && now.as_ref().is_some_and(State::is_left_alone) {
+            now = settle::as_it_is(folders.now(&self.host.boot_id)?);
+        }
         let last = folders.outcome()?;
         let intent = folders.intent()?;
         let status = match (&now, &last) {

@@ -230,6 +230,18 @@ pub struct State {
     pub health: Option<Health>,
 }
 
+impl State {
+    /// Whether its monitor was killed and nobody has put that right yet.
+    pub fn is_left_alone(&self) -> bool {
+        self.status.is_attended() && !self.monitor.is_alive()
+    }
+
+    /// Whether its first process still runs.
+    pub fn is_alive(&self) -> bool {
+        self.init.as_ref().is_some_and(ProcessId::is_alive)
+    }
+}
+
 /// State of the health check, under Docker's names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -14,7 +14,60 @@ pub struct Started {
     pub result: Result<(), EngineError>,
 }
 
+/// How a container ended whose monitor did not see it.
+fn ended_unseen(now: &State) -> Outcome {
+    let outcome = now.outcome.clone();
+    match now.status {
+        Status::Restarting => Outcome {
+            error: String::new(),
+            ..outcome
+        },
+        _ => Outcome {
+            exit_code: UNSEEN,
+            error: "its monitor was killed".into(),
+            ..outcome
+        },
+    }
+}
+
+/// What a container of a killed monitor is doing, to be looked at: it runs on by itself, or has ended.
+pub(super) fn as_it_is(now: Option<State>) -> Option<State> {
+    // It may just have ended as it should.
+    let mut now = now.filter(State::is_left_alone)?;
+    if !now.is_alive() {
+        now.outcome = ended_unseen(&now);
+        now.init = None;
+        now.health = None;
+        now.status = match now.status {
+            Status::Prepared => Status::Created,
+            _ => Status::Exited,
+        };
+    }
+    Some(now)
+}
+
 impl Engine {
+    /// Names of containers whose monitor was killed and that nobody has put right yet.
+    pub fn left_alone(&self) -> Result<Vec<String>, EngineError> {
+        let mut names = Vec::new();
+        for id in self.ids()? {
+            let folders = self.folders(&id);
+            let left = || {
+                folders
+                    .now(&self.host.boot_id)
+                    .map(|now| now.is_some_and(|now| now.is_left_alone()))
+            };
+            // Twice: the first may have been its last breath.
+            match left().and_then(|first| Ok(first && left()?)) {
+                Ok(true) => names.push(folders.record().map_or(id, |record| record.name)),
+                Err(error) if !error.is_about_files() => return Err(error),
+                _ => {}
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
     /// Containers whose monitor was killed count as dead: what is left of them is taken down, and their policy applies.
     /// Unfinished records, forgotten pins and run folders go.
     pub(super) fn settle(&self) -> Result<(), EngineError> {
@@ -56,7 +109,7 @@ impl Engine {
         let Some(now) = folders.now(&self.host.boot_id)? else {
             return Ok(None);
         };
-        if !now.status.is_attended() || now.monitor.is_alive() {
+        if !now.is_left_alone() {
             return Ok(None);
         }
         let _lock = self.lock(id)?;
@@ -64,20 +117,13 @@ impl Engine {
         let Some(now) = folders.now(&self.host.boot_id)? else {
             return Ok(None);
         };
-        if !now.status.is_attended() || now.monitor.is_alive() {
+        if !now.is_left_alone() {
             return Ok(None);
         }
         self.take_down(id, Some(&now))?;
-        let mut outcome = Outcome {
-            exit_code: UNSEEN,
-            error: String::new(),
-            ..now.outcome.clone()
-        };
-        if now.status == Status::Restarting {
-            outcome.exit_code = now.outcome.exit_code;
-        } else {
+        let mut outcome = ended_unseen(&now);
+        if now.status != Status::Restarting {
             outcome.finished_at = time::rfc3339(self.host.now());
-            outcome.error = "its monitor was killed".into();
         }
         let record = folders.record()?;
         if now.status != Status::Prepared {

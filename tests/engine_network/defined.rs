@@ -325,7 +325,7 @@ fn names_on_a_network_come_and_go() {
             .into_iter()
             .find(|(record, _)| record.name == "other");
         device::end(&killed.unwrap().1.unwrap().monitor);
-        device.done(&["ps"]);
+        device.done(&["boot"]);
         assert!(!hosts().contains("other"), "{}", hosts());
 
         let said = refused(device, &["network", "rm", "front"]);

@@ -199,7 +199,7 @@ fn a_killed_monitor_leaves_nothing_on_the_network() {
         assert_eq!(fetch_soon("127.0.0.1", 8080), "web");
         let (_, state) = device.containers().pop().unwrap();
         common::device::end(&state.unwrap().monitor);
-        device.done(&["ps"]);
+        device.done(&["boot"]);
         assert!(is_clean(), "settled by the next start of dray");
     });
 }
@@ -360,6 +360,7 @@ fn a_container_shares_the_network_of_another_one() {
             device.done(&[&words[..], &idle].concat());
         }
         device.kill_monitors();
+        device.done(&["boot"]);
         let both = device.done(&["ps", "-q"]).stdout;
         assert_eq!(both.lines().count(), 2, "{both}");
         device.done(&["rm", "-f", "side", "web"]);

@@ -64,7 +64,10 @@ struct Prune {
 
 /// `dray network`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
-    let engine = context.engine()?;
+    let engine = match &words.word {
+        Word::Ls(_) | Word::Inspect(_) => context.engine_to_look()?,
+        _ => context.engine()?,
+    };
     match &words.word {
         Word::Create(words) => create::run(&engine, words),
         Word::Ls(words) => ls::run(&engine, words),
