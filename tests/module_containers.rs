@@ -72,8 +72,8 @@ fn services_have_their_names_and_start_in_order() {
     on_device("services", |device| {
         let containers = [device.pinned("v1"), device.pinned("v2")];
         let services = json!([
-            {"name": "front", "image": 0, "depends_on": ["db"]},
-            {"name": "db", "image": 1, "run_args": "--label tier=data"},
+            {"name": "front", "image": 0, "depends_on": ["db"], "run_args": "--link db:data"},
+            {"name": "db", "image": 1, "run_args": "--label tier=data --link front"},
         ]);
         let artifact = json!({"containers": containers, "dray": {"services": services}});
         // Again over themselves: the names are taken then.

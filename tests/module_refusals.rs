@@ -138,6 +138,9 @@ fn run_args() {
                 "/nonexistent/folder",
             ),
             ("--gpus all", "--gpus"),
+            ("--link nobody:db", "could not get container for nobody"),
+            // What it replaces does not stay.
+            ("--link web:db", "could not get container for web"),
         ] {
             refused(device, &device.artifact("v2", words).to_string(), expected);
         }

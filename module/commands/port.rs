@@ -16,7 +16,7 @@ pub struct Words {
 
 /// `dray port`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
-    let engine = context.engine()?;
+    let engine = context.engine_to_look()?;
     let container = engine.find(&words.container)?;
     let wanted = words.port.as_ref().map(|port| match port.contains('/') {
         true => port.to_ascii_lowercase(),

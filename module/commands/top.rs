@@ -40,7 +40,7 @@ pub struct Words {
 /// `dray top`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let columns = columns(&words.options)?;
-    let engine = context.engine()?;
+    let engine = context.engine_to_look()?;
     let container = engine.find(&words.container)?;
     if container.pid().is_none() {
         let name = container.record.name;

@@ -16,7 +16,7 @@ use super::state::State;
 use crate::api::Mount;
 use crate::artifact::payload::Payload;
 use crate::engine::network::{NetworkError, is_bridge, ports};
-use crate::engine::{Container, CreateRequest, Owner};
+use crate::engine::{Container, CreateRequest, Owner, Together};
 use crate::images::{Event, Image, Progress};
 use crate::oci::Platform;
 use crate::runargs::Pull;
@@ -119,8 +119,17 @@ fn check_device(site: &Site<'_>, wanted: &[Wanted]) -> Result<(), DeployError> {
             ));
         }
     }
+    let all: Vec<_> = wanted
+        .iter()
+        .map(|w| (w.name.as_deref(), &w.body))
+        .collect();
+    let together = Together {
+        scope: site.scope,
+        all: &all,
+    };
     for wanted in wanted {
         site.engine.check_networks(&wanted.body)?;
+        site.engine.check_links(&wanted.body, Some(together))?;
     }
     // All together, so that two services of one deployment do not ask for the same port.
     let mut published = Vec::new();

@@ -37,6 +37,10 @@ impl Engine {
         let mut body = spec::merge(request.body, &request.image.config);
         share::resolve(self, &mut body.host_config, request.owner.as_ref())?;
         networks::resolve(self, &mut body)?;
+        if request.owner.is_none() {
+            // A deployment has checked all of its own together.
+            self.check_links(&body, None)?;
+        }
         self.default_log(&mut body.host_config.log_config);
         let shown = request.name.unwrap_or("");
         logs::check(&body.host_config.log_config).map_err(|error| EngineError::Unsupported {

@@ -73,6 +73,14 @@ pub enum EngineError {
         "can't join IPC of container {0}: non-shareable IPC (hint: use --ipc shareable for the donor container)"
     )]
     NotShareable(String),
+    /// A container to be linked to does not exist; Docker's words.
+    #[error("could not get container for {0}: no such container; make it first")]
+    NoLinked(String),
+    /// A container to be linked to cannot be reached; Docker's words.
+    #[error(
+        "cannot link to {0}, as it does not belong to the default network; put both on a network of your own, where every container has its name"
+    )]
+    ForeignLinked(String),
     /// Its process could not be started.
     #[error("failed to start container {name}: {reason}")]
     Start {

@@ -132,7 +132,7 @@ fn names_on(
 }
 
 /// `name` or `name:alias`.
-fn split_link(link: &str) -> (String, String) {
+pub(super) fn split_link(link: &str) -> (String, String) {
     let link = link.trim_start_matches('/');
     let (name, alias) = link.split_once(':').unwrap_or((link, link));
     (name.to_owned(), alias.to_owned())

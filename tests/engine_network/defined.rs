@@ -447,7 +447,38 @@ fn several_networks_internal_ones_and_links() {
             Ok("web")
         );
         fetch_from_inside(device, "one", "two").unwrap_err();
-        device.done(&["rm", "-f", "one", "two"]);
+        device.done(&["network", "create", "apart"]);
+        serve_on(device, "far", &["--network", "apart"]);
+        let image = device.registry.name("shop/web:1");
+        device.done(&["create", "--name=host", "--network=host", &image]);
+        for (linked, said) in [
+            (
+                "nobody:db",
+                "could not get container for nobody: no such container",
+            ),
+            (
+                "far",
+                "cannot link to far, as it does not belong to the default network",
+            ),
+            (
+                "host:h",
+                "cannot link to host, as it does not belong to the default network",
+            ),
+        ] {
+            let refused = device.dray(&["create", "--name=three", "--link", linked, &image]);
+            assert_eq!(refused.status.code(), Some(125), "{refused:?}");
+            assert!(refused.stderr.contains(said), "{refused:?}");
+        }
+        // Elsewhere a link is a name for whoever comes.
+        device.done(&[
+            "create",
+            "--name=three",
+            "--network=apart",
+            "--link=nobody:db",
+            &image,
+        ]);
+        device.done(&["rm", "-f", "one", "two", "three", "far", "host"]);
+        device.done(&["network", "rm", "apart"]);
         until("clean host", || is_clean().then_some(()));
     });
 }

@@ -208,7 +208,7 @@ pub(super) const OPTIONS: &[Opt] = &[
         Ok(())
     }),
     yes("label-file", "list", "Labels", push!(label_files)),
-    yes("link", "list", "HostConfig.Links, NetworkingConfig", |d, v| {
+    yes("link", "list", "HostConfig.Links, NetworkingConfig; the alias is a name, the linked container's variables are not set", |d, v| {
         d.own.links.push(endpoint::link(v)?);
         Ok(())
     }),

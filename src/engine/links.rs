@@ -1,0 +1,70 @@
+//! `--link` on the default network: whom it may name. On other networks every container has its name, there or not, and a
+//! link is one more, as Docker has it.
+
+use super::files::NetworkMode;
+use super::network::{DEFAULT, is_bridge};
+use super::{Engine, EngineError, Record, networks};
+use crate::api::CreateBody;
+
+/// A deployment whose containers are about to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct Together<'a> {
+    /// Its scope, whose other containers it replaces.
+    pub scope: &'a str,
+    /// Its containers: each one's name, and what it is made from.
+    pub all: &'a [(Option<&'a str>, &'a CreateBody)],
+}
+
+impl Engine {
+    /// Whether the containers that `body` links to exist, or are made together with it, and can be reached.
+    pub fn check_links(
+        &self,
+        body: &CreateBody,
+        together: Option<Together<'_>>,
+    ) -> Result<(), EngineError> {
+        let config = &body.host_config;
+        // Links on a network of one's own are names for whoever comes.
+        if !is_bridge(&config.network_mode) {
+            return Ok(());
+        }
+        for link in &config.links {
+            let (name, _) = networks::split_link(link);
+            let mut beside = together.iter().flat_map(|together| together.all);
+            let reachable = match beside.find(|(own, _)| *own == Some(name.as_str())) {
+                Some((_, other)) => is_bridge(&other.host_config.network_mode),
+                None => self.is_on_default(&name, together)?,
+            };
+            if !reachable {
+                return Err(EngineError::ForeignLinked(name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the container `name`, or the one whose network it shares, is to be on the default network.
+    fn is_on_default(
+        &self,
+        name: &str,
+        together: Option<Together<'_>>,
+    ) -> Result<bool, EngineError> {
+        let absent = || EngineError::NoLinked(name.to_owned());
+        let mut found: Record = match self.find(name) {
+            Err(EngineError::NotFound(_)) => return Err(absent()),
+            found => found?.record,
+        };
+        let is_replaced = together.is_some_and(|together| {
+            let owner = found.owner.as_ref();
+            owner.is_some_and(|owner| owner.scope == together.scope)
+        });
+        if is_replaced {
+            return Err(absent());
+        }
+        while NetworkMode::of(&found) == NetworkMode::Container {
+            let id = found.body.host_config.network_mode.split_once(':');
+            found = self.load(id.map_or("", |(_, id)| id))?.record;
+        }
+        Ok(networks::of(&found)
+            .iter()
+            .any(|(network, _)| network == DEFAULT))
+    }
+}
