@@ -257,6 +257,11 @@ fn block_devices_are_limited() {
                 "--cpuset-cpus 0,4095 is not supported: those CPUs are not available",
             ),
             (
+                "--cpus",
+                "1000.5",
+                "--cpus 1000.5 is not supported: range of CPUs is from 0.01 to ",
+            ),
+            (
                 "--cpuset-mems",
                 "63",
                 "those memory nodes are not available",

@@ -139,6 +139,7 @@ fn run_args() {
             ),
             ("--gpus all", "--gpus"),
             ("--link nobody:db", "could not get container for nobody"),
+            ("--cpus 1000", "range of CPUs is from 0.01 to "),
             // What it replaces does not stay.
             ("--link web:db", "could not get container for web"),
         ] {

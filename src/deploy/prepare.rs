@@ -130,6 +130,7 @@ fn check_device(site: &Site<'_>, wanted: &[Wanted]) -> Result<(), DeployError> {
     for wanted in wanted {
         site.engine.check_networks(&wanted.body)?;
         site.engine.check_links(&wanted.body, Some(together))?;
+        site.engine.check_limits(&wanted.body.host_config)?;
     }
     // All together, so that two services of one deployment do not ask for the same port.
     let mut published = Vec::new();

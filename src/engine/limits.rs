@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use super::EngineError;
+use super::{Engine, EngineError};
 use crate::api::HostConfig;
 use crate::sys::{cgroup, process};
 
@@ -23,15 +23,24 @@ struct Line {
     text: String,
 }
 
-/// Refuses a device that is none, a processor that is not there, and a limit for which this kernel has no control group.
+/// The processors that the machine has.
+const CPUS: &str = "/sys/devices/system/cpu/online";
+/// `--cpus` in the API's unit, for one of them.
+const NANO: i64 = 1_000_000_000;
+
+/// Refuses a device that is none, processors that are not there, and a limit for which this kernel has no control group.
 pub(super) fn check(host: &HostConfig) -> Result<(), EngineError> {
-    for (option, wanted, what, online) in [
-        (
-            "--cpuset-cpus",
-            &host.cpuset_cpus,
-            "CPUs",
-            "/sys/devices/system/cpu/online",
-        ),
+    let cpus = numbers_of(online(CPUS).trim()).len();
+    if host.nano_cpus > NANO.saturating_mul(cpus as i64) {
+        return Err(EngineError::Unsupported {
+            option: format!("--cpus {}", host.nano_cpus as f64 / NANO as f64),
+            reason: format!(
+                "range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available"
+            ),
+        });
+    }
+    for (option, wanted, what, file) in [
+        ("--cpuset-cpus", &host.cpuset_cpus, "CPUs", CPUS),
         (
             "--cpuset-mems",
             &host.cpuset_mems,
@@ -39,8 +48,7 @@ pub(super) fn check(host: &HostConfig) -> Result<(), EngineError> {
             "/sys/devices/system/node/online",
         ),
     ] {
-        // A kernel without memory nodes has the one.
-        let there = std::fs::read_to_string(online).unwrap_or_else(|_| "0".to_owned());
+        let there = online(file);
         if !numbers_of(wanted).is_subset(&numbers_of(there.trim())) {
             return Err(EngineError::Unsupported {
                 option: format!("{option} {wanted}"),
@@ -233,6 +241,11 @@ fn lines(host: &HostConfig, unified: bool) -> Result<Vec<Line>, EngineError> {
     Ok(lines)
 }
 
+/// What of its kind is there; a kernel without memory nodes has the one.
+fn online(file: &str) -> String {
+    std::fs::read_to_string(file).unwrap_or_else(|_| "0".to_owned())
+}
+
 /// `0-3,5`; what is no number was refused before.
 fn numbers_of(list: &str) -> BTreeSet<u16> {
     let ranges = list.split(',').filter_map(|part| {
@@ -254,6 +267,13 @@ fn numbers(option: &str, path: &str) -> Result<String, EngineError> {
     }
     let (major, minor) = process::device_numbers(found.rdev());
     Ok(format!("{major}:{minor}"))
+}
+
+impl Engine {
+    /// Whether this machine can give a container the resources that it asks for.
+    pub fn check_limits(&self, host: &HostConfig) -> Result<(), EngineError> {
+        check(host)
+    }
 }
 
 #[cfg(test)]
