@@ -129,7 +129,7 @@ fn volumes_are_made_listed_looked_at_and_removed() {
             ),
             (
                 &["create", "-o", "type=nfs", "n1"],
-                "--opt type=nfs is not supported",
+                "missing required option: \"device\"",
             ),
             (&["create", "--label", "=x", "n1"], "a label needs a name"),
             (&["inspect", "none"], "get none: no such volume"),
@@ -451,4 +451,160 @@ impl Drop for Unmount {
     fn drop(&mut self) {
         run("umount", &["-l", &self.0]);
     }
+}
+
+#[test]
+fn volumes_are_mounted_while_containers_have_them() {
+    on_device("volume-options", |device| {
+        let image = push(device);
+        let create = |options: &[&str]| {
+            let words = [&["volume", "create"], options].concat();
+            let made = device.dray(&words);
+            (made.status.success(), made.stderr)
+        };
+        for (options, said) in [
+            (
+                &["--opt=type=tmpfs", "x1"][..],
+                "missing required option: \"device\"",
+            ),
+            (
+                &["--opt=o=size=1m", "x2"],
+                "missing required option: \"device\"",
+            ),
+            (
+                &["--opt=device=/srv", "x3"],
+                "missing required option: \"type\"",
+            ),
+            (&["--opt=colour=red", "x4"], "invalid option: \"colour\""),
+            (
+                &["--opt=size=1g", "x5"],
+                "quota size requested but no quota support",
+            ),
+            (
+                &["--driver=nfs", "x6"],
+                "volume driver \"nfs\" is not supported",
+            ),
+        ] {
+            let (made, complained) = create(options);
+            assert!(
+                !made && complained.contains(said),
+                "{options:?}: {complained}"
+            );
+        }
+        assert_eq!(device.done(&["volume", "ls", "-q"]).stdout, "");
+
+        let tmpfs = [
+            "--opt=type=tmpfs",
+            "--opt=device=tmpfs",
+            "--opt=o=size=1m,mode=1750,noexec",
+        ];
+        assert!(create(&[&tmpfs[..], &["--label=a=b", "fast"]].concat()).0);
+        let folder = device.join("elsewhere");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("host"), "").unwrap();
+        let bound = format!("--opt=device={}", folder.display());
+        assert!(create(&["--opt=type=none", &bound, "--opt=o=bind", "bound"]).0);
+        assert!(create(&["--opt=type=none", &bound, "--opt=o=bind,ro", "fixed"]).0);
+        assert!(
+            create(&[
+                "--opt=type=none",
+                "--opt=device=/nowhere",
+                "--opt=o=bind",
+                "none"
+            ])
+            .0
+        );
+        let shown: Value =
+            serde_json::from_str(&device.done(&["volume", "inspect", "fast"]).stdout).unwrap();
+        assert_eq!(shown[0]["Options"]["o"], "size=1m,mode=1750,noexec");
+
+        let keep = |name: &str, options: &[&str]| {
+            let base = ["run", "-d", "--network=none", "--name", name];
+            let line = ["sh", "-c", "while :; do busybox sleep 0.05; done"];
+            device.done(&[&base, options, &[&image], &line].concat());
+        };
+        let exec = |name: &str, line: &str| {
+            let called = device.dray(&["exec", name, "sh", "-c", line]);
+            called.stdout.trim_end().to_owned()
+        };
+        keep(
+            "one",
+            &[
+                "--restart=always",
+                "-v",
+                "fast:/fast",
+                "-v",
+                "bound:/bound",
+                "-v",
+                "fixed:/fixed",
+            ],
+        );
+        keep("two", &["-v", "fast:/other:ro", "-v", "fast:/again"]);
+        let mounted = exec("one", "busybox grep ' /fast ' /proc/mounts");
+        for word in ["tmpfs", "size=1024k", "mode=1750", "noexec"] {
+            assert!(mounted.contains(word), "{mounted}");
+        }
+        // One filesystem for all who have it.
+        exec("one", "echo kept >/fast/file; echo own >/bound/own");
+        assert_eq!(
+            exec("two", "busybox cat /other/file /again/file"),
+            "kept\nkept"
+        );
+        assert_ne!(exec("two", "echo >/other/x || echo refused"), "");
+        assert_eq!(
+            std::fs::read_to_string(folder.join("own")).unwrap(),
+            "own\n"
+        );
+        assert_eq!(
+            exec("one", "busybox ls /fixed; echo >/fixed/x || echo refused"),
+            "host\nown\nrefused"
+        );
+        // It is there as long as one of them is, and gone with the last one.
+        let refused = device.dray(&["volume", "rm", "fast"]);
+        assert!(refused.stderr.contains("volume is in use"), "{refused:?}");
+        device.done(&["stop", "-t", "0", "one"]);
+        assert_eq!(exec("two", "busybox cat /again/file"), "kept");
+        device.done(&["start", "one"]);
+        assert_eq!(exec("one", "busybox cat /fast/file"), "kept");
+        device.done(&["rm", "-f", "two"]);
+        device.done(&["stop", "-t", "0", "one"]);
+        device.done(&["start", "one"]);
+        assert_eq!(exec("one", "busybox ls /fast"), "");
+        assert_eq!(exec("one", "busybox ls /bound"), "host\nown");
+
+        let lost = device.dray(&["run", "--name=lost", "-v", "none:/none", &image, "true"]);
+        assert_eq!(lost.status.code(), Some(125), "{lost:?}");
+        assert!(
+            lost.stderr
+                .contains("failed to mount local volume: No such file"),
+            "{lost:?}"
+        );
+        // Anonymous ones go with their container, what they showed does not.
+        let own = format!(
+            "type=volume,dst=/own,volume-opt=type=none,volume-opt=device={},volume-opt=o=bind",
+            folder.display()
+        );
+        let once = [
+            "run",
+            "--rm",
+            "--network=none",
+            "--mount",
+            &own,
+            &image,
+            "busybox",
+            "ls",
+            "/own",
+        ];
+        assert_eq!(device.done(&once).stdout, "host\nown\n");
+        device.done(&["rm", "-f", "one", "lost"]);
+        assert!(folder.join("host").exists());
+        // Those of the image that were nobody's own go first.
+        device.done(&["volume", "prune", "-f"]);
+        let left = device.done(&["volume", "ls", "-q"]).stdout;
+        assert_eq!(left, "bound\nfast\nfixed\nnone\n");
+        device.done(&["volume", "rm", "bound", "fast", "fixed", "none"]);
+        let left = std::fs::read_dir(device.host.run.join("volumes")).unwrap();
+        assert_eq!(left.count(), 0);
+        assert!(folder.join("host").exists());
+    });
 }

@@ -58,7 +58,7 @@ struct Create {
     /// KEY or KEY=VALUE, several times
     #[arg(long, value_name = "LABEL")]
     label: Vec<String>,
-    /// Options of a driver; refused, since a volume is a plain folder
+    /// type=, device= and o= of what is mounted in its place while containers have it, several times
     #[arg(short, long, value_name = "OPTION")]
     opt: Vec<String>,
     /// Its name; invented if absent
@@ -68,16 +68,15 @@ struct Create {
 fn create(engine: &Engine, words: &Create) -> anyhow::Result<ExitCode> {
     if words.driver != "local" {
         bail!(
-            "volume driver {:?} is not supported: volumes are plain folders of this device; leave --driver out",
+            "volume driver {:?} is not supported: there is local only; leave --driver out",
             words.driver
         );
     }
-    if let Some(option) = words.opt.first() {
-        bail!(
-            "--opt {option} is not supported: a volume is a plain folder of this device; give the container a mount of \
-             the host with --volume, or a --tmpfs"
-        );
-    }
+    let options = words.opt.iter().map(|option| {
+        let (key, value) = option.split_once('=').unwrap_or((option, ""));
+        (key.to_owned(), value.to_owned())
+    });
+    let options = options.collect();
     let labels = words.label.iter().map(|label| {
         let (key, value) = label.split_once('=').unwrap_or((label, ""));
         (key.to_owned(), value.to_owned())
@@ -87,7 +86,7 @@ fn create(engine: &Engine, words: &Create) -> anyhow::Result<ExitCode> {
         bail!("a label needs a name: --label NAME=VALUE");
     }
     let name = words.name.as_deref().filter(|name| !name.is_empty());
-    println!("{}", engine.create_volume(name, labels)?.name);
+    println!("{}", engine.create_volume(name, labels, options)?.name);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -209,7 +208,10 @@ pub fn document(volume: &Volume) -> Value {
         "Labels": volume.labels,
         "Mountpoint": volume.data,
         "Name": volume.name,
-        "Options": null,
+        "Options": match volume.options.is_empty() {
+            true => Value::Null,
+            false => json!(volume.options),
+        },
         "Scope": "local",
     })
 }

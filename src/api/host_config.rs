@@ -304,7 +304,11 @@ pub struct VolumeOptions {
 #[serde(rename_all = "PascalCase", default)]
 pub struct Driver {
     /// Only `local` exists.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
+    /// `type`, `device` and `o`: what is mounted in the volume's place.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
 }
 
 /// Options of a tmpfs mount.

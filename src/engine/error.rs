@@ -128,6 +128,14 @@ pub enum EngineError {
     /// A volume name.
     #[error("invalid volume name {0:?}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
     VolumeName(String),
+    /// Options that no volume can have.
+    #[error("create {name}: {reason}")]
+    VolumeOptions {
+        /// Its name.
+        name: String,
+        /// What is wrong with them.
+        reason: String,
+    },
     /// No volume has this name.
     #[error("get {0}: no such volume")]
     NoVolume(String),

@@ -108,6 +108,9 @@ pub struct MountPoint {
     /// Folder or file inside of the volume that is mounted in its place.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub subpath: String,
+    /// The volume is a filesystem of its own, mounted while containers have it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub mounted: bool,
     /// Mount propagation.
     pub propagation: String,
     /// With the mounts below the source.
@@ -134,6 +137,7 @@ impl Default for MountPoint {
             destination: text(),
             rw: true,
             subpath: text(),
+            mounted: false,
             propagation: text(),
             recursive: true,
             writable_below: false,

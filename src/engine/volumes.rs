@@ -2,6 +2,7 @@
 //! one, ever removes a volume.
 
 mod fill;
+mod mounted;
 mod named;
 mod subpath;
 
@@ -10,12 +11,13 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use super::record::MountPoint;
+use super::record::{MountPoint, Record};
 use super::{Engine, EngineError, Owner, names};
 use crate::api::{CreateBody, Mount};
 use crate::runargs::volume::{Bind, Source, TakenOver, clean};
 use crate::sys::lock::Exclusive;
 
+pub use mounted::{mount_all, unmount_all};
 pub use named::{ANONYMOUS, Volume, VolumeUsers, size};
 pub use subpath::{Subpaths, source_of};
 
@@ -30,8 +32,8 @@ enum Make {
     Nothing,
     /// The source of a bind where it is missing: a folder.
     Folder,
-    /// The volume where it is missing, with these labels.
-    Volume(BTreeMap<String, String>),
+    /// The volume where it is missing, with these labels and options.
+    Volume(BTreeMap<String, String>, BTreeMap<String, String>),
 }
 
 /// Every bind and volume of a container, resolved, in the order in which they have to be mounted. Creates the volumes and,
@@ -64,9 +66,10 @@ pub fn resolve(
             Make::Nothing => {}
             // Docker's rule for --volume, and only for it: a missing source becomes a folder.
             Make::Folder => make_folder(container, &point.source, &point.destination)?,
-            Make::Volume(labels) => {
-                let volume = engine.make_volume(&point.name, labels, names)?;
+            Make::Volume(labels, options) => {
+                let volume = engine.make_volume(&point.name, labels, options, names)?;
                 point.source = volume.data.display().to_string();
+                point.mounted = !volume.options.is_empty();
             }
         }
         mounts.push(point);
@@ -153,6 +156,9 @@ fn from_mount(container: &str, mount: &Mount) -> Result<Wanted, EngineError> {
     // A folder inside of a volume is there before: such a volume is not new.
     wanted.point.no_copy = options.no_copy || !options.subpath.is_empty();
     wanted.point.subpath = options.subpath;
+    if let (Make::Volume(_, own), Some(driver)) = (&mut wanted.make, options.driver_config) {
+        *own = driver.options;
+    }
     Ok(wanted)
 }
 
@@ -201,19 +207,20 @@ fn volume(
         anonymous,
         ..MountPoint::default()
     };
-    let make = Make::Volume(labels);
+    let make = Make::Volume(labels, BTreeMap::new());
     Ok(Wanted { point, make })
 }
 
 /// Gives the container's new volumes what the image has in their places; `root` is its mounted root filesystem.
-pub fn fill_all(root: &Path, mounts: &[MountPoint]) -> Result<(), EngineError> {
-    let filled = |mount: &&MountPoint| mount.kind == "volume" && !mount.no_copy;
-    for mount in mounts.iter().filter(filled) {
-        fill::fill(root, &mount.destination, Path::new(&mount.source)).map_err(|source| {
-            EngineError::System {
-                action: format!("fill volume {} from {}", mount.name, mount.destination),
-                source,
-            }
+pub fn fill_all(root: &Path, run: &Path, record: &Record) -> Result<(), EngineError> {
+    for (number, mount) in record.mounts.iter().enumerate() {
+        if mount.kind != "volume" || mount.no_copy {
+            continue;
+        }
+        let volume = source_of(run, record, number);
+        fill::fill(root, &mount.destination, &volume).map_err(|source| EngineError::System {
+            action: format!("fill volume {} from {}", mount.name, mount.destination),
+            source,
         })?;
     }
     Ok(())

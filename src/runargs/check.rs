@@ -145,10 +145,7 @@ fn modes(args: &RunArgs) -> Result<(), RunArgsError> {
         return unsupported("runtime", "dray is the runtime; leave it out");
     }
     if !matches!(host.volume_driver.as_str(), "" | "local") {
-        return unsupported(
-            "volume-driver",
-            "volumes are plain folders of this device; leave it out",
-        );
+        return unsupported("volume-driver", "there is local only; leave it out");
     }
     Ok(())
 }

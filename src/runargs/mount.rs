@@ -63,14 +63,17 @@ fn set(mount: &mut Mount, key: &str, value: &str, field: &str) -> Result<(), Str
             tmpfs_options(mount).mode = mode.ok_or_else(invalid)?.into();
         }
         "volume-subpath" => volume_options(mount).subpath = value.to_owned(),
-        "volume-driver" => {
-            volume_options(mount).driver_config = Some(Driver {
-                name: value.to_owned(),
-            });
+        "volume-driver" => driver(mount).name = value.to_owned(),
+        "volume-opt" => {
+            let (name, value) = value.split_once('=').unwrap_or((value, ""));
+            let options = &mut driver(mount).options;
+            if !name.is_empty() {
+                options.insert(name.to_owned(), value.to_owned());
+            }
         }
-        "volume-opt" | "image-subpath" => {
+        "image-subpath" => {
             return Err(format!(
-                "{key} is not supported by dray: volumes are plain folders; leave it out"
+                "{key} is not supported by dray: images are not mounted; leave it out"
             ));
         }
         _ => return Err(format!("unexpected key '{key}' in '{field}'")),
@@ -101,6 +104,11 @@ fn bind_options(mount: &mut Mount) -> &mut BindOptions {
 
 fn volume_options(mount: &mut Mount) -> &mut VolumeOptions {
     mount.volume_options.get_or_insert_default()
+}
+
+fn driver(mount: &mut Mount) -> &mut Driver {
+    let options = volume_options(mount);
+    options.driver_config.get_or_insert_default()
 }
 
 fn tmpfs_options(mount: &mut Mount) -> &mut TmpfsOptions {
@@ -154,8 +162,11 @@ fn check_volume(mount: &Mount) -> Result<(), String> {
     let driver = options.driver_config.as_ref().map_or("", |d| &d.name);
     if !matches!(driver, "" | "local") {
         return Err(format!(
-            "volume driver {driver:?} is not supported by dray: volumes are plain folders of this device; leave it out"
+            "volume driver {driver:?} is not supported by dray: there is local only; leave it out"
         ));
+    }
+    if let Some(driver) = &options.driver_config {
+        volume::check_options(&driver.options)?;
     }
     // As Go's filepath.IsLocal: below the volume, said without a way out of it.
     let mut depth = 0_i32;

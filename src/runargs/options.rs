@@ -47,17 +47,11 @@ const LIMITS: &[(&str, &str)] = &[
         "log-driver",
         "`json-file`, `local`, `none`, `syslog` or `journald`",
     ),
-    (
-        "mount",
-        "`bind`, `volume` and `tmpfs`; drivers' options are refused",
-    ),
+    ("mount", "`bind`, `volume` and `tmpfs`"),
     ("net", NETWORKS),
     ("network", NETWORKS),
     ("runtime", "`runc` or nothing: dray is the runtime"),
-    (
-        "volume-driver",
-        "`local` or nothing: volumes are plain folders of this device",
-    ),
+    ("volume-driver", "`local` or nothing: there is no other"),
 ];
 
 type Setter = fn(&mut Draft<'_>, &str) -> Result<(), String>;

@@ -1,6 +1,6 @@
 //! `--volume`: binds, named volumes, anonymous volumes.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::draft::Draft;
 use crate::api::Empty;
@@ -138,6 +138,29 @@ pub(super) fn propagation(mode: &str) -> Result<String, String> {
         mode if PROPAGATIONS.contains(&mode) => Ok(mode.to_owned()),
         _ => Err(format!("invalid propagation mode: {mode}")),
     }
+}
+
+/// The options of docker's local driver: what is mounted in the volume's place.
+pub fn check_options(options: &BTreeMap<String, String>) -> Result<(), String> {
+    if options.contains_key("size") {
+        return Err(
+            "quota size requested but no quota support: a size is honoured for a tmpfs alone; use --opt type=tmpfs \
+             --opt device=tmpfs --opt o=size=…"
+                .to_owned(),
+        );
+    }
+    let known = ["type", "device", "o"];
+    if let Some(other) = options.keys().find(|name| !known.contains(&name.as_str())) {
+        return Err(format!(
+            "invalid option: {other:?}; a volume has type, device and o"
+        ));
+    }
+    for needed in ["device", "type"] {
+        if !options.is_empty() && !options.contains_key(needed) {
+            return Err(format!("missing required option: {needed:?}"));
+        }
+    }
+    Ok(())
 }
 
 /// A name that a local volume can have.

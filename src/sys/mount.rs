@@ -266,6 +266,89 @@ pub fn attach(tree: BorrowedFd<'_>, target: &Path) -> io::Result<()> {
     }
 }
 
+/// Words of mount options that are flags of the call; an empty flag is the usual one.
+const FLAGS: [(&str, libc::c_ulong); 18] = [
+    ("async", 0),
+    ("bind", libc::MS_BIND),
+    ("defaults", 0),
+    ("dev", 0),
+    ("dirsync", libc::MS_DIRSYNC),
+    ("exec", 0),
+    ("noatime", libc::MS_NOATIME),
+    ("nodev", libc::MS_NODEV),
+    ("nodiratime", libc::MS_NODIRATIME),
+    ("noexec", libc::MS_NOEXEC),
+    ("nosuid", libc::MS_NOSUID),
+    ("rbind", libc::MS_BIND | libc::MS_REC),
+    ("relatime", libc::MS_RELATIME),
+    ("ro", libc::MS_RDONLY),
+    ("rw", 0),
+    ("strictatime", libc::MS_STRICTATIME),
+    ("suid", 0),
+    ("sync", libc::MS_SYNCHRONOUS),
+];
+
+/// Mounts a filesystem, or with the option `bind` a folder, at `target`; the kernel reads what is no flag.
+pub fn filesystem(device: &str, target: &Path, kind: &str, options: &str) -> io::Result<()> {
+    let mut flags = 0;
+    let mut data: Vec<&str> = Vec::new();
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        match FLAGS.iter().find(|(word, _)| *word == option) {
+            Some((_, flag)) => flags |= flag,
+            None => data.push(option),
+        }
+    }
+    let data = data.join(",");
+    if data.len() > OPTIONS_LIMIT {
+        let long = "the options do not fit the kernel's limit";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, long));
+    }
+    let bind = flags & libc::MS_BIND != 0;
+    mount_call(device, target, kind, flags, &data)?;
+    let rest = flags & !(libc::MS_BIND | libc::MS_REC);
+    match bind && rest != 0 {
+        // A bind takes its other flags from its source at first.
+        true => mount_call(
+            device,
+            target,
+            kind,
+            libc::MS_REMOUNT | libc::MS_BIND | rest,
+            "",
+        )
+        .inspect_err(|_| drop(unmount(target))),
+        false => Ok(()),
+    }
+}
+
+fn mount_call(
+    device: &str,
+    target: &Path,
+    kind: &str,
+    flags: libc::c_ulong,
+    data: &str,
+) -> io::Result<()> {
+    let (device, kind, data) = (
+        CString::new(device)?,
+        CString::new(kind)?,
+        CString::new(data)?,
+    );
+    let target = path(target)?;
+    // SAFETY: all strings outlive the call.
+    let done = unsafe {
+        libc::mount(
+            device.as_ptr(),
+            target.as_ptr(),
+            kind.as_ptr(),
+            flags,
+            data.as_ptr().cast(),
+        )
+    };
+    match done {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Unmounts what lies at `target` as soon as nobody uses it; nothing mounted there is success.
 pub fn unmount(target: &Path) -> io::Result<()> {
     let target = path(target)?;

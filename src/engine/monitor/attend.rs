@@ -11,7 +11,7 @@ use super::{bundle_of, probe};
 use crate::engine::files::NetworkMode;
 use crate::engine::logs::{About, Stream, Writer};
 use crate::engine::record::{Folders, Intent, Record, State, Status};
-use crate::engine::{Engine, EngineError, attach, restart, rootfs, runtime, time};
+use crate::engine::{Engine, EngineError, attach, restart, rootfs, runtime, time, volumes};
 use crate::sys::process::{self, Pidfd, PollFd};
 use crate::sys::program;
 use crate::sys::{cgroup, doze};
@@ -395,6 +395,7 @@ impl<'a> Attendant<'a> {
     fn take_down(&mut self) -> Result<(), EngineError> {
         let id = &self.record.id;
         rootfs::unmount(&self.folders)?;
+        volumes::unmount_all(self.engine, &self.record)?;
         let bundle = bundle_of(self.engine, id);
         // Children of the container's first process may have outlived it where it had no process namespace of its own.
         cgroup::remove(id).map_err(EngineError::system(format!(

@@ -222,7 +222,8 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         action: format!("create working directory {working_dir}"),
         source,
     })?;
-    volumes::fill_all(&root, &record.mounts)?;
+    volumes::mount_all(engine, &record)?;
+    volumes::fill_all(&root, &engine.host().run, &record)?;
     let subpaths = volumes::Subpaths::mount(engine, &record)?;
     let travels = Travels::of(&record, outside.as_ref())?;
     let joined = Joined::find(engine, &record, &folders.run)?;
@@ -459,8 +460,13 @@ fn take_down(engine: &Engine, id: &str) {
     let groups = cgroup::remove(id);
     let runtime = runtime::forget(&bundle.borrow());
     let root = rootfs::unmount(&engine.folders(id));
+    // Before anybody removes folders here: what is mounted below them is not ours to remove.
+    let volumes = match engine.folders(id).record() {
+        Ok(record) => volumes::unmount_all(engine, &record),
+        Err(_) => Ok(()),
+    };
     let network = engine.network().detach(id);
-    if root.is_ok() && runtime.is_ok() && network.is_ok() && groups.is_ok() {
+    if root.is_ok() && volumes.is_ok() && runtime.is_ok() && network.is_ok() && groups.is_ok() {
         let _ = std::fs::remove_file(engine.folders(id).run.join("state.json"));
     }
     let _ = std::fs::remove_file(engine.folders(id).run.join(attach::SOCKET));

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! <state>/volumes/<name>/
-//!   volume.json   labels and age; a volume of an older dray has none, and needs none: one that is damaged counts as none
-//!   _data         the volume
+//!   volume.json   labels, options and age; a volume of an older dray has none, and needs none: one that is damaged counts as none
+//!   _data         the volume; empty where options say what is mounted in its place
+//!   lock          held while that is being mounted
 //! ```
 //!
 //! A folder exists under its final name if and only if it is whole. Volumes are made, looked for users of and removed under
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::record::{self, Record};
 use super::super::{Engine, EngineError, names, time};
+use crate::runargs::volume;
 use crate::sys::fs;
 use crate::sys::lock::Exclusive;
 
@@ -32,6 +34,8 @@ pub struct Volume {
     pub name: String,
     /// What it was labelled with when it was made.
     pub labels: BTreeMap<String, String>,
+    /// What is mounted in its place: `type`, `device` and `o` of docker's local driver.
+    pub options: BTreeMap<String, String>,
     /// RFC 3339.
     pub created: String,
     /// Where its data lies.
@@ -92,6 +96,8 @@ struct Note {
     created: String,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    options: BTreeMap<String, String>,
 }
 
 impl Engine {
@@ -134,30 +140,32 @@ impl Engine {
             // The data is what counts, and it is there.
             Err(error) => (None, Some(error.to_string())),
         };
-        let (created, labels) = match note {
-            Some(note) => (note.created, note.labels),
+        let (created, labels, options) = match note {
+            Some(note) => (note.created, note.labels, note.options),
             None => {
                 let age = age.map_err(|source| EngineError::Read {
                     path: data.clone(),
                     source,
                 })?;
-                (time::rfc3339(age), BTreeMap::new())
+                (time::rfc3339(age), BTreeMap::new(), BTreeMap::new())
             }
         };
         Ok(Volume {
             name: name.to_owned(),
             labels,
+            options,
             created,
             data,
             damage,
         })
     }
 
-    /// Makes a volume, or finds the one of this name: then its labels stay as they are. Without a name it gets one.
+    /// Makes a volume, or finds the one of this name: then its labels and options stay as they are. Without a name it gets one.
     pub fn create_volume(
         &self,
         name: Option<&str>,
         mut labels: BTreeMap<String, String>,
+        options: BTreeMap<String, String>,
     ) -> Result<Volume, EngineError> {
         let name = match name {
             Some(name) if names::is_valid(name) => name.to_owned(),
@@ -167,7 +175,7 @@ impl Engine {
                 names::new_id()?
             }
         };
-        self.make_volume(&name, labels, &self.lock_names()?)
+        self.make_volume(&name, labels, options, &self.lock_names()?)
     }
 
     /// As [`Engine::create_volume`], for whoever holds the lock.
@@ -175,8 +183,13 @@ impl Engine {
         &self,
         name: &str,
         labels: BTreeMap<String, String>,
+        options: BTreeMap<String, String>,
         _names: &Exclusive,
     ) -> Result<Volume, EngineError> {
+        volume::check_options(&options).map_err(|reason| EngineError::VolumeOptions {
+            name: name.to_owned(),
+            reason,
+        })?;
         match self.volume(name) {
             Err(EngineError::NoVolume(_)) => {}
             found => return found,
@@ -185,6 +198,7 @@ impl Engine {
             version: record::VERSION,
             created: time::rfc3339(self.host.now()),
             labels,
+            options,
         };
         let folder = self.volumes_dir().join(name);
         let scratch = fs::scratch_beside(&folder);

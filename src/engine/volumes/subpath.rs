@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::record::{MountPoint, Record};
 use super::super::{Engine, EngineError};
+use super::mounted;
 use crate::sys::{beneath, fs, mount};
 
 /// The mounts, for as long as the runtime needs them.
@@ -26,19 +27,21 @@ impl Subpaths {
             }
             let place = source_of(&engine.host().run, record, number);
             mounted.0.push(place.clone());
-            hold(point, &place).map_err(|error| EngineError::Mount {
-                name: record.name.clone(),
-                source_path: format!("{} of volume {}", point.subpath, point.name),
-                target: point.destination.clone(),
-                reason: match error.kind() {
-                    io::ErrorKind::NotFound => {
-                        "there is no such folder or file in the volume; make it first".into()
-                    }
-                    _ if beneath::met_symlink(&error) => {
-                        "there is a symbolic link on the way; name what it leads to".into()
-                    }
-                    _ => error.to_string(),
-                },
+            hold(&whole(&engine.host().run, record, number), point, &place).map_err(|error| {
+                EngineError::Mount {
+                    name: record.name.clone(),
+                    source_path: format!("{} of volume {}", point.subpath, point.name),
+                    target: point.destination.clone(),
+                    reason: match error.kind() {
+                        io::ErrorKind::NotFound => {
+                            "there is no such folder or file in the volume; make it first".into()
+                        }
+                        _ if beneath::met_symlink(&error) => {
+                            "there is a symbolic link on the way; name what it leads to".into()
+                        }
+                        _ => error.to_string(),
+                    },
+                }
             })?;
         }
         Ok(mounted)
@@ -59,13 +62,22 @@ impl Drop for Subpaths {
 pub fn source_of(run: &Path, record: &Record, number: usize) -> PathBuf {
     let point = &record.mounts[number];
     match point.subpath.as_str() {
-        "" => PathBuf::from(&point.source),
+        "" => whole(run, record, number),
         _ => run.join("subpaths").join(format!("{}-{number}", record.id)),
     }
 }
 
-fn hold(point: &MountPoint, place: &Path) -> io::Result<()> {
-    let volume = beneath::open_dir(Path::new(&point.source))?;
+/// Where the whole of it lies.
+fn whole(run: &Path, record: &Record, number: usize) -> PathBuf {
+    let point = &record.mounts[number];
+    match point.mounted {
+        true => mounted::place(run, &record.id, number),
+        false => PathBuf::from(&point.source),
+    }
+}
+
+fn hold(volume: &Path, point: &MountPoint, place: &Path) -> io::Result<()> {
+    let volume = beneath::open_dir(volume)?;
     let found = beneath::find_beneath(volume.as_fd(), point.subpath.as_bytes())?;
     if let Some(folder) = place.parent() {
         fs::create_dirs(folder)?;
