@@ -28,7 +28,7 @@ fn push(device: &Device) -> String {
         "mount", "df", "rm",
     ];
     entries.extend(applets.map(|applet| Entry::symlink(format!("bin/{applet}"), "busybox")));
-    let config = json!({ "Env": ["PATH=/bin"], "Volumes": { "/srv": {} } });
+    let config = json!({ "Env": ["PATH=/bin"], "Cmd": ["true"], "Volumes": { "/srv": {} } });
     let image = Image::oci([Layer::of(&entries)]).config(config).build();
     device.registry.push("box", "1", &image);
     device.registry.name("box:1")

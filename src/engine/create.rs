@@ -49,6 +49,7 @@ impl Engine {
         })?;
         network::ports::from_body(&body, []).map_err(network::NetworkError::from)?;
         limits::check(&body.host_config)?;
+        files::check(self, &body)?;
 
         let id = names::new_id()?;
         let names_lock = self.lock_names()?;

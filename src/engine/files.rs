@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use super::network::names::{self, HostFiles, HostsInput};
 use super::network::{Attachment, NetworkError};
 use super::record::{Folders, Record};
-use super::runtime::Confinement;
+use super::runtime::{self, Confinement};
 use super::share::{Joined, SharedIpc};
 use super::spec::user::MAX_ACCOUNT_FILE;
 use super::spec::{
     self, CgroupVersion, Device, Kernel, Namespace, Namespaces, ResolvedMount, SpecInput,
 };
-use super::{Engine, EngineError, groups, rootfs, volumes};
-use crate::api::HostConfig;
+use super::{Engine, EngineError, groups, monitor, rootfs, volumes};
+use crate::api::{CreateBody, HostConfig};
 use crate::sys::{bpf, cgroup, fs};
 
 /// The network modes there are.
@@ -192,7 +192,7 @@ fn runtime_config(
         account: &account,
         namespaces: &namespaces(record, joined),
         shm: joined.ipc.as_ref().map(SharedIpc::shm),
-        devices: &devices(record)?,
+        devices: &devices(host_config)?,
         kernel: &kernel()?,
     };
     Ok(spec::build(&input)?)
@@ -228,9 +228,33 @@ fn resolved(run: &Path, record: &Record, number: usize) -> ResolvedMount {
     }
 }
 
+/// Refuses what could only fail at the start, whatever the image holds.
+pub(super) fn check(engine: &Engine, body: &CreateBody) -> Result<(), EngineError> {
+    let devices = named_devices(&body.host_config)?;
+    let unknown = |name: &&String| {
+        let path = name.replace('.', "/");
+        // What belongs to an interface is there with it.
+        let always = !path.contains("/conf/") && !path.contains("/neigh/");
+        always && !Path::new("/proc/sys").join(path).exists()
+    };
+    if let Some(name) = body.host_config.sysctls.keys().find(unknown) {
+        return Err(EngineError::Unsupported {
+            option: format!("--sysctl {name}"),
+            reason: "this kernel has no such setting".into(),
+        });
+    }
+    let filter = spec::check(body, &devices, &kernel()?)?;
+    let compiled = filter.map_or(Ok(()), |filter| {
+        runtime::check_filter(filter, &monitor::filters(engine))
+    });
+    compiled.map_err(|reason| EngineError::Unsupported {
+        option: "--security-opt seccomp".into(),
+        reason,
+    })
+}
+
 /// The host's devices that a container gets: those named, or all of them if it is privileged.
-fn devices(record: &Record) -> Result<Vec<Device>, EngineError> {
-    let host_config = &record.body.host_config;
+fn devices(host_config: &HostConfig) -> Result<Vec<Device>, EngineError> {
     let mut devices = Vec::new();
     if host_config.privileged {
         all_devices(Path::new("/dev"), &mut devices).map_err(|source| EngineError::Read {
@@ -238,6 +262,13 @@ fn devices(record: &Record) -> Result<Vec<Device>, EngineError> {
             source,
         })?;
     }
+    devices.extend(named_devices(host_config)?);
+    Ok(devices)
+}
+
+/// The devices of `--device`, folders with all that is in them.
+fn named_devices(host_config: &HostConfig) -> Result<Vec<Device>, EngineError> {
+    let mut devices = Vec::new();
     for mapping in &host_config.devices {
         let path = Path::new(&mapping.path_on_host);
         let failed = |source| EngineError::Read {

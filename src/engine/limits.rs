@@ -59,6 +59,15 @@ pub(super) fn check(host: &HostConfig) -> Result<(), EngineError> {
             });
         }
     }
+    if let Some((_, option, controller)) = wanted(host)
+        .into_iter()
+        .find(|(given, _, controller)| *given && !cgroup::has(controller))
+    {
+        return Err(EngineError::Unsupported {
+            option: option.to_owned(),
+            reason: format!("this kernel has no control groups of {controller}; leave it out"),
+        });
+    }
     let lines = lines(host, cgroup::is_unified())?;
     let absent = |line: &&Line| match line.controller == CPU {
         true => !cgroup::has_realtime(),
@@ -68,6 +77,35 @@ pub(super) fn check(host: &HostConfig) -> Result<(), EngineError> {
         Some(line) => Err(missing(line)),
         None => Ok(()),
     }
+}
+
+/// Whether an option is given that the runtime sets, and the controller that it needs.
+fn wanted(host: &HostConfig) -> [(bool, &'static str, &'static str); 10] {
+    let swappiness = host.memory_swappiness.is_some_and(|value| value >= 0);
+    [
+        (host.memory > 0, "--memory", "memory"),
+        (
+            host.memory_reservation > 0,
+            "--memory-reservation",
+            "memory",
+        ),
+        (
+            swappiness && !cgroup::is_unified(),
+            "--memory-swappiness",
+            "memory",
+        ),
+        (
+            host.pids_limit.is_some_and(|limit| limit > 0),
+            "--pids-limit",
+            "pids",
+        ),
+        (host.nano_cpus > 0, "--cpus", CPU),
+        (host.cpu_period != 0, "--cpu-period", CPU),
+        (host.cpu_quota > 0, "--cpu-quota", CPU),
+        (host.cpu_shares != 0, "--cpu-shares", CPU),
+        (!host.cpuset_cpus.is_empty(), "--cpuset-cpus", "cpuset"),
+        (!host.cpuset_mems.is_empty(), "--cpuset-mems", "cpuset"),
+    ]
 }
 
 /// Sets the limits of container `id`, whose group is there and whose first process `pid` does not run its program yet.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{RunArgs, RunArgsError, block, capability, restart, signal, sysctl, tmpfs, volume};
+use super::{
+    RunArgs, RunArgsError, block, bounds, capability, restart, signal, sysctl, tmpfs, volume,
+};
 use crate::api::HostConfig;
 use crate::oci::Platform;
 
@@ -11,9 +13,6 @@ const MIN_MEMORY: i64 = 6 << 20;
 
 /// Range of a CFS period and smallest quota, microseconds.
 const CPU_PERIOD: std::ops::RangeInclusive<i64> = 1_000..=1_000_000;
-
-/// What Linux allows a host name to be long.
-const MAX_HOSTNAME: usize = 64;
 
 type Check = Result<(), String>;
 
@@ -57,13 +56,14 @@ fn identity(args: &RunArgs) -> Result<(), RunArgsError> {
         )
         .into());
     }
-    if config.hostname.len() > MAX_HOSTNAME {
-        return Err(format!(
-            "hostname {:?} is longer than the {MAX_HOSTNAME} characters that Linux allows",
-            config.hostname
-        )
-        .into());
-    }
+    bounds::name("hostname", &config.hostname)?;
+    bounds::name("domainname", &config.domainname)?;
+    bounds::strings(config)?;
+    bounds::path(&config.working_dir)?;
+    config
+        .volumes
+        .keys()
+        .try_for_each(|path| bounds::path(path))?;
     if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
         return Err(format!(
             "the working directory '{}' is invalid, it needs to be an absolute path",
@@ -250,9 +250,12 @@ fn is_number_list(text: &str) -> bool {
 
 fn mounts(host: &HostConfig) -> Check {
     let mut targets = BTreeSet::new();
-    let mut once = |target: String| match targets.insert(target.clone()) {
-        true => Ok(()),
-        false => Err(format!("Duplicate mount point: {target}")),
+    let mut once = |target: String| {
+        bounds::path(&target)?;
+        match targets.insert(target.clone()) {
+            true => Ok(()),
+            false => Err(format!("Duplicate mount point: {target}")),
+        }
     };
     for bind in &host.binds {
         // One that starts with a dot is another machine's relative path.
@@ -283,6 +286,12 @@ fn protection(host: &HostConfig) -> Check {
             "invalid Annotations: the empty string is not permitted as an annotation key"
                 .to_owned(),
         );
+    }
+    for option in &host.dns_options {
+        bounds::one_line("DNS option", option)?;
+    }
+    for name in &host.extra_hosts {
+        bounds::one_line("extra host", name)?;
     }
     for name in host.sysctls.keys() {
         if sysctl::is_network(name) && host.network_mode == "host" {

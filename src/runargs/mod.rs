@@ -6,6 +6,7 @@
 
 mod address;
 mod block;
+pub mod bounds;
 pub mod capability;
 mod check;
 mod csv;

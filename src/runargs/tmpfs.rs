@@ -61,8 +61,23 @@ fn key(option: &str) -> Option<String> {
     if let Some(group) = FLAGS.iter().find(|group| group.contains(&option)) {
         return Some(group[0].to_owned());
     }
-    let (name, _) = option.split_once('=')?;
-    WITH_VALUE.contains(&name).then(|| name.to_owned())
+    let (name, value) = option.split_once('=')?;
+    let known = WITH_VALUE.contains(&name) && is_value(name, value);
+    known.then(|| name.to_owned())
+}
+
+/// What the kernel takes; it would name neither the option nor the mount.
+fn is_value(name: &str, value: &str) -> bool {
+    let number = |text: &str, base: u32| u64::from_str_radix(text, base).is_ok();
+    match name {
+        "mode" => number(value, 8),
+        "uid" | "gid" => value.parse::<u32>().is_ok(),
+        "mpol" => true,
+        _ => number(
+            value.trim_end_matches(['k', 'K', 'm', 'M', 'g', 'G', '%']),
+            10,
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -96,6 +111,10 @@ mod tests {
             ("bind", "bind"),
             ("remount", "remount"),
             ("ro,,rw", ""),
+            ("size=x", "size=x"),
+            ("size=", "size="),
+            ("mode=9", "mode=9"),
+            ("uid=bob", "uid=bob"),
         ] {
             assert_eq!(merge(options).unwrap_err(), culprit, "{options}");
         }

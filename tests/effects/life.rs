@@ -30,7 +30,8 @@ fn names(device: &Device) -> String {
         .stdout
 }
 
-fn until(what: &str, mut happened: impl FnMut() -> bool) {
+/// Waits for what is expected to happen.
+pub fn until(what: &str, mut happened: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !happened() {
         assert!(begun.elapsed() < PATIENCE, "{what}");

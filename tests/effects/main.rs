@@ -18,6 +18,7 @@ mod identity;
 mod life;
 mod limits;
 mod names;
+mod refused;
 
 use std::process::Command;
 
@@ -59,7 +60,9 @@ fn push(device: &Device, name: &str, config: Value) -> String {
     ];
     entries.extend(APPLETS.map(|applet| Entry::symlink(format!("bin/{applet}"), "busybox")));
     let mut config = config;
-    config["Env"] = json!(["PATH=/bin", "IMAGE=yes"]);
+    if config["Env"].is_null() {
+        config["Env"] = json!(["PATH=/bin", "IMAGE=yes"]);
+    }
     let image = Image::oci([Layer::of(&entries)]).config(config).build();
     device.registry.push(name, "1", &image);
     device.registry.name(&format!("{name}:1"))

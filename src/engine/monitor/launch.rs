@@ -247,7 +247,8 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         release: &attempt.shared(),
         travels: &travels.list,
     };
-    let pid = runtime::create(&bundle.borrow(), stdio, first).map_err(failed)?;
+    let pid = runtime::create(&bundle.borrow(), stdio, first)
+        .map_err(|reason| failed(with_sysctls(reason, &record)))?;
     // The container has mounts of its own by now.
     drop((ours, joined, subpaths, travels));
     limits::apply(id, pid, &record.body.host_config)?;
@@ -297,6 +298,18 @@ fn outside(record: &Record, attempt: &Attempt) -> Result<Option<OwnedFd>, Engine
             .map(Some)
             .map_err(failed()),
         false => Ok(None),
+    }
+}
+
+/// The runtime does not say which setting the kernel refuses.
+fn with_sysctls(reason: String, record: &Record) -> String {
+    let given = record.body.host_config.sysctls.iter();
+    let given: Vec<String> = given
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    match reason.contains("sysctl") && !given.is_empty() {
+        true => format!("{reason}: {}", given.join(", ")),
+        false => reason,
     }
 }
 

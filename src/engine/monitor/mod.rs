@@ -116,8 +116,13 @@ pub(super) fn bundle_of(engine: &Engine, id: &str) -> BundlePaths {
         root: engine.host().run.join("runtime"),
         id: id.to_owned(),
         dir: engine.folders(id).run.join("bundle"),
-        filters: engine.host().run.join("filters"),
+        filters: filters(engine),
     }
+}
+
+/// Folder of compiled system call filters.
+pub(super) fn filters(engine: &Engine) -> PathBuf {
+    engine.host().run.join("filters")
 }
 
 /// Entry of the process, with the words after [`WORD`]. Returns only when the monitor's work is done.

@@ -8,6 +8,13 @@ mod libcontainer;
 pub use confine::Confinement;
 pub use libcontainer::{Bundle, First, Stdio, create, exec, forget, start};
 
+/// Refuses a filter that cannot be compiled; `filters` is where compiled ones are kept.
+pub fn check_filter(filter: serde_json::Value, filters: &std::path::Path) -> Result<(), String> {
+    let filter: filter::Filter = serde_json::from_value(filter).map_err(|e| e.to_string())?;
+    filter.flags()?;
+    filter.program(filters).map(drop)
+}
+
 /// Exit code of the command line when the engine itself failed; Docker's number.
 pub const EXIT_ENGINE: i32 = 125;
 /// The command cannot be executed.

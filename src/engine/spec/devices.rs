@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Device, SpecError, SpecInput, path_text};
+use super::{Device, SpecError, path_text};
+use crate::api::HostConfig;
 
 /// Docker's default rules for character devices: allowed?, major, minor.
 const DEFAULT_RULES: [(bool, u32, u32); 7] = [
@@ -42,8 +43,7 @@ pub(super) fn nodes(devices: &[Device]) -> Result<Vec<Value>, SpecError> {
 }
 
 /// `linux.resources.devices`.
-pub(super) fn rules(input: &SpecInput<'_>) -> Result<Vec<Value>, SpecError> {
-    let host = &input.body.host_config;
+pub(super) fn rules(host: &HostConfig, devices: &[Device]) -> Result<Vec<Value>, SpecError> {
     if host.privileged {
         return Ok(vec![json!({ "allow": true, "access": "rwm" })]);
     }
@@ -51,7 +51,7 @@ pub(super) fn rules(input: &SpecInput<'_>) -> Result<Vec<Value>, SpecError> {
     rules.extend(DEFAULT_RULES.iter().map(|(allow, major, minor)| {
         json!({ "allow": allow, "type": "c", "major": major, "minor": minor, "access": "rwm" })
     }));
-    rules.extend(input.devices.iter().map(|device| {
+    rules.extend(devices.iter().map(|device| {
         json!({
             "allow": true,
             "type": device.kind.to_string(),

@@ -6,6 +6,9 @@ pub enum SpecError {
     /// Neither the options nor the image say what to run.
     #[error("no command specified: neither the run arguments nor the image name one")]
     NoCommand,
+    /// A variable or a word of the command that no program can be started with.
+    #[error("{0}")]
+    Text(String),
     /// The working directory is relative.
     #[error(
         "working directory {0:?} is not an absolute path; give one with --workdir, or fix the image"

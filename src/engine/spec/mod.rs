@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::api::CreateBody;
-use crate::runargs::security;
+use crate::runargs::{bounds, security};
 
 pub use device_program::device_program;
 pub use error::SpecError;
@@ -200,6 +200,28 @@ pub fn build(input: &SpecInput<'_>) -> Result<Value, SpecError> {
     Ok(spec)
 }
 
+/// Refuses what [`build`] would refuse of the options alone, while there is no container yet. What comes back is the filter
+/// of a profile that was given, for whoever can compile it.
+pub fn check(
+    body: &CreateBody,
+    devices: &[Device],
+    kernel: &Kernel,
+) -> Result<Option<Value>, SpecError> {
+    let host = &body.host_config;
+    process::args(&body.config)?;
+    bounds::strings(&body.config).map_err(SpecError::Text)?;
+    devices::nodes(devices)?;
+    devices::rules(host, devices)?;
+    resources::resources(host, kernel)?;
+    let capabilities = capabilities::kept(host, kernel)?;
+    let wanted = security::parse(&host.security_opt).map_err(SpecError::Security)?;
+    match wanted.seccomp {
+        // The usual one is no different from container to container.
+        security::Seccomp::Default | security::Seccomp::Unconfined => Ok(None),
+        given => seccomp::filter(&given, host.privileged, kernel, &capabilities),
+    }
+}
+
 fn linux(
     input: &SpecInput<'_>,
     security: &security::Security,
@@ -207,7 +229,10 @@ fn linux(
 ) -> Result<Value, SpecError> {
     let host = &input.body.host_config;
     let mut resources = resources::resources(host, input.kernel)?;
-    resources.insert("devices".to_owned(), json!(devices::rules(input)?));
+    resources.insert(
+        "devices".to_owned(),
+        json!(devices::rules(host, input.devices)?),
+    );
     let mut linux = json!({
         "cgroupsPath": input.cgroups_path,
         "namespaces": namespaces::list(input.namespaces)?,

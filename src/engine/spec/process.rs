@@ -16,7 +16,7 @@ pub(super) fn process(input: &SpecInput<'_>, capabilities: &[String]) -> Result<
     Ok(json!({
         "terminal": config.tty,
         "user": user(input.account),
-        "args": args(input)?,
+        "args": args(config)?,
         "env": environment(config, input.hostname, &input.account.home),
         "cwd": working_directory(config)?,
         "capabilities": capabilities::sets(capabilities),
@@ -28,8 +28,8 @@ fn user(account: &Account) -> Value {
     json!({ "uid": account.uid, "gid": account.gid, "additionalGids": account.additional_gids })
 }
 
-fn args(input: &SpecInput<'_>) -> Result<Vec<String>, SpecError> {
-    let config = &input.body.config;
+/// What runs, and its arguments.
+pub(super) fn args(config: &Config) -> Result<Vec<String>, SpecError> {
     let entrypoint = config
         .entrypoint
         .as_deref()
