@@ -3,6 +3,7 @@
 mod boot;
 mod choice;
 mod containers;
+mod cp;
 mod exec;
 mod explain;
 mod filter;
@@ -129,6 +130,8 @@ enum Word {
     Exec(exec::Words),
     /// Attach to a running container's input and output
     Attach(foreground::Words),
+    /// Copy files from a container, running or not, to the host or the other way round
+    Cp(cp::Words),
     /// List containers
     Ps(ps::Words),
     /// List the processes of a container
@@ -222,6 +225,7 @@ pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Resu
         Word::Unpause(words) => containers::unpause(&context, &words),
         Word::Exec(words) => exec::run(&context, &words),
         Word::Attach(words) => foreground::run(&context, &words),
+        Word::Cp(words) => cp::run(&context, &words),
         Word::Ps(words) => ps::run(&context, &words),
         Word::Top(words) => top::run(&context, &words),
         Word::Port(words) => port::run(&context, &words),

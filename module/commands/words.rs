@@ -9,7 +9,7 @@ use anyhow::bail;
 const SAME: [(&str, &str); 3] = [
     (
         "container",
-        "attach create exec kill logs pause port rename restart rm run start stats stop top unpause wait",
+        "attach cp create exec kill logs pause port rename restart rm run start stats stop top unpause wait",
     ),
     ("image", "pull tag"),
     ("system", "info"),
@@ -56,7 +56,7 @@ const REFUSED: [(&str, &str); 15] = [
         "checkpoint",
         "processes are not kept on disk; use stop and start",
     ),
-    ("cp export", "not built yet; use exec with tar, or a volume"),
+    ("export", "not built yet; use cp, or exec with tar"),
     ("diff history update", "not built yet"),
     (
         "events",

@@ -13,6 +13,7 @@
 
 mod attach;
 mod connect;
+pub mod copy;
 mod create;
 mod error;
 pub mod exec;

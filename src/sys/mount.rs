@@ -218,6 +218,25 @@ pub fn bind(source: BorrowedFd<'_>, target: &Path) -> io::Result<()> {
     }
 }
 
+/// Lets nobody write through the mount at `target`.
+pub fn forbid_writing(target: BorrowedFd<'_>) -> io::Result<()> {
+    let target = path(&super::beneath::through_proc(target))?;
+    // SAFETY: the path outlives the call; a remount takes neither source nor type nor data.
+    let done = unsafe {
+        libc::mount(
+            std::ptr::null(),
+            target.as_ptr(),
+            std::ptr::null(),
+            libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY,
+            std::ptr::null(),
+        )
+    };
+    match done {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// A copy of what is at `place` in another mount namespace, as seen from there, where asked for with the mounts below it;
 /// attached nowhere yet.
 pub fn copy_from(namespace: BorrowedFd<'_>, place: &Path, recursive: bool) -> io::Result<OwnedFd> {

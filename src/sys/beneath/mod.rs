@@ -21,7 +21,9 @@ pub use attributes::{
     set_mode, set_mode_of_node, set_modified, set_modified_of, set_owner, set_owner_of, set_xattr,
     set_xattr_of, xattrs,
 };
-pub use resolve::{find_beneath, met_symlink, open_beneath, open_file_in_root, open_in_root};
+pub use resolve::{
+    find_beneath, find_in_root, met_symlink, open_beneath, open_file_in_root, open_in_root,
+};
 pub use status::{FileType, Room, Status, Time, room, status, status_if_present, status_of};
 
 /// Opens a directory by its path, for use as a handle.
@@ -61,6 +63,12 @@ pub fn make_dir(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
 /// Creates the symbolic link `name` in `dir` with exactly this text.
 pub fn make_symlink(dir: BorrowedFd<'_>, name: &[u8], text: &[u8]) -> io::Result<()> {
     Ok(nix::unistd::symlinkat(text, Some(dir.as_raw_fd()), name)?)
+}
+
+/// The text of the symbolic link `name` in `dir`.
+pub fn link_text(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<Vec<u8>> {
+    let text = nix::fcntl::readlinkat(Some(dir.as_raw_fd()), name)?;
+    Ok(text.into_encoded_bytes())
 }
 
 /// Gives the inode `old` in `old_dir` the further name `name` in `dir`; a symbolic link is linked itself.
@@ -171,7 +179,7 @@ pub fn path_of(dir: BorrowedFd<'_>) -> io::Result<PathBuf> {
 }
 
 /// A path that leads to what `file` is a handle of, for calls that take no handle.
-pub(super) fn through_proc(file: BorrowedFd<'_>) -> PathBuf {
+pub fn through_proc(file: BorrowedFd<'_>) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 

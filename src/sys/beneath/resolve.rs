@@ -58,6 +58,12 @@ pub fn open_file_in_root(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<File> 
     }
 }
 
+/// Finds whatever `path` below `root` is, without opening it, as a process chrooted to `root` would.
+pub fn find_in_root(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
+    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    open_resolved(root, path, OFlag::O_PATH | OFlag::O_CLOEXEC, resolve)
+}
+
 /// Whether [`open_beneath`] failed because there is a symbolic link on the way.
 pub fn met_symlink(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ELOOP)
