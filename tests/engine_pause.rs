@@ -170,6 +170,7 @@ fn check_health(device: &Device) {
 fn check_killed_monitor(device: &Device) {
     paused(device, "web", &[]);
     device.kill_monitors();
+    device.done(&["boot"]);
     let seen = state(device, "web");
     assert_eq!(
         (&seen["Status"], &seen["ExitCode"]),

@@ -129,6 +129,15 @@ fn dockers_groups_lead_to_the_same_words() {
         let id = "--format={{.Id}}";
         let of = |kind: &str, name: &str| device.done(&[kind, "inspect", id, name]).stdout;
         assert_ne!(of("container", "web"), of("image", &image));
+        let network = device.done(&["network", "create", "front"]).stdout;
+        assert_eq!(device.done(&["inspect", id, "front"]).stdout, network);
+        assert_eq!(
+            device
+                .done(&["inspect", "--type=network", id, "front"])
+                .stdout,
+            network
+        );
+        device.done(&["network", "rm", "front"]);
         refused(&device.dray(&["image", "inspect", "web"]), "web");
         device.done(&["container", "rm", "web"]);
         device.done(&["image", "rm", &image]);

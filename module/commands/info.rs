@@ -41,7 +41,7 @@ pub fn version(words: &Words) -> anyhow::Result<ExitCode> {
 
 /// `dray info`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
-    let engine = context.engine()?;
+    let engine = context.engine_to_look()?;
     let mut about = describe(context, &engine)?;
     match words.format {
         Shape::Table => {

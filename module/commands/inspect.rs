@@ -1,14 +1,16 @@
-//! `dray inspect`: everything about containers, images or volumes, as JSON with the names of Docker's API.
+//! `dray inspect`: everything about containers, images, networks or volumes, as JSON with the names of Docker's API.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use dray::engine::network::NetworkError;
 use dray::engine::{Engine, EngineError};
 use dray::images::{Image, ImagesError};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::network::{self, shown};
 use super::template::Shape;
 use crate::exit;
 
@@ -20,7 +22,7 @@ pub struct Words {
     /// Only things of this kind
     #[arg(long = "type", value_enum, value_name = "KIND")]
     kind: Option<Kind>,
-    /// Names or ids of containers, images or volumes
+    /// Names or ids of containers, images, networks or volumes
     #[arg(required = true)]
     things: Vec<String>,
 }
@@ -30,6 +32,7 @@ pub struct Words {
 enum Kind {
     Container,
     Image,
+    Network,
     Volume,
 }
 
@@ -50,7 +53,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-/// A container of this name, else an image, else a volume; or what is of one kind.
+/// A container of this name, else an image, a network, a volume; or what is of one kind.
 fn inspect(engine: &Engine, kind: Option<Kind>, thing: &str) -> anyhow::Result<Value> {
     let is_meant = |one: Kind| kind.is_none_or(|kind| kind == one);
     if is_meant(Kind::Container) {
@@ -66,14 +69,24 @@ fn inspect(engine: &Engine, kind: Option<Kind>, thing: &str) -> anyhow::Result<V
             found => return Ok(image_document(&found?)),
         }
     }
+    if is_meant(Kind::Network) {
+        match shown::find(engine, thing) {
+            Err(error) if kind.is_none() && is_no_network(&error) => {}
+            found => return network::inspect::document(engine, &found?),
+        }
+    }
     match (engine.volume(thing), incomplete) {
         (Err(EngineError::NoVolume(_)), Some(ImagesError::Absent(_))) => {
-            anyhow::bail!("no such container, image or volume: {thing}")
+            anyhow::bail!("no such container, image, network or volume: {thing}")
         }
         // It is there, but not as a whole.
         (Err(EngineError::NoVolume(_)), Some(error)) => Err(error.into()),
         (found, _) => Ok(super::volume::document(&found?)),
     }
+}
+
+fn is_no_network(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(NetworkError::NotFound(_)))
 }
 
 fn image_document(image: &Image) -> Value {

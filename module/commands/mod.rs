@@ -142,7 +142,7 @@ enum Word {
     Stats(stats::Words),
     /// Print what containers wrote
     Logs(logs::Words),
-    /// Print everything about containers, images or volumes as JSON
+    /// Print everything about containers, images, networks or volumes as JSON
     Inspect(inspect::Words),
     /// Make, list and remove networks, and connect containers to them
     Network(network::Words),

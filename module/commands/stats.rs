@@ -53,7 +53,7 @@ struct Sample {
 
 /// `dray stats`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
-    let engine = context.engine()?;
+    let engine = context.engine_to_look()?;
     let is_screen = words.format == Shape::Table && std::io::stdout().is_terminal();
     let mut before: BTreeMap<String, u64> = BTreeMap::new();
     for container in meant(&engine, words)? {

@@ -38,7 +38,7 @@ pub fn run(engine: &Engine, words: &Words) -> anyhow::Result<ExitCode> {
 }
 
 /// Docker's inspect document.
-fn document(engine: &Engine, network: &Shown) -> anyhow::Result<Value> {
+pub fn document(engine: &Engine, network: &Shown) -> anyhow::Result<Value> {
     let made = network.definition.as_ref();
     let mut containers = json!({});
     for (id, name, attachment) in engine.network().members(&network.name)? {

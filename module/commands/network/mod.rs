@@ -2,9 +2,9 @@
 
 mod connect;
 mod create;
-mod inspect;
+pub mod inspect;
 mod ls;
-mod shown;
+pub mod shown;
 
 use std::process::ExitCode;
 
