@@ -18,6 +18,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::device::{Device, on_device, run};
+use common::docker_registry::make_certificates;
 use dray::sys::changes::Changes;
 use dray::sys::process::{self, PollFd};
 use serde_json::{Value, json};
@@ -437,6 +438,149 @@ fn a_receiver_that_takes_nothing_holds_nobody_up_who_need_not_wait() {
         let (much, kept) = measured(100_000);
         assert!((101..5000).contains(&kept), "{kept} lines");
         assert!(much <= little + SLACK, "{much} kB, {little} kB before");
+    });
+}
+
+/// A receiver that shakes hands, and what it prints: all that it is sent.
+struct Receiver {
+    child: std::process::Child,
+    output: BufReader<std::process::ChildStdout>,
+    port: u16,
+}
+
+impl Receiver {
+    /// With the certificate in `tls`; where asked for, senders have to show one of the authority there.
+    fn start(tls: &Path, client: bool) -> Receiver {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let accept = format!("127.0.0.1:{port}");
+        let mut words = vec!["s_server", "-quiet", "-accept", &accept];
+        words.extend(["-cert", "server.crt", "-key", "server.key"]);
+        if client {
+            words.extend(["-CAfile", "ca.crt", "-Verify", "1", "-verify_return_error"]);
+        }
+        let mut child = Command::new("openssl")
+            .args(words)
+            .current_dir(tls)
+            // Its end would end the connections.
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(&accept).is_err() {
+            assert!(begun.elapsed() < PATIENCE, "no receiver");
+        }
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Receiver {
+            child,
+            output,
+            port,
+        }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+#[test]
+fn syslog_is_encrypted_where_asked_for() {
+    on_device("logs-tls", |device| {
+        let image = push(device);
+        let tls = device.join("tls");
+        make_certificates(&tls, "IP:127.0.0.1");
+        let other = device.join("other");
+        make_certificates(&other, "DNS:elsewhere.example");
+        let file = |option: &str, folder: &Path, name: &str| {
+            format!(
+                "--log-opt=syslog-tls-{option}={}",
+                folder.join(name).display()
+            )
+        };
+        let authority = file("ca-cert", &tls, "ca.crt");
+        let own = [
+            file("cert", &tls, "client.crt"),
+            file("key", &tls, "client.key"),
+        ];
+        let skip = "--log-opt=syslog-tls-skip-verify=true".to_owned();
+        let words = |receiver: &Receiver, options: &[&String]| -> Vec<String> {
+            let address = format!("syslog-address=tcp+tls://127.0.0.1:{}", receiver.port);
+            let base = [
+                "--name=secret",
+                "--log-driver=syslog",
+                "--log-opt",
+                &address,
+                "--log-opt=syslog-format=rfc5424",
+            ];
+            let own = options.iter().map(|option| option.as_str());
+            base.into_iter().chain(own).map(str::to_owned).collect()
+        };
+        let line = "echo one; busybox seq 1 3000; exec sleep 100000";
+        for (client, options) in [
+            (false, vec![&authority]),
+            (false, vec![&skip]),
+            (true, vec![&authority, &own[0], &own[1]]),
+        ] {
+            let mut receiver = Receiver::start(&tls, client);
+            let words = words(&receiver, &options);
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            start(device, &image, &words, line);
+            let first = receiver.line();
+            // Its own length goes before a message.
+            let (length, message) = first.split_once(' ').unwrap();
+            assert_eq!(length.parse::<usize>().unwrap(), message.len(), "{first}");
+            assert!(
+                message.starts_with("<30>1 ") && message.ends_with(" - one\n"),
+                "{first}"
+            );
+            for number in 1..=3000 {
+                let line = receiver.line();
+                assert!(
+                    line.ends_with(&format!(" - {number}\n")),
+                    "{number}: {line}"
+                );
+            }
+            remove(device, "secret");
+        }
+        // Somebody else, and nobody to vouch for him.
+        let stranger = file("ca-cert", &other, "ca.crt");
+        let missing = file("ca-cert", &other, "none.crt");
+        for (options, said) in [
+            (vec![&stranger], "UnknownIssuer"),
+            (vec![&missing], "there is no such file"),
+        ] {
+            let receiver = Receiver::start(&tls, false);
+            let mut words = words(&receiver, &options);
+            words.insert(0, "run".to_owned());
+            words.extend([image.clone(), "true".to_owned()]);
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let mut command = Command::new(env!("CARGO_BIN_EXE_dray"));
+            let refused = command
+                .args(words)
+                .env("DRAY_CONFIG", &device.host.config)
+                .output()
+                .unwrap();
+            let complained = String::from_utf8_lossy(&refused.stderr).into_owned();
+            assert!(
+                !refused.status.success() && complained.contains(said),
+                "{complained}"
+            );
+            remove(device, "secret");
+        }
     });
 }
 

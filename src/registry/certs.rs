@@ -20,12 +20,17 @@ pub(super) struct ClientPair {
 
 /// The first of the system's bundles that exists.
 pub(super) fn system_bundle(host: &Host) -> Result<Vec<u8>, Problem> {
-    for path in &host.ca_bundles {
+    first_bundle(&host.ca_bundles)
+}
+
+/// The first of these bundles that exists.
+pub(super) fn first_bundle(bundles: &[PathBuf]) -> Result<Vec<u8>, Problem> {
+    for path in bundles {
         if let Some(pem) = read(path)? {
             return Ok(pem);
         }
     }
-    let path = host.ca_bundles.first().cloned().unwrap_or_default();
+    let path = bundles.first().cloned().unwrap_or_default();
     Err(unusable(
         &path,
         "neither it nor any other bundle of certificate authorities exists; install ca-certificates or set SSL_CERT_FILE",
@@ -81,7 +86,7 @@ fn files(host: &Host, registry: &str, extension: &str) -> Result<Vec<PathBuf>, P
     Ok(paths)
 }
 
-fn read(path: &Path) -> Result<Option<Vec<u8>>, Problem> {
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, Problem> {
     match std::fs::File::open(path).and_then(|file| read_limited(file, MAX_PEM)) {
         Ok(pem) => Ok(Some(pem)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

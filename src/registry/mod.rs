@@ -14,6 +14,7 @@ mod fetch;
 mod http;
 mod patience;
 mod proxy;
+mod receiver;
 mod tls;
 mod url;
 
@@ -32,6 +33,7 @@ use patience::Body;
 
 pub use error::{Problem, RegistryError};
 pub use patience::Patience;
+pub use receiver::{SecureStream, Trust};
 
 /// A client for all registries; keeps connections and tokens, and may be used from several threads at once.
 #[derive(Clone)]

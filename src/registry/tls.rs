@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
-use rustls::crypto::ring;
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -54,22 +54,40 @@ pub(super) fn configure(
             pinned.push(certificate);
         }
     }
-    let broken = |error: &dyn std::error::Error| {
-        Problem::Unreachable(format!("TLS cannot be set up: {error}"))
-    };
     let authorities =
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .build()
             .map_err(|error| broken(&error))?;
+    finish(
+        provider,
+        Arc::new(Verifier {
+            authorities,
+            pinned,
+        }),
+        client,
+    )
+}
+
+/// The configuration for somebody whose certificate nobody has to vouch for.
+pub(super) fn configure_for_anybody(
+    client: Option<ClientPair>,
+) -> Result<Arc<ClientConfig>, Problem> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = Arc::new(Anybody(Arc::clone(&provider)));
+    finish(provider, verifier, client)
+}
+
+fn finish(
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+    client: Option<ClientPair>,
+) -> Result<Arc<ClientConfig>, Problem> {
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| broken(&error))?
-        // The name is the crate's; what it warns of is in `Verifier`.
+        // The name is the crate's; what it warns of is in the verifiers.
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Verifier {
-            authorities,
-            pinned,
-        }));
+        .with_custom_certificate_verifier(verifier);
     let config = match client {
         Some(pair) => {
             let (chain, key) = client_certificate(&pair)?;
@@ -80,6 +98,10 @@ pub(super) fn configure(
         None => builder.with_no_client_auth(),
     };
     Ok(Arc::new(config))
+}
+
+fn broken(error: &dyn std::error::Error) -> Problem {
+    Problem::Unreachable(format!("TLS cannot be set up: {error}"))
 }
 
 type Chain = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
@@ -149,6 +171,47 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.authorities.supported_verify_schemes()
+    }
+}
+
+/// Trusts whoever has the key of the certificate that he shows, whoever he says he is.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _certificate: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -40,6 +40,10 @@ const DRIVERS: [(&str, &[&str]); 5] = [
             "syslog-address",
             "syslog-facility",
             "syslog-format",
+            "syslog-tls-ca-cert",
+            "syslog-tls-cert",
+            "syslog-tls-key",
+            "syslog-tls-skip-verify",
             "tag",
         ],
     ),
@@ -109,7 +113,6 @@ pub fn no_option(name: &str, known: &[&str]) -> String {
         "env" | "labels" if known.contains(&"syslog-address") => {
             "; Docker's driver does nothing with it; use tag"
         }
-        _ if name.starts_with("syslog-tls-") => "; TLS is not built in",
         _ => "",
     };
     match known {
@@ -146,6 +149,12 @@ pub fn check(name: &str, text: &str) -> Result<(), String> {
         "syslog-address" => return syslog::address(text).map(drop),
         "syslog-facility" => return syslog::facility(text).map(drop),
         "syslog-format" => return syslog::format(text).map(drop),
+        "syslog-tls-ca-cert" | "syslog-tls-cert" | "syslog-tls-key" if text.starts_with('/') => {
+            return Ok(());
+        }
+        "syslog-tls-ca-cert" | "syslog-tls-cert" | "syslog-tls-key" => "an absolute path",
+        "syslog-tls-skip-verify" if value::boolean(text).is_ok() => return Ok(()),
+        "syslog-tls-skip-verify" => "true or false",
         "tag" => return expand_tag(text, |_| String::new()).map(drop),
         _ => return Ok(()),
     };
@@ -160,6 +169,17 @@ pub fn check_together(driver: &str, options: &BTreeMap<String, String>) -> Resul
     if options.contains_key("max-buffer-size") && given("mode") != "non-blocking" {
         return Err(
             "logger: max-buffer-size option is only supported with 'mode=non-blocking'".to_owned(),
+        );
+    }
+    let tls = options.keys().find(|name| name.starts_with("syslog-tls-"));
+    if let Some(name) = tls.filter(|_| !given("syslog-address").starts_with("tcp+tls://")) {
+        return Err(format!(
+            "log option {name} needs a syslog-address that begins with tcp+tls://"
+        ));
+    }
+    if options.contains_key("syslog-tls-cert") != options.contains_key("syslog-tls-key") {
+        return Err(
+            "log options syslog-tls-cert and syslog-tls-key belong together: give both".to_owned(),
         );
     }
     let compress = value::boolean(given("compress")).unwrap_or(false);
@@ -237,8 +257,8 @@ mod tests {
             ("tag", vec!["", "{{.ID}}"], vec!["{{.X}}"]),
             (
                 "syslog-address",
-                vec!["", "udp://a"],
-                vec!["a", "tcp+tls://a"],
+                vec!["", "udp://a", "tcp+tls://a"],
+                vec!["a", "tls://a"],
             ),
             ("syslog-facility", vec!["", "local0"], vec!["loud"]),
             ("syslog-format", vec!["", "rfc5424"], vec!["json"]),

@@ -21,6 +21,8 @@ pub enum Address {
     Udp(String),
     /// `host:port`.
     Tcp(String),
+    /// `host:port`, encrypted.
+    Tls(String),
 }
 
 /// How a message is written.
@@ -36,7 +38,7 @@ pub enum Format {
     Rfc5424Micro,
 }
 
-/// `udp://host[:port]`, `tcp://host[:port]`, `unix://path`, `unixgram://path`; nothing is the device's own receiver.
+/// `udp://host[:port]`, `tcp://host[:port]`, `tcp+tls://host[:port]`, `unix://path`, `unixgram://path`; nothing is the device's own receiver.
 pub fn address(text: &str) -> Result<Address, String> {
     if text.is_empty() {
         return Ok(Address::Unix("/dev/log".to_owned()));
@@ -53,11 +55,9 @@ pub fn address(text: &str) -> Result<Address, String> {
         "unixgram" => Ok(Address::UnixDatagram(rest.to_owned())),
         "udp" => receiver.map(Address::Udp),
         "tcp" => receiver.map(Address::Tcp),
-        "tcp+tls" => Err(format!(
-            "invalid syslog address {text:?}: TLS is not built in; send to a receiver on the device that forwards"
-        )),
+        "tcp+tls" => receiver.map(Address::Tls),
         _ => Err(format!(
-            "invalid syslog address {text:?}: it has to begin with udp://, tcp://, unix:// or unixgram://"
+            "invalid syslog address {text:?}: it has to begin with udp://, tcp://, tcp+tls://, unix:// or unixgram://"
         )),
     }
 }
@@ -138,7 +138,7 @@ mod tests {
             ("tcp://2001:db8::1", None),
             ("tcp://[2001:db8::1", None),
             ("unix://relative", None),
-            ("tcp+tls://a:6514", None),
+            ("tcp+tls://a:6514", Some(Address::Tls(text("a:6514")))),
             ("http://a", None),
             ("192.0.2.7:514", None),
         ] {

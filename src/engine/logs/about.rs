@@ -1,9 +1,11 @@
 //! What log lines say about their container: its tag, and the labels and variables that an option names.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::api::LogConfig;
 use crate::engine::record::Record;
+use crate::host::Host;
 use crate::runargs::logging;
 
 /// Digits of an id's short form.
@@ -18,11 +20,13 @@ pub struct About {
     image_name: String,
     labels: BTreeMap<String, String>,
     env: Vec<String>,
+    /// The device's bundles of certificate authorities, for a receiver that is reached through TLS.
+    pub(super) ca_bundles: Vec<PathBuf>,
 }
 
 impl About {
     /// What there is to say about a container.
-    pub fn of(record: &Record) -> About {
+    pub fn of(record: &Record, host: &Host) -> About {
         let config = &record.body.config;
         About {
             id: record.id.clone(),
@@ -31,6 +35,7 @@ impl About {
             image_name: config.image.clone(),
             labels: config.labels.clone(),
             env: config.env.clone(),
+            ca_bundles: host.ca_bundles.clone(),
         }
     }
 
@@ -92,6 +97,7 @@ mod tests {
             image_id: format!("sha256:{}", "fedcba9876543210".repeat(4)),
             image_name: "shop/web:1".into(),
             labels: [("a".to_owned(), "1".to_owned())].into(),
+            ca_bundles: Vec::new(),
             env: vec!["X=old".into(), "X=y=z".into(), "BARE".into()],
         };
         for (template, tag) in [

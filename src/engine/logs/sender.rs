@@ -7,6 +7,7 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::registry::{SecureStream, Trust};
 use crate::runargs::syslog::Address;
 use crate::sys::process::PollFd;
 
@@ -25,6 +26,8 @@ pub(super) struct Sender {
     /// What the receiver has not taken yet of one message.
     waiting: Vec<u8>,
     retry_at: Option<Instant>,
+    /// Whom to trust where it is encrypted.
+    pub trust: Trust,
 }
 
 #[derive(Debug)]
@@ -33,6 +36,7 @@ enum Wire {
     Stream(UnixStream),
     Udp(UdpSocket),
     Tcp(TcpStream),
+    Secure(Box<SecureStream>),
 }
 
 impl Sender {
@@ -44,6 +48,7 @@ impl Sender {
             wire: None,
             waiting: Vec::new(),
             retry_at: None,
+            trust: Trust::default(),
         }
     }
 
@@ -87,6 +92,16 @@ impl Sender {
                 let address = resolve(&mut self.resolved, host)?;
                 Wire::Tcp(TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)?)
             }
+            Address::Tls(host) => {
+                let address = resolve(&mut self.resolved, host)?;
+                let socket = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)?;
+                let name = host
+                    .rsplit_once(':')
+                    .map_or(host.as_str(), |(name, _)| name);
+                let name = name.trim_start_matches('[').trim_end_matches(']');
+                let stream = SecureStream::connect(socket, name, &self.trust);
+                Wire::Secure(Box::new(stream.map_err(io::Error::other)?))
+            }
         };
         wire.never_waits()?;
         Ok(wire)
@@ -109,7 +124,8 @@ impl Sender {
 
     /// Whether the receiver has not taken a message yet; then there is no room for another.
     pub fn is_congested(&self) -> bool {
-        !self.waiting.is_empty()
+        let behind = |wire: &Wire| matches!(wire, Wire::Secure(stream) if stream.is_behind());
+        !self.waiting.is_empty() || self.wire.as_ref().is_some_and(behind)
     }
 
     /// What to wait for while the receiver is congested.
@@ -125,6 +141,13 @@ impl Sender {
         let Some(wire) = &mut self.wire else {
             return Ok(());
         };
+        if let Wire::Secure(stream) = wire
+            && let Err(error) = stream.push()
+        {
+            self.waiting.clear();
+            self.wire = None;
+            return Err(error);
+        }
         while !self.waiting.is_empty() {
             match wire.write(&self.waiting) {
                 // All of it mostly, and then a monitor that waits for days keeps no room for it.
@@ -149,6 +172,7 @@ impl Wire {
             Wire::Stream(socket) => socket.set_nonblocking(true),
             Wire::Udp(socket) => socket.set_nonblocking(true),
             Wire::Tcp(socket) => socket.set_nonblocking(true),
+            Wire::Secure(_) => Ok(()),
         }
     }
 
@@ -158,6 +182,7 @@ impl Wire {
             Wire::Stream(socket) => socket.write(message),
             Wire::Udp(socket) => socket.send(message),
             Wire::Tcp(socket) => socket.write(message),
+            Wire::Secure(stream) => stream.write(message),
         }
     }
 
@@ -167,6 +192,7 @@ impl Wire {
             Wire::Stream(socket) => socket.as_fd(),
             Wire::Udp(socket) => socket.as_fd(),
             Wire::Tcp(socket) => socket.as_fd(),
+            Wire::Secure(stream) => stream.as_fd(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The driver `syslog`: every line a message, in the forms that Docker's driver has.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use chrono::{DateTime, Datelike, Timelike, Utc};
@@ -9,7 +10,9 @@ use super::sender::Sender;
 use super::{About, Stream, WriterError};
 use crate::api::LogConfig;
 use crate::engine::time;
-use crate::runargs::syslog::{self, Format};
+use crate::registry::Trust;
+use crate::runargs::syslog::{self, Address, Format};
+use crate::runargs::value;
 use crate::sys::{process, zone};
 
 /// Severity of a line on standard output.
@@ -27,6 +30,8 @@ pub(super) struct Syslog {
     facility: u8,
     tag: String,
     hostname: String,
+    /// Each message begins with its length, as RFC 5425 wants it.
+    counted: bool,
 }
 
 impl Syslog {
@@ -35,9 +40,21 @@ impl Syslog {
         let option = |name: &str| config.config.get(name).map_or("", String::as_str);
         let address = syslog::address(option("syslog-address")).map_err(WriterError::Option)?;
         let template = Some(option("tag")).filter(|tag| !tag.is_empty());
+        let format = syslog::format(option("syslog-format")).map_err(WriterError::Option)?;
+        let modern = matches!(format, Format::Rfc5424 | Format::Rfc5424Micro);
+        let counted = modern && matches!(address, Address::Tls(_));
+        let mut sender = Sender::new(address);
+        let file = |name: &str| Some(PathBuf::from(option(name))).filter(|p| p.is_absolute());
+        sender.trust = Trust {
+            bundles: about.ca_bundles.clone(),
+            authority: file("syslog-tls-ca-cert"),
+            client: file("syslog-tls-cert").zip(file("syslog-tls-key")),
+            anybody: value::boolean(option("syslog-tls-skip-verify")).unwrap_or(false),
+        };
         Ok(Syslog {
-            sender: Sender::new(address),
-            format: syslog::format(option("syslog-format")).map_err(WriterError::Option)?,
+            sender,
+            format,
+            counted,
             facility: syslog::facility(option("syslog-facility")).map_err(WriterError::Option)?,
             tag: about
                 .tag(template.unwrap_or(DEFAULT_TAG))
@@ -57,6 +74,9 @@ impl Syslog {
         let mut message = self.header(priority, time).into_bytes();
         message.extend_from_slice(text.strip_suffix(b"\n").unwrap_or(text));
         message.push(b'\n');
+        if self.counted {
+            message.splice(..0, format!("{} ", message.len()).into_bytes());
+        }
         self.sender.send(&message)
     }
 

@@ -144,7 +144,7 @@ impl<'a> Attendant<'a> {
         let state = folders.now(&engine.host().boot_id)?.ok_or_else(missing)?;
         let log = Writer::new(
             &record.body.host_config.log_config,
-            &About::of(&record),
+            &About::of(&record, engine.host()),
             &folders.state.join("logs"),
         )
         .map_err(|error| EngineError::Unsupported {

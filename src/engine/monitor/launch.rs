@@ -184,7 +184,7 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     let folders = engine.folders(id);
     let record = folders.record()?;
     if attempt.control.is_some() {
-        reach_log(&record, &folders)?;
+        reach_log(engine, &record, &folders)?;
     }
     let own = ProcessId::own().map_err(EngineError::system("read our own process"))?;
     let restarts = attempt.restarts;
@@ -322,15 +322,21 @@ fn has_own_network(record: &Record) -> bool {
 }
 
 /// Docker's: a container whose log cannot be taken is not started; once it runs nobody takes it down for that.
-fn reach_log(record: &Record, folders: &crate::engine::Folders) -> Result<(), EngineError> {
+fn reach_log(
+    engine: &Engine,
+    record: &Record,
+    folders: &crate::engine::Folders,
+) -> Result<(), EngineError> {
     let config = &record.body.host_config.log_config;
-    let mut log =
-        Writer::new(config, &About::of(record), &folders.state.join("logs")).map_err(|error| {
-            EngineError::Unsupported {
-                option: "--log-driver".into(),
-                reason: error.to_string(),
-            }
-        })?;
+    let mut log = Writer::new(
+        config,
+        &About::of(record, engine.host()),
+        &folders.state.join("logs"),
+    )
+    .map_err(|error| EngineError::Unsupported {
+        option: "--log-driver".into(),
+        reason: error.to_string(),
+    })?;
     let driver = &config.driver;
     log.reach().map_err(EngineError::system(format!(
         "reach the receiver of log driver {driver}"

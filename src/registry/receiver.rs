@@ -1,0 +1,144 @@
+//! TLS to somebody who is no registry: a receiver of logs. It is here because TLS has one room.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
+
+use super::certs::{self, ClientPair};
+use super::error::Problem;
+use super::tls;
+
+/// How long one answer of a handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Whom a receiver has to be, and who we are.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    /// The system's bundles of authorities; the first that exists counts.
+    pub bundles: Vec<PathBuf>,
+    /// An authority besides them.
+    pub authority: Option<PathBuf>,
+    /// A certificate to show, and its key.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// Anybody will do.
+    pub anybody: bool,
+}
+
+/// A connection that never waits once it is made.
+#[derive(Debug)]
+pub struct SecureStream {
+    connection: ClientConnection,
+    socket: TcpStream,
+}
+
+impl SecureStream {
+    /// Shakes hands with `host`, to whom `socket` leads.
+    pub fn connect(
+        mut socket: TcpStream,
+        host: &str,
+        trust: &Trust,
+    ) -> Result<SecureStream, Problem> {
+        let broken = |error: &dyn std::error::Error| Problem::Unreachable(format!("TLS: {error}"));
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| broken(&error))?;
+        let mut connection =
+            ClientConnection::new(configure(trust)?, name).map_err(|error| broken(&error))?;
+        let timeout = Some(HANDSHAKE_TIMEOUT);
+        let mut shake = || {
+            socket.set_read_timeout(timeout)?;
+            socket.set_write_timeout(timeout)?;
+            while connection.is_handshaking() {
+                connection.complete_io(&mut socket)?;
+            }
+            socket.set_nonblocking(true)
+        };
+        shake().map_err(|error| broken(&error))?;
+        Ok(SecureStream { connection, socket })
+    }
+
+    /// Takes a message; there is no room for one while the receiver has not taken the last.
+    pub fn write(&mut self, message: &[u8]) -> io::Result<usize> {
+        self.hear()?;
+        self.push()?;
+        if self.is_behind() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let taken = self.connection.writer().write(message)?;
+        self.push()?;
+        Ok(taken)
+    }
+
+    /// Whether something has not been sent yet.
+    pub fn is_behind(&self) -> bool {
+        self.connection.wants_write()
+    }
+
+    /// Sends what has not been sent, as far as there is room.
+    pub fn push(&mut self) -> io::Result<()> {
+        while self.connection.wants_write() {
+            match self.connection.write_tls(&mut self.socket) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what the receiver sent: tickets and the like, or the end.
+    fn hear(&mut self) -> io::Result<()> {
+        loop {
+            match self.connection.read_tls(&mut self.socket) {
+                Ok(0) => return Err(io::ErrorKind::ConnectionAborted.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            let state = self.connection.process_new_packets();
+            let state = state.map_err(io::Error::other)?;
+            // Receivers of logs have nothing to say.
+            let mut said = vec![0; state.plaintext_bytes_to_read()];
+            self.connection.reader().read_exact(&mut said)?;
+        }
+    }
+}
+
+impl AsFd for SecureStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn configure(trust: &Trust) -> Result<Arc<ClientConfig>, Problem> {
+    let required = |path: &Path| {
+        certs::read(path)?.ok_or_else(|| certs::unusable(path, "there is no such file"))
+    };
+    let client = match &trust.client {
+        Some((path, key_path)) => Some(ClientPair {
+            path: path.clone(),
+            certificate: required(path)?,
+            key_path: key_path.clone(),
+            key: required(key_path)?,
+        }),
+        None => None,
+    };
+    if trust.anybody {
+        return tls::configure_for_anybody(client);
+    }
+    let own = match &trust.authority {
+        Some(path) => vec![(path.clone(), required(path)?)],
+        None => Vec::new(),
+    };
+    let system = match certs::first_bundle(&trust.bundles) {
+        Ok(pem) => tls::roots(&pem),
+        // An authority of its own is enough.
+        Err(_) if !own.is_empty() => rustls::RootCertStore::empty(),
+        Err(problem) => return Err(problem),
+    };
+    tls::configure(&system, own, client)
+}
