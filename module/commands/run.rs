@@ -1,5 +1,6 @@
 //! `dray run` and `dray create`: docker run's words.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -17,14 +18,20 @@ use crate::exit::{self, Code};
 pub struct Words {
     /// [OPTIONS] IMAGE [COMMAND…]
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub words: Vec<String>,
+    pub words: Vec<OsString>,
 }
 
 impl Words {
     /// The parsed words; `None` if they asked for help, which has been given.
     pub fn parse(&self, context: &Context<'_>, word: &str) -> anyhow::Result<Option<RunArgs>> {
         let foreign: &[&str] = if word == "create" { &ONLY_RUN } else { &[] };
-        let args = match RunArgs::parse_run(&self.words, context.host) {
+        let text = |word: &OsString| {
+            let text = word.to_str().map(str::to_owned);
+            text.with_context(|| format!("{word:?} is not UTF-8"))
+                .context(Code(exit::ENGINE))
+        };
+        let words: Vec<String> = self.words.iter().map(text).collect::<Result<_, _>>()?;
+        let args = match RunArgs::parse_run(&words, context.host) {
             Err(RunArgsError::Help) => {
                 program::end_with_the_reader();
                 let does = does(word);

@@ -1,7 +1,9 @@
 //! What is not made, and why: each row is refused with 125 and says what was expected, and nothing half made stays.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::Metadata;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::process::Command;
@@ -302,6 +304,15 @@ fn what_cannot_be_made_is_said_and_leaves_nothing() {
         });
         check(device, &image, ROWS);
         check(device, &image, AT_THE_START);
+        let output = Command::new(env!("CARGO_BIN_EXE_dray"))
+            .args(["run", "--rm", "-e"])
+            .arg(OsStr::from_bytes(b"A=\xff"))
+            .args([&image, "true"])
+            .env("DRAY_CONFIG", &device.host.config)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(125), "{output:?}");
+        assert_eq!(output.stderr, b"dray: \"A=\\xFF\" is not UTF-8\n");
         device.done(&["rm", "-f", "taken"]);
     });
 }
@@ -440,4 +451,56 @@ fn texts_are_as_long_as_the_kernel_takes_them() {
             assert_eq!(device.containers().len(), 0);
         }
     });
+}
+
+/// Values with a control character in the right place; of the other options the character alone.
+const WITH_CONTROL: &[(&str, &str)] = &[
+    ("add-host", "a\u{1b}b:192.0.2.1"),
+    ("annotation", "a\u{1b}b=c\u{1b}d"),
+    ("device", "/dev/a\u{1b}b"),
+    ("env", "A\u{1b}B=c\u{1b}d"),
+    ("label", "a\u{1b}b=c\u{1b}d"),
+    ("link", "a\u{1b}b:c"),
+    ("log-opt", "tag=a\u{1b}b"),
+    ("mount", "type=volume,src=data,dst=/a\u{1b}b"),
+    ("net", "name=lan,alias=a\u{1b}b"),
+    ("network", "name=lan,alias=a\u{1b}b"),
+    ("security-opt", "no-new-privileges=\u{1b}"),
+    ("sysctl", "net.a\u{1b}b=c"),
+    ("tmpfs", "/a\u{1b}b"),
+    ("volume", "data:/a\u{1b}b"),
+    ("workdir", "/a\u{1b}b"),
+];
+
+/// Options that take any text: what becomes of it is a variable, a word, a mark or a path, or it names what has to be there
+/// when the container is made.
+#[rustfmt::skip]
+const ANY_TEXT: &[&str] = &[
+    "annotation", "device", "entrypoint", "env", "env-file", "group-add", "health-cmd", "label", "label-file", "link",
+    "log-opt", "mount", "sysctl", "tmpfs", "user", "volume", "volumes-from", "workdir",
+];
+
+#[test]
+fn control_characters_get_no_further_than_where_they_mean_nothing() {
+    let mut taken = Vec::new();
+    for option in dray::runargs::describe() {
+        if option.refused.is_some() || option.kind.is_empty() {
+            continue;
+        }
+        let given = WITH_CONTROL.iter().find(|(name, _)| *name == option.name);
+        let value = given.map_or("a\u{1b}b", |(_, value)| value);
+        let words = [format!("--{}={value}", option.name)];
+        match dray::runargs::RunArgs::check(&words) {
+            Ok(_) => taken.push(option.name),
+            Err(error) => {
+                let said = error.to_string();
+                assert!(
+                    said.len() > 15 && !said.contains('\n'),
+                    "--{}: {said:?}",
+                    option.name
+                );
+            }
+        }
+    }
+    assert_eq!(taken, ANY_TEXT);
 }
