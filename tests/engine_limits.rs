@@ -196,6 +196,104 @@ fn real_time_budgets_are_given_and_come_back() {
 }
 
 #[test]
+fn a_container_is_below_the_group_that_it_is_told() {
+    on_device("group-parent", |device| {
+        let image = image(device);
+        let tops: Vec<_> = match unified() {
+            true => vec![Path::new("/sys/fs/cgroup").to_owned()],
+            false => ["memory", "cpu", "pids", "devices", "freezer"]
+                .map(|name| Path::new("/sys/fs/cgroup").join(name))
+                .to_vec(),
+        };
+        // One that somebody else made stays, what we make goes.
+        let theirs = format!("theirs-{}", std::process::id());
+        for top in &tops {
+            std::fs::create_dir(top.join(&theirs)).unwrap();
+        }
+        for (parent, restart) in [
+            (format!("/{theirs}/deep/er"), "no"),
+            (format!("ours-{}/x", std::process::id()), "always"),
+        ] {
+            let options = [
+                "--cgroup-parent",
+                &parent,
+                "-m",
+                "64m",
+                "--pids-limit",
+                "77",
+                "--restart",
+                restart,
+                "--health-cmd",
+                "true",
+            ];
+            let id = start(device, &options);
+            let group = |top: &Path| top.join(parent.trim_matches('/')).join(&id);
+            let pid = device.inspect("bounded")["State"]["Pid"].to_string();
+            for top in &tops {
+                let procs = std::fs::read_to_string(group(top).join("cgroup.procs")).unwrap();
+                assert!(procs.lines().any(|line| line == pid), "{}", top.display());
+                assert!(!top.join("dray").join(&id).exists());
+            }
+            let limit = tops.iter().find_map(|top| {
+                let files = ["memory.max", "memory.limit_in_bytes"];
+                let mut found = files
+                    .iter()
+                    .map(|file| std::fs::read_to_string(group(top).join(file)));
+                found.find_map(Result::ok)
+            });
+            assert_eq!(limit.unwrap().trim(), (64 << 20).to_string());
+            // What looks at groups finds it.
+            let denied = device.dray(&[
+                "exec",
+                "bounded",
+                "sh",
+                "-c",
+                "busybox mknod /tmp/x b 7 0; cat /tmp/x",
+            ]);
+            assert!(!denied.status.success(), "{denied:?}");
+            assert!(device.done(&["top", "bounded"]).stdout.contains("sleep"));
+            device.done(&["pause", "bounded"]);
+            assert_eq!(device.inspect("bounded")["State"]["Status"], "paused");
+            device.done(&["unpause", "bounded"]);
+            // A second one in the same group keeps it.
+            let beside = [
+                "run",
+                "-d",
+                "--network=none",
+                "--name=beside",
+                "--cgroup-parent",
+                &parent,
+            ];
+            device.done(&[&beside[..], &[&image, "sleep", "1000"]].concat());
+            device.done(&["restart", "-t", "0", "bounded"]);
+            device.done(&["kill", "bounded"]);
+            device.done(&["rm", "-f", "bounded"]);
+            for top in &tops {
+                assert!(group(top).parent().unwrap().exists() && !group(top).exists());
+            }
+            device.done(&["rm", "-f", "beside"]);
+            for top in &tops {
+                let first = parent.trim_matches('/').split('/').next().unwrap();
+                assert_eq!(
+                    top.join(first).exists(),
+                    first == theirs,
+                    "{}",
+                    top.display()
+                );
+                let left = std::fs::read_dir(top.join(first))
+                    .into_iter()
+                    .flatten()
+                    .flatten();
+                assert_eq!(left.filter(|entry| entry.path().is_dir()).count(), 0);
+            }
+        }
+        for top in &tops {
+            std::fs::remove_dir(top.join(&theirs)).unwrap();
+        }
+    });
+}
+
+#[test]
 fn block_devices_are_limited() {
     on_device("block", |device| {
         let (disk, numbers) = disk();

@@ -227,7 +227,7 @@ fn failures_do_not_count_in_the_start_period() {
         assert_eq!(probe["ExitCode"], -1);
         assert_eq!(probe["Output"], "Health check exceeded timeout (100ms)");
         let (record, _) = device.containers().remove(0);
-        let left = dray::sys::cgroup::pids(&record.id);
+        let left = dray::sys::cgroup::pids(&record.group());
         assert!(left.len() <= 4, "probes are left: {left:?}");
         assert!(device.dray(&["rm", "-f", "hangs"]).status.success());
     });

@@ -146,8 +146,9 @@ fn look(container: &Container) -> Sample {
     let Some(pid) = container.pid() else {
         return Sample::default();
     };
+    let group = container.record.group();
     let text = |controller: &str, names: &[&str]| {
-        let file = cgroup::file(container.id(), controller, names);
+        let file = cgroup::file(&group, controller, names);
         file.and_then(|file| std::fs::read_to_string(file).ok())
             .unwrap_or_default()
     };

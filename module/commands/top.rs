@@ -46,7 +46,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         let name = container.record.name;
         return Err(EngineError::NotRunning { name }.into());
     }
-    let mut pids = cgroup::pids(container.id());
+    let mut pids = cgroup::pids(&container.record.group());
     pids.sort_unstable();
     let passwd = std::fs::read_to_string(context.host.etc.join("passwd")).unwrap_or_default();
     let now = context.host.now();

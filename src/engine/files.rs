@@ -181,8 +181,8 @@ fn runtime_config(
         body: &record.body,
         rootfs: root,
         hostname: &names.hostname,
-        cgroups_path: &cgroup::path_of(&record.id),
-        cgroups: &groups::mounts(engine, &record.id)?,
+        cgroups_path: &format!("/{}", record.group()),
+        cgroups: &groups::mounts(engine, &record.group())?,
         mounts: &mounts,
         files: spec::Files {
             hosts: Some(hosts),

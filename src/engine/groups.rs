@@ -16,10 +16,10 @@ use crate::sys::{cgroup, fs};
 /// Where programs look for control groups.
 const PLACE: &str = "/sys/fs/cgroup";
 
-/// What is to be mounted where in container `id`, the folder of all groups first; nothing in the unified hierarchy. The runtime
+/// What is to be mounted where in a container, the folder of all groups first; nothing in the unified hierarchy. The runtime
 /// makes the groups before it mounts anything.
-pub(super) fn mounts(engine: &Engine, id: &str) -> Result<Vec<(PathBuf, String)>, EngineError> {
-    let groups = cgroup::separate(id).map_err(EngineError::system("find the control groups"))?;
+pub(super) fn mounts(engine: &Engine, group: &str) -> Result<Vec<(PathBuf, String)>, EngineError> {
+    let groups = cgroup::separate(group).map_err(EngineError::system("find the control groups"))?;
     let all = engine.host().run.join("cgroup");
     let mut mounts = Vec::new();
     if !groups.is_empty() {

@@ -108,18 +108,19 @@ fn wanted(host: &HostConfig) -> [(bool, &'static str, &'static str); 10] {
     ]
 }
 
-/// Sets the limits of container `id`, whose group is there and whose first process `pid` does not run its program yet.
-pub(super) fn apply(id: &str, pid: i32, host: &HostConfig) -> Result<(), EngineError> {
+/// Sets the limits of a container, whose group is there and whose first process `pid` does not run its program yet.
+pub(super) fn apply(group: &str, pid: i32, host: &HostConfig) -> Result<(), EngineError> {
     // Always: its own monitor is protected, and it is a child of that.
     process::set_oom_score(pid, host.oom_score_adj).map_err(|error| EngineError::Unsupported {
         option: format!("--oom-score-adj {}", host.oom_score_adj),
         reason: format!("the kernel refuses it: {error}"),
     })?;
     for line in lines(host, cgroup::is_unified())? {
-        let file = cgroup::file(id, line.controller, line.files).ok_or_else(|| missing(&line))?;
+        let file =
+            cgroup::file(group, line.controller, line.files).ok_or_else(|| missing(&line))?;
         if line.option == RT_RUNTIME {
             // The group of all containers has to have as much as they have together.
-            cgroup::share_realtime(id, host.cpu_realtime_runtime, period_of(host))
+            cgroup::share_realtime(group, host.cpu_realtime_runtime, period_of(host))
                 .map_err(|error| no_budget(&line, &error))?;
         }
         let text = match file.ends_with("io.weight") {

@@ -303,7 +303,9 @@ impl Engine {
         let last = folders.outcome()?;
         let intent = folders.intent()?;
         let status = match (&now, &last) {
-            (Some(now), _) if now.status == Status::Running && freezer::is_frozen(id) => {
+            (Some(now), _)
+                if now.status == Status::Running && freezer::is_frozen(&record.group()) =>
+            {
                 Status::Paused
             }
             (Some(now), _) => now.status,

@@ -1,18 +1,18 @@
 //! Pausing: a container's processes stand still until they are let go on. The kernel's freezer is the only record of it.
 
 use super::{Engine, EngineError, Status};
-use crate::sys::freezer;
+use crate::sys::{cgroup, freezer};
 
 impl Engine {
     /// Has the processes of a running container stand still.
     pub fn pause(&self, id: &str) -> Result<(), EngineError> {
         let _lock = self.lock(id)?;
         let container = self.load(id)?;
+        let group = container.record.group();
         let name = container.record.name;
         match container.status {
-            Status::Running => {
-                freezer::freeze(id).map_err(EngineError::system(format!("pause container {name}")))
-            }
+            Status::Running => freezer::freeze(&group)
+                .map_err(EngineError::system(format!("pause container {name}"))),
             Status::Paused => Err(EngineError::AlreadyPaused { name }),
             _ => Err(EngineError::NotRunning { name }),
         }
@@ -29,8 +29,15 @@ impl Engine {
         }
     }
 
+    /// The control group of a container; one whose record cannot be read is where all are.
+    pub(super) fn group(&self, id: &str) -> String {
+        let record = self.folders(id).record();
+        record.map_or_else(|_| cgroup::group_of("", id), |record| record.group())
+    }
+
     /// Lets processes go on that have been sent a signal: standing still they would not hear it.
     pub(super) fn thaw(&self, id: &str) -> Result<(), EngineError> {
-        freezer::thaw(id).map_err(EngineError::system(format!("unpause container {id}")))
+        freezer::thaw(&self.group(id))
+            .map_err(EngineError::system(format!("unpause container {id}")))
     }
 }

@@ -28,7 +28,7 @@ use super::EngineError;
 use crate::api::{CreateBody, NetworkingConfig};
 use crate::host::Host;
 use crate::oci::Digest;
-use crate::sys::{fs, process::ProcessId};
+use crate::sys::{cgroup, fs, process::ProcessId};
 
 /// Version of the files in this room; a newer one is refused.
 pub const VERSION: u32 = 1;
@@ -72,6 +72,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// The path of its control group in every hierarchy.
+    pub fn group(&self) -> String {
+        cgroup::group_of(&self.body.host_config.cgroup_parent, &self.id)
+    }
+
     /// Whether the next boot removes the container, so that no power cut has to be survived: Docker's `--rm`.
     pub fn goes_with_boot(&self) -> bool {
         self.body.host_config.auto_remove

@@ -163,7 +163,7 @@ impl Engine {
             self.thaw(id)?;
             process.wait(None).map_err(failed)?;
         }
-        cgroup::remove(id).map_err(failed)?;
+        cgroup::remove(id, &self.group(id)).map_err(failed)?;
         let bundle = super::monitor::bundle_of(self, id);
         runtime::forget(&bundle.borrow()).map_err(|reason| EngineError::Runtime {
             action: "forget",

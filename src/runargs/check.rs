@@ -133,6 +133,24 @@ fn modes(args: &RunArgs) -> Result<(), RunArgsError> {
             return Err(invalid.into());
         }
     }
+    let parent = host.cgroup_parent.trim_matches('/');
+    if !parent.is_empty()
+        && parent
+            .split('/')
+            .any(|part| matches!(part, "" | "." | ".."))
+    {
+        return Err(format!(
+            "invalid cgroup parent {:?}: it has to be a path such as /machines/web, without empty, . and .. parts",
+            host.cgroup_parent
+        )
+        .into());
+    }
+    if parent.ends_with(".slice") {
+        return unsupported(
+            "cgroup-parent",
+            "slices are systemd's, which dray does not ask; give a path such as /machines/web",
+        );
+    }
     if host.uts_mode == "host" && !args.body.config.hostname.is_empty() {
         return Err("conflicting options: hostname and the UTS mode"
             .to_owned()

@@ -1,16 +1,18 @@
 //! Control groups of monitors, and what is left of containers' ones.
 //!
-//! libcontainer makes and limits a container's group, `/dray/<id>` in every hierarchy. A monitor lives in
+//! libcontainer makes and limits a container's group, `/dray/<id>` in every hierarchy, or `<parent>/<id>` where it was told a
+//! parent. What of that parent was missing is ours: it is marked, and goes with the last group in it. A monitor lives in
 //! `/dray/<id>.monitor`, so that it outlives the service that called us: init systems kill a service's whole group.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
 
-use super::freezer;
 use super::process::{Pidfd, ProcessId};
+use super::{beneath, freezer};
 
 /// Controllers whose groups a container is shown where each has a hierarchy of its own: what programs learn their limits from.
 /// Every further one takes a tenth of a millisecond of each start.
@@ -21,14 +23,20 @@ const PARENT: &str = "dray";
 /// How long a killed process may take to leave its group.
 const LEAVE: Duration = Duration::from_secs(10);
 
-/// `linux.cgroupsPath` of a container.
-pub fn path_of(id: &str) -> String {
-    format!("/{PARENT}/{id}")
+/// Extended attribute of a group that we made for somebody's `--cgroup-parent`.
+const OURS: &[u8] = b"trusted.dray";
+
+/// The group of container `id`, as its path in every hierarchy; without a parent it is below the one of all containers.
+pub fn group_of(parent: &str, id: &str) -> String {
+    match parent.trim_matches('/') {
+        "" => format!("{PARENT}/{id}"),
+        parent => format!("{parent}/{id}"),
+    }
 }
 
-/// Where the group of container `id` lies in the unified hierarchy.
-pub fn unified_group(id: &str) -> PathBuf {
-    Path::new(MOUNT).join(PARENT).join(id)
+/// Where a container's group lies in the unified hierarchy.
+pub fn unified_group(group: &str) -> PathBuf {
+    Path::new(MOUNT).join(group)
 }
 
 /// Whether the unified hierarchy manages resources.
@@ -56,13 +64,13 @@ pub fn has(controller: &str) -> bool {
     }
 }
 
-/// The first of the files `names` that there is in the group of container `id`.
-pub fn file(id: &str, controller: &str, names: &[&str]) -> Option<PathBuf> {
+/// The first of the files `names` that there is in a container's group.
+pub fn file(group: &str, controller: &str, names: &[&str]) -> Option<PathBuf> {
     let top = match is_unified() {
         true => PathBuf::from(MOUNT),
         false => Path::new(MOUNT).join(controller),
     };
-    let group = top.join(PARENT).join(id);
+    let group = top.join(group);
     names
         .iter()
         .map(|name| group.join(name))
@@ -74,9 +82,13 @@ pub fn has_realtime() -> bool {
     !is_unified() && Path::new(MOUNT).join("cpu/cpu.rt_runtime_us").exists()
 }
 
-/// Sees to it that the parent of container `id` has real-time CPU time enough for `runtime` in each `period` (microseconds)
-/// beside what its other groups have: the kernel gives a group no more than what is its parent's.
-pub fn share_realtime(id: &str, runtime: i64, period: i64) -> io::Result<()> {
+/// Sees to it that the parent of all containers has real-time CPU time enough for `runtime` in each `period` (microseconds)
+/// beside what the others' groups have: the kernel gives a group no more than what is its parent's. Another parent's budget is
+/// for whoever made it to set.
+pub fn share_realtime(group: &str, runtime: i64, period: i64) -> io::Result<()> {
+    let Some(id) = group.strip_prefix(PARENT).map(|id| id.trim_matches('/')) else {
+        return Ok(());
+    };
     let parent = Path::new(MOUNT).join("cpu").join(PARENT);
     let number = |group: &Path, name: &str| -> Option<i64> {
         fs::read_to_string(group.join(name))
@@ -168,33 +180,72 @@ pub fn warm_up() {
     });
 }
 
-/// The groups of container `id` that it is shown in hierarchies of version 1, whether they are made yet or not, each with
+/// The groups of a container that it is shown in hierarchies of version 1, whether they are made yet or not, each with
 /// its hierarchy's name.
-pub fn separate(id: &str) -> io::Result<Vec<(String, PathBuf)>> {
+pub fn separate(group: &str) -> io::Result<Vec<(String, PathBuf)>> {
     let is_shown = |hierarchy: &Hierarchy| {
         let mut controllers = hierarchy.controllers.split(',');
         controllers.any(|controller| SHOWN.contains(&controller))
     };
     let shown = hierarchies()?.into_iter().filter(is_shown);
-    Ok(shown
-        .map(|h| (h.controllers, h.dir.join(PARENT).join(id)))
-        .collect())
+    Ok(shown.map(|h| (h.controllers, h.dir.join(group))).collect())
 }
 
 /// Moves this process into the group of the monitor of `id`, in the unified hierarchy and wherever it is in somebody's
 /// group now, and makes the container's groups. A hierarchy in which it is in the root group has nothing to leave.
-pub fn enter_monitor(id: &str) -> io::Result<()> {
+pub fn enter_monitor(id: &str, group: &str) -> io::Result<()> {
     for hierarchy in hierarchies()? {
         let parent = hierarchy.dir.join(PARENT);
         if hierarchy.unified || hierarchy.own != "/" {
             insist(&parent.join(monitor_name(id)), join)?;
         }
+        if hierarchy.controls || hierarchy.unified {
+            make_parents(&hierarchy.dir, group)?;
+        }
         if hierarchy.controls {
             // The runtime would make it too, but gives up where somebody takes the empty parent away meanwhile.
-            insist(&parent.join(id), |_| Ok(()))?;
+            insist(&hierarchy.dir.join(group), |_| Ok(()))?;
         }
     }
     Ok(())
+}
+
+/// Makes what is missing of the parent that a group was told to have, and marks that as ours.
+fn make_parents(hierarchy: &Path, group: &str) -> io::Result<()> {
+    let Some(parent) = Path::new(group)
+        .parent()
+        .filter(|parent| *parent != Path::new(PARENT))
+    else {
+        return Ok(());
+    };
+    let mut path = hierarchy.to_owned();
+    for part in parent.components() {
+        path.push(part);
+        match fs::create_dir(&path) {
+            Ok(()) => {
+                let made = beneath::open_dir(&path)?;
+                // A kernel that keeps no marks here keeps the group too.
+                let _ = beneath::set_xattr(made.as_fd(), OURS, b"1");
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Removes what we made of the parent that a group was told to have, as far as nobody uses it.
+fn remove_parents(hierarchy: &Path, group: &str) {
+    for parent in Path::new(group).ancestors().skip(1) {
+        let is_ours = |path: &Path| {
+            let marks = beneath::open_dir(path).and_then(|dir| beneath::xattrs(dir.as_fd()));
+            marks.is_ok_and(|marks| marks.iter().any(|(name, _)| name == OURS))
+        };
+        let path = hierarchy.join(parent);
+        if parent.as_os_str().is_empty() || !is_ours(&path) || fs::remove_dir(&path).is_err() {
+            return;
+        }
+    }
 }
 
 /// Makes a group and does something with it. The last monitor of the container may be removing this very group just now, and
@@ -224,7 +275,7 @@ pub fn leave_monitor(id: &str) {
             let _ = join(&hierarchy.dir);
         }
     }
-    sweep(&[monitor_name(id)]);
+    sweep(&[format!("{PARENT}/{}", monitor_name(id))]);
 }
 
 fn monitor_name(id: &str) -> String {
@@ -236,11 +287,11 @@ fn join(group: &Path) -> io::Result<()> {
 }
 
 /// Kills whatever still runs in the groups of container `id` and removes them; nothing there is success.
-pub fn remove(id: &str) -> io::Result<()> {
+pub fn remove(id: &str, group: &str) -> io::Result<()> {
     // Of version 1, what stands still does not even die.
-    freezer::thaw(id)?;
+    freezer::thaw(group)?;
     for hierarchy in hierarchies()? {
-        let group = hierarchy.dir.join(PARENT).join(id);
+        let group = hierarchy.dir.join(group);
         // A process may fork while we read: go on until there is none.
         for _ in 0..100 {
             let pids = pids_below(&group);
@@ -250,18 +301,17 @@ pub fn remove(id: &str) -> io::Result<()> {
             pids.into_iter().try_for_each(kill)?;
         }
     }
-    sweep(&[id.to_owned(), monitor_name(id)]);
+    sweep(&[group.to_owned(), format!("{PARENT}/{}", monitor_name(id))]);
     Ok(())
 }
 
-/// How many processes the kernel killed in the groups of `id` because their memory limit was reached.
-pub fn oom_kills(id: &str) -> u64 {
+/// How many processes the kernel killed in a container's groups because their memory limit was reached.
+pub fn oom_kills(group: &str) -> u64 {
     let file = match is_unified() {
-        true => Path::new(MOUNT).join(PARENT).join(id).join("memory.events"),
+        true => Path::new(MOUNT).join(group).join("memory.events"),
         false => Path::new(MOUNT)
             .join("memory")
-            .join(PARENT)
-            .join(id)
+            .join(group)
             .join("memory.oom_control"),
     };
     let text = fs::read_to_string(file).unwrap_or_default();
@@ -270,9 +320,9 @@ pub fn oom_kills(id: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// Processes in the groups of container `id`.
-pub fn pids(id: &str) -> Vec<i32> {
-    let group = |h: &Hierarchy| h.dir.join(PARENT).join(id);
+/// Processes in a container's groups.
+pub fn pids(group: &str) -> Vec<i32> {
+    let group = |h: &Hierarchy| h.dir.join(group);
     let groups = hierarchies().unwrap_or_default();
     groups
         .iter()
@@ -303,12 +353,13 @@ fn kill(pid: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes the empty groups `names`, and our parent group once it is empty.
-fn sweep(names: &[String]) {
+/// Removes these groups where they are empty, and then their parents where those are ours.
+fn sweep(groups: &[String]) {
     for hierarchy in hierarchies().unwrap_or_default() {
         let parent = hierarchy.dir.join(PARENT);
-        for name in names {
-            remove_empty(&parent.join(name));
+        for group in groups {
+            remove_empty(&hierarchy.dir.join(group));
+            remove_parents(&hierarchy.dir, group);
         }
         // Fails while others are in use, which is what we want.
         let _ = fs::remove_dir(&parent);

@@ -11,21 +11,21 @@ use super::{cgroup, process};
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(1);
 
-/// What switches the freezer of container `id`.
-fn switch(id: &str) -> Option<PathBuf> {
-    cgroup::file(id, "freezer", &["cgroup.freeze", "freezer.state"])
+/// What switches the freezer of a container.
+fn switch(group: &str) -> Option<PathBuf> {
+    cgroup::file(group, "freezer", &["cgroup.freeze", "freezer.state"])
 }
 
-/// Whether the processes of container `id` stand still, or are to.
-pub fn is_frozen(id: &str) -> bool {
-    let state = switch(id).and_then(|file| fs::read_to_string(file).ok());
+/// Whether the processes of a container stand still, or are to.
+pub fn is_frozen(group: &str) -> bool {
+    let state = switch(group).and_then(|file| fs::read_to_string(file).ok());
     state.is_some_and(|state| !matches!(state.trim(), "0" | "THAWED"))
 }
 
-/// Freezes the processes of container `id`; when this returns they all stand still, or none is to.
-pub fn freeze(id: &str) -> io::Result<()> {
+/// Freezes the processes of a container; when this returns they all stand still, or none is to.
+pub fn freeze(group: &str) -> io::Result<()> {
     let missing = || io::Error::other("the kernel has no freezer for control groups");
-    let file = switch(id).ok_or_else(missing)?;
+    let file = switch(group).ok_or_else(missing)?;
     let unified = file.ends_with("cgroup.freeze");
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -39,17 +39,17 @@ pub fn freeze(id: &str) -> io::Result<()> {
             return Ok(());
         }
         if Instant::now() > deadline {
-            thaw(id)?;
+            thaw(group)?;
             return Err(io::ErrorKind::TimedOut.into());
         }
         process::poll(&mut [], Some(LOOK))?;
     }
 }
 
-/// Lets the processes of container `id` go on, if they do not; no container is fine.
-pub fn thaw(id: &str) -> io::Result<()> {
-    match switch(id) {
-        Some(file) if is_frozen(id) => {
+/// Lets the processes of a container go on, if they do not; no container is fine.
+pub fn thaw(group: &str) -> io::Result<()> {
+    match switch(group) {
+        Some(file) if is_frozen(group) => {
             let unified = file.ends_with("cgroup.freeze");
             cgroup::set(&file, if unified { "0" } else { "THAWED" })
         }

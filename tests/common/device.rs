@@ -348,12 +348,12 @@ impl Device {
         for (record, now) in self.containers() {
             let Some(now) = now else { continue };
             // A paused process does not even die.
-            let _ = dray::sys::freezer::thaw(&record.id);
+            let _ = dray::sys::freezer::thaw(&record.group());
             // The monitor first: it would see to it that its container restarts.
             for process in [Some(now.monitor), now.init].into_iter().flatten() {
                 end(&process);
             }
-            let _ = dray::sys::cgroup::remove(&record.id);
+            let _ = dray::sys::cgroup::remove(&record.id, &record.group());
         }
         let _ = std::fs::remove_dir_all(&self.host.run);
         // Namespaces go with their processes; the bridge and the rules stay in this namespace.

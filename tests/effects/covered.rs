@@ -23,6 +23,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("attach", "engine_terminal.rs", "the_foreground_shows_what_is_attached"),
     ("blkio-weight", "engine_limits.rs", "one_block_device_gets_a_weight_of_its_own"),
     ("blkio-weight-device", "engine_limits.rs", "one_block_device_gets_a_weight_of_its_own"),
+    ("cgroup-parent", "engine_limits.rs", "a_container_is_below_the_group_that_it_is_told"),
     ("cidfile", "engine_limits.rs", "how_a_container_is_made"),
     ("cpu-rt-period", "engine_limits.rs", "real_time_budgets_are_given_and_come_back"),
     ("cpu-rt-runtime", "engine_limits.rs", "real_time_budgets_are_given_and_come_back"),

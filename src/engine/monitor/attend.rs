@@ -364,10 +364,9 @@ impl<'a> Attendant<'a> {
 
     /// The container has ended: records it, takes it down, and asks the policy.
     fn end(mut self, code: i32) -> Result<(), EngineError> {
-        let id = self.record.id.clone();
         let outcome = &mut self.state.outcome;
         outcome.exit_code = code;
-        outcome.oom_killed = cgroup::oom_kills(&id) > 0;
+        outcome.oom_killed = cgroup::oom_kills(&self.record.group()) > 0;
         outcome.finished_at = time::rfc3339(self.engine.host().now());
         let end = restart::End {
             exit_code: code,
@@ -398,7 +397,7 @@ impl<'a> Attendant<'a> {
         volumes::unmount_all(self.engine, &self.record)?;
         let bundle = bundle_of(self.engine, id);
         // Children of the container's first process may have outlived it where it had no process namespace of its own.
-        cgroup::remove(id).map_err(EngineError::system(format!(
+        cgroup::remove(id, &self.record.group()).map_err(EngineError::system(format!(
             "remove the control groups of {id}"
         )))?;
         runtime::forget(&bundle.borrow()).map_err(|reason| EngineError::Runtime {

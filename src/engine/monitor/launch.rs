@@ -206,7 +206,8 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     };
     fs::create_dirs(&folders.run).map_err(|source| EngineError::write(&folders.run, source))?;
     folders.write_now(&state)?;
-    cgroup::enter_monitor(id).map_err(EngineError::system("enter a control group of our own"))?;
+    cgroup::enter_monitor(id, &record.group())
+        .map_err(EngineError::system("enter a control group of our own"))?;
     let listener = match &attempt.earlier {
         Some((listener, _)) => listener.try_clone(),
         None => socket::listen_packets(&folders.run, attach::SOCKET),
@@ -251,10 +252,10 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         .map_err(|reason| failed(with_sysctls(reason, &record)))?;
     // The container has mounts of its own by now.
     drop((ours, joined, subpaths, travels));
-    limits::apply(id, pid, &record.body.host_config)?;
+    limits::apply(&record.group(), pid, &record.body.host_config)?;
     if let Some(program) = guard {
         // Before the word to go: none of the container's own programs ever runs without it.
-        bpf::filter_devices(&cgroup::unified_group(id), &program)
+        bpf::filter_devices(&cgroup::unified_group(&record.group()), &program)
             .map_err(EngineError::system("guard the container's devices"))?;
     }
     let streams = match streams {
@@ -476,7 +477,7 @@ fn take_down(engine: &Engine, id: &str) {
     // Each step on its own: what one cannot remove must not keep the others from being removed. What stays is found by
     // the next settling through the state file.
     // The processes first, with their groups.
-    let groups = cgroup::remove(id);
+    let groups = cgroup::remove(id, &engine.group(id));
     let runtime = runtime::forget(&bundle.borrow());
     let root = rootfs::unmount(&engine.folders(id));
     // Before anybody removes folders here: what is mounted below them is not ours to remove.

@@ -19,6 +19,7 @@ const TIMED_OUT: i32 = -1;
 
 /// When the next probe is due, or the one that runs.
 pub(super) struct Schedule {
+    group: String,
     check: Check,
     started: Instant,
     due: Instant,
@@ -41,6 +42,7 @@ impl Schedule {
         let started = Instant::now();
         let due = started + check.pause(&crate::engine::health::starting(), Duration::ZERO);
         Some(Schedule {
+            group: record.group(),
             check,
             started,
             due,
@@ -68,7 +70,7 @@ impl Schedule {
     pub fn step(&mut self, engine: &Engine, id: &str, health: &mut Health, ready: bool) -> bool {
         let now = Instant::now();
         let Some(running) = &mut self.running else {
-            if now >= self.due && freezer::is_frozen(id) {
+            if now >= self.due && freezer::is_frozen(&self.group) {
                 self.due = now + self.check.interval;
             } else if now >= self.due {
                 match start(engine, id, self.check.timeout) {
@@ -90,7 +92,7 @@ impl Schedule {
             let output = String::from_utf8_lossy(&running.kept).into_owned();
             return self.finish(engine, health, code, output);
         }
-        if now >= running.deadline && freezer::is_frozen(id) {
+        if now >= running.deadline && freezer::is_frozen(&self.group) {
             // Standing still with the container, it cannot even be ended.
             running.deadline = now + self.check.timeout;
         }

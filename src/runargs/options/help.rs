@@ -120,6 +120,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         ("cap-add", "a capability that it gets, or ALL"),
         ("cap-drop", "a capability that it does not get, or ALL"),
         ("security-opt", "no-new-privileges, writable-cgroups, systempaths=unconfined; seccomp=FILE, builtin or unconfined"),
+        ("cgroup-parent", "control group below which its own is; it is made where it is missing"),
         ("cgroupns", "namespace of control groups: private, host"),
         ("ipc", "of shared memory and message queues: private, shareable, host, none, container:NAME"),
         ("pid", "of processes: host, container:NAME"),

@@ -112,7 +112,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     }),
     yes("cap-add", "list", "HostConfig.CapAdd", push!(host().cap_add)),
     yes("cap-drop", "list", "HostConfig.CapDrop", push!(host().cap_drop)),
-    no("cgroup-parent", "string", "HostConfig.CgroupParent", "dray keeps containers below its own control group; leave it out"),
+    yes("cgroup-parent", "string", "HostConfig.CgroupParent", text!(host().cgroup_parent)),
     yes("cgroupns", "string", "HostConfig.CgroupnsMode", text!(host().cgroupns_mode)),
     yes("cidfile", "string", "HostConfig.ContainerIDFile", text!(host().container_id_file)),
     no("cpu-count", "int", "HostConfig.CpuCount", WINDOWS),
