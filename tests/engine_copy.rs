@@ -224,6 +224,34 @@ fn volumes_are_where_the_container_has_them() {
             );
             device.done(&["rm", "-f", "web"]);
         }
+        // One that is mounted while it is in use, and a part of another one.
+        let create = [
+            "volume",
+            "create",
+            "-o",
+            "type=tmpfs",
+            "-o",
+            "device=tmpfs",
+            "fleeting",
+        ];
+        device.done(&create);
+        let data = |name: &str| -> PathBuf {
+            let words = ["volume", "inspect", "-f", "{{.Mountpoint}}", name];
+            device.done(&words).stdout.trim().into()
+        };
+        fs::create_dir_all(data("data").join("part")).unwrap();
+        let part = "type=volume,src=data,dst=/part,volume-subpath=part";
+        let run = ["run", "--name=web", "--network=none", "--mount", part];
+        device.done(&[&run[..], &["-v", "fleeting:/fleeting", &image, "true"]].concat());
+        device.done(&["cp", &file, "web:/fleeting"]);
+        device.done(&["cp", &file, "web:/part"]);
+        assert!(data("data").join("part/file").exists());
+        assert_eq!(fs::read_dir(data("fleeting")).unwrap().count(), 0);
+        for place in ["volumes", "subpaths"] {
+            let left = fs::read_dir(device.host.run.join(place)).unwrap();
+            assert_eq!(left.count(), 0, "{place}");
+        }
+        device.done(&["rm", "web"]);
         let name = [
             "create",
             "--read-only",

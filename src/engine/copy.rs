@@ -6,10 +6,11 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use super::record::MountPoint;
-use super::{Container, Engine, EngineError, rootfs};
+use super::{Container, Engine, EngineError, Record, rootfs, volumes};
 use crate::sys::beneath::{self, FileType, Status};
 use crate::sys::lock::Exclusive;
 use crate::sys::mount;
@@ -53,27 +54,40 @@ impl Engine {
         mount::private_namespace().map_err(failed())?;
         let path = rootfs::mount(self, &container.record, &self.folders(id))?;
         let handle = beneath::open_dir(&path).map_err(failed())?;
-        for mount in &container.record.mounts {
-            show(handle.as_fd(), mount).map_err(failed())?;
-        }
+        self.show_all(handle.as_fd(), &container.record)?;
         Ok(Root {
             handle,
             _lock: Some(lock),
         })
     }
+
+    /// Shows volumes and binds of a container, in the mount namespace of this process.
+    fn show_all(&self, root: BorrowedFd<'_>, record: &Record) -> Result<(), EngineError> {
+        volumes::mount_all(self, record)?;
+        let subpaths = volumes::Subpaths::mount(self, record)?;
+        for (number, mount) in record.mounts.iter().enumerate() {
+            let source = volumes::source_of(&self.host.run, record, number);
+            show(root, mount, &source).map_err(|error| EngineError::Mount {
+                name: record.name.clone(),
+                source_path: source.display().to_string(),
+                target: mount.destination.clone(),
+                reason: error.to_string(),
+            })?;
+        }
+        // They are held where they are shown.
+        drop(subpaths);
+        volumes::unmount_all(self, record)
+    }
 }
 
 /// Shows a volume or bind where the container has it; not where there is no place for it yet.
-fn show(root: BorrowedFd<'_>, mount: &MountPoint) -> io::Result<()> {
+fn show(root: BorrowedFd<'_>, mount: &MountPoint, source: &Path) -> io::Result<()> {
     let place = match beneath::find_in_root(root, mount.destination.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         found => found?,
     };
     let host = beneath::open_dir("/".as_ref())?;
-    let mut source = beneath::find_in_root(host.as_fd(), mount.source.as_bytes())?;
-    if !mount.subpath.is_empty() {
-        source = beneath::find_in_root(source.as_fd(), mount.subpath.as_bytes())?;
-    }
+    let source = beneath::find_in_root(host.as_fd(), source.as_os_str().as_bytes())?;
     mount::bind(source.as_fd(), &beneath::through_proc(place.as_fd()))?;
     if !mount.rw {
         // What the handle led to lies below the mount.
