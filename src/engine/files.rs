@@ -1,5 +1,6 @@
 //! The files that the runtime and the container find below the run folder: bundle, hosts, resolv.conf, hostname.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use super::spec::{
 };
 use super::{Engine, EngineError, groups, monitor, rootfs, volumes};
 use crate::api::{CreateBody, HostConfig};
+use crate::runargs::volume::clean;
 use crate::sys::{bpf, cgroup, fs};
 
 /// The network modes there are.
@@ -184,6 +186,7 @@ fn runtime_config(
         cgroups_path: &format!("/{}", record.group()),
         cgroups: &groups::mounts(engine, &record.group())?,
         mounts: &mounts,
+        tmpfs_modes: &tmpfs_modes(root, host_config),
         files: spec::Files {
             hosts: Some(hosts),
             resolv_conf: Some(resolv_conf),
@@ -196,6 +199,17 @@ fn runtime_config(
         kernel: &kernel()?,
     };
     Ok(spec::build(&input)?)
+}
+
+/// Where the image has nothing to go by, a tmpfs is everybody's, as the kernel makes it.
+fn tmpfs_modes(root: &Path, config: &HostConfig) -> BTreeMap<String, u32> {
+    let long = config.mounts.iter().filter(|mount| mount.kind == "tmpfs");
+    let targets = config.tmpfs.keys().chain(long.map(|mount| &mount.target));
+    targets
+        .map(|target| clean(target))
+        .filter_map(|target| Some((rootfs::mode(root, &target).ok()?, target)))
+        .map(|(mode, target)| (target, mode))
+        .collect()
 }
 
 fn namespaces(record: &Record, joined: &Joined) -> Namespaces {

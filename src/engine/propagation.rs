@@ -7,8 +7,9 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use super::EngineError;
 use super::record::{MountPoint, Record};
+use super::{Engine, EngineError, spec, volumes};
+use crate::runargs::volume::clean;
 use crate::sys::mount;
 use crate::sys::propagation::{self, Travel};
 
@@ -25,7 +26,7 @@ const OWN: [&str; 9] = [
     "/sys/fs/cgroup",
 ];
 
-/// What the container's first process has to do; the mounts are held until it has done it.
+/// What the container's first process has to do, beside the above to mount what goes below `/dev` ([`spec::is_late`]); the mounts are held until it has done it.
 #[derive(Debug, Default)]
 pub(super) struct Travels {
     pub(super) list: Vec<Travel>,
@@ -87,23 +88,35 @@ pub(super) fn check(record: &Record) -> Result<(), EngineError> {
 
 impl Travels {
     /// What is to be done for a container; `outside` is the namespace that its monitor was started in.
-    pub(super) fn of(record: &Record, outside: Option<&OwnedFd>) -> Result<Travels, EngineError> {
+    pub(super) fn of(
+        engine: &Engine,
+        record: &Record,
+        outside: Option<&OwnedFd>,
+    ) -> Result<Travels, EngineError> {
         let mut all = Travels::default();
-        if !record.mounts.iter().any(travels) {
-            return Ok(all);
-        }
-        for point in &record.mounts {
-            let mut tree = None;
-            if let Some(outside) = outside.filter(|_| is_shared(point)) {
-                let copy = copy(point, outside).map_err(|error| EngineError::Mount {
+        let any = record.mounts.iter().any(travels);
+        for (number, point) in record.mounts.iter().enumerate() {
+            let late = spec::is_late(&point.destination);
+            if !any && !late {
+                continue;
+            }
+            let source = volumes::source_of(&engine.host().run, record, number);
+            let copied = match outside.filter(|_| is_shared(point)) {
+                Some(outside) => {
+                    let source = Path::new(&point.source);
+                    Some(mount::copy_from(outside.as_fd(), source, point.recursive))
+                }
+                None => late.then(|| mount::copy(&source, point.recursive)),
+            };
+            let tree = copied
+                .map(|tree| tree.and_then(|tree| protected(point, tree)))
+                .transpose()
+                .map_err(|error| EngineError::Mount {
                     name: record.name.clone(),
                     source_path: point.source.clone(),
                     target: point.destination.clone(),
-                    reason: error.to_string(),
+                    reason: explain(&error),
                 })?;
-                tree = Some(copy.as_raw_fd());
-                all._trees.push(copy);
-            }
             let below = |other: &MountPoint| {
                 other.destination != point.destination
                     && Path::new(&other.destination).starts_with(&point.destination)
@@ -115,22 +128,34 @@ impl Travels {
                 mode => mode,
             };
             all.list.push(Travel {
-                target: point.destination.clone().into(),
+                target: clean(&point.destination).into(),
                 mode: mode.to_owned(),
-                tree,
+                tree: tree.as_ref().map(AsRawFd::as_raw_fd),
+                late,
             });
+            all._trees.extend(tree);
         }
+        // One below another comes after it; the order is that of the words otherwise.
+        all.list
+            .sort_by_key(|travel| travel.target.components().count());
         Ok(all)
     }
 }
 
-fn copy(point: &MountPoint, outside: &OwnedFd) -> std::io::Result<OwnedFd> {
-    let source = Path::new(&point.source);
-    let tree = mount::copy_from(outside.as_fd(), source, point.recursive)?;
+fn protected(point: &MountPoint, tree: OwnedFd) -> std::io::Result<OwnedFd> {
     if !point.rw {
         propagation::make_read_only(tree.as_fd(), point.recursive && !point.writable_below)?;
     }
     Ok(tree)
+}
+
+fn explain(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::Unsupported => {
+            "this kernel cannot copy mounts, which takes Linux 5.2, read-only ones 5.12".to_owned()
+        }
+        _ => error.to_string(),
+    }
 }
 
 fn is_shared(point: &MountPoint) -> bool {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! upper      containers/<id>/upper: what the container writes
-//! top        containers/<id>/top: real folders /dev /proc /sys /etc and real files /etc/{hosts,hostname,resolv.conf}
+//! top        containers/<id>/top: real folders /dev /proc /sys /etc, real files /etc/{hosts,hostname,resolv.conf} and
+//!            /.dockerenv, by which programs notice that they are in a container
 //! layer n    the image
 //! …
 //! layer 0
@@ -22,7 +23,12 @@ use crate::images::{Image, Images};
 use crate::sys::{beneath, fs, mount};
 
 const MOUNT_POINTS: [&str; 6] = ["dev", "dev/pts", "dev/shm", "proc", "sys", "etc"];
-const FILES: [&str; 3] = ["etc/hosts", "etc/hostname", "etc/resolv.conf"];
+const FILES: [(&str, u32); 4] = [
+    ("etc/hosts", 0o644),
+    ("etc/hostname", 0o644),
+    ("etc/resolv.conf", 0o644),
+    (".dockerenv", 0o755),
+];
 
 /// Makes the folders of a new container's root below `container`.
 pub fn make(images: &Images, image: &Image, container: &Path) -> Result<(), EngineError> {
@@ -37,11 +43,11 @@ pub fn make(images: &Images, image: &Image, container: &Path) -> Result<(), Engi
     images.dress(image, &top, &MOUNT_POINTS)?;
     // The uppermost folder's attributes are those of `/`.
     images.dress_root(image, &container.join("upper"))?;
-    for name in FILES {
+    for (name, mode) in FILES {
         OpenOptions::new()
             .write(true)
             .create_new(true)
-            .mode(0o644)
+            .mode(mode)
             .open(top.join(name))
             .map_err(write)?;
     }
@@ -99,6 +105,15 @@ pub fn make_folder(root: &Path, path: &str) -> io::Result<()> {
         };
     }
     Ok(())
+}
+
+/// Permission bits of folder `path` of the container. No symlink leads out of `root`.
+pub fn mode(root: &Path, path: &str) -> io::Result<u32> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let root = beneath::open_dir(root)?;
+    let folder = beneath::open_in_root(root.as_fd(), path.as_bytes())?;
+    let meta = std::fs::File::from(folder).metadata()?;
+    Ok(meta.permissions().mode() & 0o7777)
 }
 
 /// The content of a file of the container, at most `limit` bytes; no file is empty. No symlink leads out of `root`.

@@ -14,6 +14,9 @@ const MIN_MEMORY: i64 = 6 << 20;
 /// Range of a CFS period and smallest quota, microseconds.
 const CPU_PERIOD: std::ops::RangeInclusive<i64> = 1_000..=1_000_000;
 
+/// The kernel cuts what is more.
+const MAX_CPU_SHARES: i64 = 1 << 18;
+
 type Check = Result<(), String>;
 
 /// Refuses impossible values and notes what Docker would have warned about.
@@ -240,6 +243,14 @@ fn cpu(host: &HostConfig) -> Check {
             host.cpu_shares
         ));
     }
+    if host.cpu_shares == 1 {
+        return refuse("the minimum allowed cpu-shares is 2");
+    }
+    if host.cpu_shares > MAX_CPU_SHARES {
+        return Err(format!(
+            "the maximum allowed cpu-shares is {MAX_CPU_SHARES}"
+        ));
+    }
     if host.cpu_period != 0 && !CPU_PERIOD.contains(&host.cpu_period) {
         return refuse(
             "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
@@ -267,6 +278,7 @@ fn is_number_list(text: &str) -> bool {
 }
 
 fn mounts(host: &HostConfig) -> Check {
+    let mut bound = BTreeSet::new();
     let mut targets = BTreeSet::new();
     let mut once = |target: String| {
         bounds::path(&target)?;
@@ -279,9 +291,13 @@ fn mounts(host: &HostConfig) -> Check {
         // One that starts with a dot is another machine's relative path.
         let target = bind.split(':').nth(1).unwrap_or_default();
         once(volume::clean(target))?;
+        bound.insert(volume::clean(target));
     }
     for mount in &host.mounts {
         once(volume::clean(&mount.target))?;
+        if mount.kind != "tmpfs" {
+            bound.insert(volume::clean(&mount.target));
+        }
     }
     for taken in &host.volumes_from {
         volume::TakenOver::parse(taken)?;
@@ -290,7 +306,16 @@ fn mounts(host: &HostConfig) -> Check {
         once(volume::target_path(target)?)?;
         tmpfs::merge(options).map_err(|option| format!("invalid tmpfs option {option:?}"))?;
     }
-    Ok(())
+    let long = host.mounts.iter().filter(|mount| mount.kind == "tmpfs");
+    let in_memory = host.tmpfs.keys().chain(long.map(|mount| &mount.target));
+    let mut hidden = in_memory.map(|target| volume::clean(target));
+    match hidden.find(|target| target.starts_with("/dev/")) {
+        // A bind of /dev is mounted last, when the runtime has made its own.
+        Some(target) if bound.contains("/dev") => Err(format!(
+            "a tmpfs at {target} cannot be below a bind at /dev; bind {target} too"
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn protection(host: &HostConfig) -> Check {

@@ -240,21 +240,12 @@ pub fn forbid_writing(target: BorrowedFd<'_>) -> io::Result<()> {
 /// A copy of what is at `place` in another mount namespace, as seen from there, where asked for with the mounts below it;
 /// attached nowhere yet.
 pub fn copy_from(namespace: BorrowedFd<'_>, place: &Path, recursive: bool) -> io::Result<OwnedFd> {
-    let place = path(place)?;
     // On a thread that ends with it: there is no way back that could fail and leave the caller in a foreign namespace.
     let inside = || {
         // Threads share root and current folder, which the other namespace replaces.
         nix::sched::unshare(CloneFlags::CLONE_FS)?;
         nix::sched::setns(namespace, CloneFlags::CLONE_NEWNS)?;
-        let mut flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
-        if recursive {
-            flags |= libc::AT_RECURSIVE as libc::c_uint;
-        }
-        // SAFETY: the path outlives the call, which returns a new descriptor or -1.
-        owned(
-            unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, place.as_ptr(), flags) }
-                as i32,
-        )
+        copy(place, recursive)
     };
     std::thread::scope(|scope| {
         std::thread::Builder::new()
@@ -263,6 +254,19 @@ pub fn copy_from(namespace: BorrowedFd<'_>, place: &Path, recursive: bool) -> io
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+/// The same of what is at `place` in the mount namespace of the calling process.
+pub fn copy(place: &Path, recursive: bool) -> io::Result<OwnedFd> {
+    let place = path(place)?;
+    let mut flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
+    if recursive {
+        flags |= libc::AT_RECURSIVE as libc::c_uint;
+    }
+    // SAFETY: the path outlives the call, which returns a new descriptor or -1.
+    owned(
+        unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, place.as_ptr(), flags) } as i32,
+    )
 }
 
 /// Attaches a copy, with its mounts below it, at `target`.

@@ -3,7 +3,7 @@
 //! Runs inside the container, between the runtime's set-up and the program.
 
 use std::collections::HashMap;
-use std::ffi::CString;
+use std::ffi::{CString, OsStr, OsString};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
@@ -85,7 +85,7 @@ pub fn let_go(fds: &[RawFd]) -> io::Result<()> {
 }
 
 /// Makes `envs` the whole environment. The process has one thread.
-pub fn replace_environment(envs: HashMap<String, String>) {
+pub fn replace_environment<T: AsRef<OsStr>>(envs: impl IntoIterator<Item = (T, T)>) {
     for (key, _) in std::env::vars_os() {
         // SAFETY: the runtime's child has one thread, so nobody reads the environment meanwhile.
         unsafe { std::env::remove_var(key) };
@@ -94,6 +94,17 @@ pub fn replace_environment(envs: HashMap<String, String>) {
         // SAFETY: as above.
         unsafe { std::env::set_var(key, value) };
     }
+}
+
+/// Puts the environment into the order of `entries`; what is not among them comes last. The process has one thread.
+pub fn order_environment(entries: &[String]) {
+    let mut all: HashMap<OsString, OsString> = std::env::vars_os().collect();
+    let names = entries.iter().filter_map(|entry| entry.split_once('='));
+    let mut ordered: Vec<_> = names
+        .filter_map(|(name, _)| all.remove_entry(OsStr::new(name)))
+        .collect();
+    ordered.extend(all);
+    replace_environment(ordered);
 }
 
 #[expect(

@@ -1,7 +1,9 @@
 //! How mounts travel from one mount namespace to others: what a mount passes on, and how that is changed.
 
+use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::mount::{attach, path, unmount};
@@ -52,15 +54,21 @@ pub struct Travel {
     pub mode: String,
     /// What takes its place.
     pub tree: Option<RawFd>,
+    /// Nothing is there to be replaced: the place itself is made where it is missing.
+    pub late: bool,
 }
 
 impl Travel {
     /// Puts it right, in the mount namespace of the calling process.
     pub fn apply(&self) -> io::Result<()> {
         if let Some(tree) = self.tree {
-            unmount(&self.target)?;
             // SAFETY: its owner in the process that we are a copy of holds it until we are done.
-            attach(unsafe { BorrowedFd::borrow_raw(tree) }, &self.target)?;
+            let tree = unsafe { BorrowedFd::borrow_raw(tree) };
+            match self.late {
+                true => make_place(&self.target, tree)?,
+                false => unmount(&self.target)?,
+            }
+            attach(tree, &self.target)?;
         }
         let (mode, recursive) = match self.mode.strip_prefix('r') {
             Some(mode) => (mode, libc::MS_REC),
@@ -87,6 +95,28 @@ impl Travel {
             _ => Err(io::Error::last_os_error()),
         }
     }
+}
+
+/// Makes the file or folder that `tree` can be attached to, where it is missing.
+fn make_place(target: &Path, tree: BorrowedFd<'_>) -> io::Result<()> {
+    if target.exists() {
+        return Ok(());
+    }
+    let is_folder = File::from(tree.try_clone_to_owned()?).metadata()?.is_dir();
+    let folder = match is_folder {
+        true => Some(target),
+        false => target.parent(),
+    };
+    if let Some(folder) = folder {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(folder)?;
+    }
+    if !is_folder {
+        File::create_new(target)?;
+    }
+    Ok(())
 }
 
 /// How the mount that a path is on passes mounts on.

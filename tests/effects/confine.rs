@@ -61,6 +61,7 @@ pub const ROWS: &[Row] = &[
     ("device", "--device /dev/loop-control:/dev/own/control:r --cap-drop MKNOD",
         "head -c 0 /dev/own/control && echo read; echo >/dev/own/control",
         "read\nsh: can't create /dev/own/control: Operation not permitted"),
+    ("device", "--device /dev/null:/dev/own/deep/null", "stat -c %a /dev/own /dev/own/deep", "755\n755"),
     ("device", "--device /dev/loop-control:r", "mknod /tmp/x c 10 237; head -c 0 /tmp/x && echo read; echo >/tmp/x",
         "read\nsh: can't create /tmp/x: Operation not permitted"),
     ("device", "--device /dev/loop-control:m", "mknod /tmp/x c 10 237 && head -c 0 /tmp/x",

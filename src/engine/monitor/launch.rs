@@ -226,7 +226,7 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     volumes::mount_all(engine, &record)?;
     volumes::fill_all(&root, &engine.host().run, &record)?;
     let subpaths = volumes::Subpaths::mount(engine, &record)?;
-    let travels = Travels::of(&record, outside.as_ref())?;
+    let travels = Travels::of(engine, &record, outside.as_ref())?;
     let joined = Joined::find(engine, &record, &folders.run)?;
     let guard = files::write_all(engine, &record, &folders, &root, &joined)?;
     let (report, ours) = socket::pipe().map_err(EngineError::system("make a pipe"))?;

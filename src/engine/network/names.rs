@@ -103,10 +103,14 @@ pub fn hosts(input: &HostsInput) -> Result<String, NamesError> {
     let mut text = LOCAL_NAMES.to_owned();
     text += &extra_hosts(input.extra_hosts, input.host_gateway)?;
     if let Some(address) = input.address {
-        let name = input.hostname;
-        text += &match input.domainname {
-            "" => format!("{address}\t{name}\n"),
-            domain => format!("{address}\t{name}.{domain} {name}\n"),
+        let full = match input.domainname {
+            "" => input.hostname.to_owned(),
+            domain => format!("{}.{domain}", input.hostname),
+        };
+        // As Docker does it, wherever the domain was given: the full name and its first part.
+        text += &match full.split_once('.') {
+            Some((short, _)) => format!("{address}\t{full} {short}\n"),
+            None => format!("{address}\t{full}\n"),
         };
     }
     Ok(text)

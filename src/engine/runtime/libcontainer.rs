@@ -1,8 +1,10 @@
 //! The only file that calls libcontainer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
+use std::fs::Permissions;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use libcontainer::container::builder::ContainerBuilder;
@@ -45,7 +47,8 @@ struct Run {
     report: Option<i32>,
     /// Descriptors that the process inherited from its monitor and must not keep while it waits.
     release: Vec<i32>,
-    travels: Vec<Travel>,
+    /// Of the container's first process: the mounts that it puts right once all of them are there.
+    travels: Option<Vec<Travel>>,
     confinement: Prepared,
 }
 
@@ -66,6 +69,11 @@ pub struct First<'a> {
 impl Executor for Run {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
         let args = args(spec).ok_or(ExecutorError::InvalidArg)?;
+        // libcontainer hands it on in no order.
+        let process = spec.process().as_ref();
+        if let Some(entries) = process.and_then(|process| process.env().as_ref()) {
+            payload::order_environment(entries);
+        }
         let failed = payload::execute(&Payload {
             args,
             init: self.init,
@@ -78,7 +86,9 @@ impl Executor for Run {
         let refuse = |reason: String| ExecutorValidationError::ArgValidationError(reason);
         // The first thing that runs in the container's process and is ours.
         payload::let_go(&self.release).map_err(|error| refuse(error.to_string()))?;
-        self.put_right(spec).map_err(refuse)?;
+        if let Some(travels) = &self.travels {
+            put_right(spec, travels).map_err(refuse)?;
+        }
         self.confinement.enter().map_err(refuse)?;
         let args = args(spec).ok_or_else(|| refuse("no command specified".into()))?;
         let env = spec
@@ -104,21 +114,39 @@ impl Executor for Run {
     }
 }
 
-impl Run {
-    fn put_right(&self, spec: &Spec) -> Result<(), String> {
-        for travel in &self.travels {
-            travel.apply().map_err(|error| {
-                let (target, mode) = (travel.target.display(), &travel.mode);
-                format!("make the mount {target} {mode}: {error}")
-            })?;
-        }
-        // What was exchanged may have been the working directory.
-        match spec.process().as_ref().filter(|_| !self.travels.is_empty()) {
-            Some(process) => std::env::set_current_dir(process.cwd())
-                .map_err(|error| format!("enter {}: {error}", process.cwd().display())),
-            None => Ok(()),
-        }
+fn put_right(spec: &Spec, travels: &[Travel]) -> Result<(), String> {
+    close_device_folders(spec)?;
+    for travel in travels {
+        travel.apply().map_err(|error| {
+            let (target, mode) = (travel.target.display(), &travel.mode);
+            format!("make the mount {target} {mode}: {error}")
+        })?;
     }
+    // What was exchanged may have been the working directory.
+    match spec.process().as_ref().filter(|_| !travels.is_empty()) {
+        Some(process) => std::env::set_current_dir(process.cwd())
+            .map_err(|error| format!("enter {}: {error}", process.cwd().display())),
+        None => Ok(()),
+    }
+}
+
+/// The runtime makes folders for devices such as `/dev/net/tun` that everybody may write to.
+fn close_device_folders(spec: &Spec) -> Result<(), String> {
+    let devices = spec
+        .linux()
+        .as_ref()
+        .and_then(|linux| linux.devices().as_ref());
+    let folders: BTreeSet<&Path> = devices
+        .into_iter()
+        .flatten()
+        .flat_map(|device| device.path().ancestors().skip(1))
+        .filter(|folder| folder.components().count() > 2)
+        .collect();
+    for folder in folders {
+        std::fs::set_permissions(folder, Permissions::from_mode(0o755))
+            .map_err(|error| format!("set the mode of {}: {error}", folder.display()))?;
+    }
+    Ok(())
 }
 
 fn args(spec: &Spec) -> Option<&[String]> {
@@ -137,7 +165,7 @@ pub fn create(bundle: &Bundle<'_>, stdio: Stdio<'_>, first: First<'_>) -> Result
             init: first.init,
             report: Some(first.report),
             release: first.release.to_vec(),
-            travels: first.travels.to_vec(),
+            travels: Some(first.travels.to_vec()),
             confinement: Confinement::read(bundle.dir)?.prepare(bundle.filters)?,
         },
     )?;
@@ -193,7 +221,7 @@ pub fn exec(
             init: false,
             report: None,
             release: Vec::new(),
-            travels: Vec::new(),
+            travels: None,
             confinement: confinement.prepare(bundle.filters)?,
         },
     )?;

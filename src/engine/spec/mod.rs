@@ -12,6 +12,7 @@ mod resources;
 mod seccomp;
 pub mod user;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -22,6 +23,7 @@ use crate::runargs::{bounds, security};
 pub use device_program::device_program;
 pub use error::SpecError;
 pub use merge::merge;
+pub use mounts::is_late;
 pub use process::environment;
 pub use resources::discarded;
 pub use user::Account;
@@ -51,6 +53,8 @@ pub struct SpecInput<'a> {
     pub cgroups: &'a [(PathBuf, String)],
     /// Binds and volumes, sources resolved. Not the tmpfs mounts: they need no host path and are built from `body`.
     pub mounts: &'a [ResolvedMount],
+    /// Permission bits of the root filesystem's folders that a tmpfs is mounted over: it takes them on.
+    pub tmpfs_modes: &'a BTreeMap<String, u32>,
     /// Files that the engine keeps for the container.
     pub files: Files<'a>,
     /// Who the first process runs as ([`user::resolve`]).

@@ -1,17 +1,20 @@
 //! What is mounted where, and which kernel files stay hidden.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::{CgroupVersion, Namespace, ResolvedMount, SpecError, SpecInput, path_text};
 use crate::api::{Mount, TmpfsOptions};
-use crate::runargs::{security::Security, tmpfs};
+use crate::runargs::{security::Security, tmpfs, volume::clean};
 
 /// Docker's size of `/dev/shm`.
 const SHM_SIZE: i64 = 64 << 20;
 
 const CGROUPS: &str = "/sys/fs/cgroup";
+
+const DEV: &str = "/dev";
 
 /// Mounts that stay writable although the root filesystem is read-only.
 const ALWAYS_WRITABLE: [&str; 5] = ["/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"];
@@ -73,11 +76,16 @@ impl Entry {
 
 /// `mounts`: the kernel's filesystems, then the engine's files and what the user asked for, from the shortest path down.
 pub(super) fn mounts(input: &SpecInput<'_>, security: &Security) -> Result<Vec<Value>, SpecError> {
-    let user = user_mounts(input)?;
-    let targets: BTreeSet<&str> = user.iter().map(|entry| entry.target.as_str()).collect();
+    let mut user = user_mounts(input)?;
+    let targets: BTreeSet<String> = user.iter().map(|entry| entry.target.clone()).collect();
+    user.retain(|entry| entry.kind != "bind" || !is_late(&entry.target));
     let covered = |target: &str| {
         let below = |folder: &str| targets.contains(folder) && target.starts_with(folder);
-        targets.contains(target) || below("/dev") || below(CGROUPS)
+        // The runtime has to find a /dev of its own to make its nodes in, whatever hides it afterwards.
+        match is_late(target) {
+            true => target != DEV && targets.contains(target),
+            false => targets.contains(target) || below(CGROUPS),
+        }
     };
     let mut list = defaults(input, security)?;
     let mut rest = engine_files(input)?;
@@ -191,10 +199,14 @@ fn user_mounts(input: &SpecInput<'_>) -> Result<Vec<Entry>, SpecError> {
         list.push(bind(mount)?);
     }
     for (target, options) in &host.tmpfs {
-        list.push(tmpfs_entry(target, options)?);
+        list.push(tmpfs_entry(input, target, options)?);
     }
     for mount in host.mounts.iter().filter(|mount| mount.kind == "tmpfs") {
-        list.push(tmpfs_entry(&mount.target, &long_tmpfs_options(mount))?);
+        list.push(tmpfs_entry(
+            input,
+            &mount.target,
+            &long_tmpfs_options(mount),
+        )?);
     }
     for entry in &mut list {
         entry.target = clean(&entry.target);
@@ -206,19 +218,10 @@ fn user_mounts(input: &SpecInput<'_>) -> Result<Vec<Entry>, SpecError> {
     Ok(list)
 }
 
-/// Without empty, `.` and `..` parts; `..` of the root is the root.
-fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
+/// Whether a bind is mounted by the container's first process, after the runtime is done: the runtime makes nodes and links
+/// in `/dev`, fails where there are some, and would exchange the host's own `/dev/ptmx`.
+pub fn is_late(target: &str) -> bool {
+    Path::new(&clean(target)).starts_with(DEV)
 }
 
 fn bind(mount: &ResolvedMount) -> Result<Entry, SpecError> {
@@ -240,11 +243,16 @@ fn bind(mount: &ResolvedMount) -> Result<Entry, SpecError> {
     ))
 }
 
-fn tmpfs_entry(target: &str, options: &str) -> Result<Entry, SpecError> {
-    let merged = tmpfs::merge(options).map_err(|option| SpecError::TmpfsOption {
+fn tmpfs_entry(input: &SpecInput<'_>, target: &str, options: &str) -> Result<Entry, SpecError> {
+    let mut merged = tmpfs::merge(options).map_err(|option| SpecError::TmpfsOption {
         option,
         target: target.to_owned(),
     })?;
+    if let Some(mode) = input.tmpfs_modes.get(&clean(target))
+        && !merged.iter().any(|option| option.starts_with("mode="))
+    {
+        merged.push(format!("mode={mode:o}"));
+    }
     let options: Vec<&str> = merged.iter().map(String::as_str).collect();
     Ok(Entry::new(target, "tmpfs", "tmpfs", &options))
 }

@@ -43,6 +43,7 @@ impl Case {
             id: "0123456789ab",
             body: &self.body,
             rootfs: Path::new("/run/r"),
+            tmpfs_modes: &BTreeMap::new(),
             hostname: "web",
             cgroups_path: "/dray/x",
             cgroups: &[],
@@ -284,7 +285,7 @@ fn mounts_cover_defaults_and_come_in_order_of_depth() {
             recursive: false,
             readonly: true,
             propagation: "private".to_owned(),
-            ..bind("/h/shm", "/dev/shm")
+            ..bind("/h/shm", "/shm")
         },
     ];
     let spec = case.built();
@@ -297,12 +298,13 @@ fn mounts_cover_defaults_and_come_in_order_of_depth() {
             "/sys",
             "/sys/fs/cgroup",
             "/dev/mqueue",
+            "/dev/shm",
             "/etc",
             "/a",
+            "/shm",
             "/etc/resolv.conf",
             "/etc/hostname",
             "/etc/hosts",
-            "/dev/shm",
             "/a/b",
             "/a/b/c",
             "/a/b/c/d",
@@ -310,7 +312,7 @@ fn mounts_cover_defaults_and_come_in_order_of_depth() {
     );
     assert_eq!(options(&spec, "/a/b/c/d"), ["rbind", "rro"]);
     assert_eq!(options(&spec, "/etc/hosts"), ["rbind", "ro"]);
-    assert_eq!(options(&spec, "/dev/shm"), ["bind", "ro", "private"]);
+    assert_eq!(options(&spec, "/shm"), ["bind", "ro", "private"]);
     assert_eq!(options(&spec, "/a"), ["rbind"]);
     assert_eq!(
         options(&spec, "/a/b"),
@@ -342,7 +344,7 @@ fn mounts_cover_defaults_and_come_in_order_of_depth() {
 }
 
 #[test]
-fn a_mounted_dev_takes_everything_below_along() {
+fn what_is_bound_at_or_below_dev_is_left_to_the_first_process() {
     let spec = Case {
         mounts: vec![bind("/dev", "/dev")],
         ..Case::default()
@@ -352,9 +354,12 @@ fn a_mounted_dev_takes_everything_below_along() {
         targets(&spec),
         [
             "/proc",
+            "/dev",
+            "/dev/pts",
             "/sys",
             "/sys/fs/cgroup",
-            "/dev",
+            "/dev/mqueue",
+            "/dev/shm",
             "/etc/resolv.conf",
             "/etc/hostname",
             "/etc/hosts"
