@@ -110,6 +110,9 @@ pub fn no_option(name: &str, known: &[&str]) -> String {
     let instead = match name {
         "env-regex" => "; name the variables with env=A,B",
         "labels-regex" => "; name the labels with labels=a,b",
+        _ if name.starts_with("cache-") => {
+            "; dray keeps no second copy of what goes elsewhere, so leave it out"
+        }
         "env" | "labels" if known.contains(&"syslog-address") => {
             "; Docker's driver does nothing with it; use tag"
         }
