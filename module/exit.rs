@@ -25,7 +25,7 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(*code);
     }
     match error.downcast_ref() {
-        Some(EngineError::Start { code, .. }) => {
+        Some(EngineError::Start { code, .. } | EngineError::Exec { code, .. }) => {
             ExitCode::from(u8::try_from(*code).unwrap_or(ENGINE))
         }
         _ => ExitCode::FAILURE,
@@ -35,7 +35,10 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
 /// Whatever fails at running something is dray's failure, so that nobody takes it for the container's exit code.
 pub fn at_running(error: anyhow::Error) -> anyhow::Error {
     let has_code = error.downcast_ref::<Code>().is_some()
-        || matches!(error.downcast_ref(), Some(EngineError::Start { .. }));
+        || matches!(
+            error.downcast_ref(),
+            Some(EngineError::Start { .. } | EngineError::Exec { .. })
+        );
     if has_code {
         error
     } else {

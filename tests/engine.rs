@@ -156,6 +156,125 @@ fn exit_codes_are_docker_s() {
 }
 
 #[test]
+fn what_cannot_run_says_what_and_why() {
+    on_device("reasons", |device| {
+        let image = push_tools(device);
+        let folder = device.join("folder");
+        std::fs::create_dir_all(&folder).unwrap();
+        let over = |target: &str| format!("--volume={}:{target}", folder.display());
+        let profile = device.join("no-exec.json");
+        let rules = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["execve"], "action": "SCMP_ACT_ERRNO"}]});
+        std::fs::write(&profile, rules.to_string()).unwrap();
+        let seccomp = format!("--security-opt=seccomp={}", profile.display());
+        device.done(&[
+            "run",
+            "-d",
+            "--name=up",
+            "--network=none",
+            &image,
+            "sleep",
+            "1000",
+        ]);
+        let not_found = "no such file or directory";
+        let misfit = "not a directory: a folder can only be mounted over a folder";
+        for (words, code, said) in [
+            (
+                &["exec", "-w", "/nowhere", "up", "true"][..],
+                127,
+                "chdir to \"/nowhere\": no such file",
+            ),
+            (
+                &["exec", "-w", "/etc/passwd", "up", "true"],
+                126,
+                "chdir to \"/etc/passwd\": not a dir",
+            ),
+            (
+                &["exec", "-u", "nemo", "up", "true"],
+                126,
+                "unable to find user \"nemo\"",
+            ),
+            (
+                &["exec", "up", "nothing-there"],
+                127,
+                "executable file not found in $PATH",
+            ),
+            (&["exec", "up", "/bin/nothing-there"], 127, not_found),
+            (
+                &["exec", "up", "/bin/not-executable"],
+                126,
+                "permission denied",
+            ),
+            (
+                &["exec", "up", "/bin/not-a-program"],
+                126,
+                "exec format error",
+            ),
+            (&["exec", "up", "/data"], 126, "permission denied"),
+            (&["exec", "up", "sh", "-c", "exit 42"], 42, ""),
+            (&["exec", "up", "sh", "-c", "kill -TERM $$"], 143, ""),
+            (
+                &["--sysctl=net.unknown=1"],
+                125,
+                "--sysctl net.unknown is not supported: this kernel has no such setting",
+            ),
+            (
+                &["--sysctl=net.ipv4.ip_forward=x"],
+                125,
+                "does not take the value of one of --sysctl",
+            ),
+            (&[&over("/etc/hosts")], 125, misfit),
+            (&[&over("/etc/passwd")], 125, misfit),
+            (&["--volume=/etc/hostname:/data"], 125, misfit),
+            (&["--tmpfs=/etc/passwd"], 125, misfit),
+            (
+                &[&over("/proc")],
+                125,
+                "\"/proc\" cannot be mounted because it is inside /proc",
+            ),
+            (
+                &[&over("/proc/sys")],
+                125,
+                "\"/proc/sys\" cannot be mounted because",
+            ),
+            (
+                &["--tmpfs=/proc/scsi"],
+                125,
+                "\"/proc/scsi\" cannot be mounted because",
+            ),
+            (
+                &["--workdir=/etc/passwd"],
+                125,
+                "working directory /etc/passwd: Not a directory",
+            ),
+            (&[&seccomp], 126, "exec true: operation not permitted"),
+            (
+                &["--ulimit=nofile=2000000000"],
+                125,
+                "ulimit nofile=2000000000:2000000000 is more than",
+            ),
+            // As they are meant.
+            (&["--volume=/etc/hostname:/etc/hosts"], 0, ""),
+            (&["--volume=/etc/hostname:/proc/uptime"], 0, ""),
+        ] {
+            let run = ["run", "--rm", "--network=none"];
+            let called = match words[0] {
+                "exec" => device.dray(words),
+                _ => device.dray(&[&run[..], words, &[&image, "true"]].concat()),
+            };
+            assert_eq!(called.status.code(), Some(code), "{words:?}: {called:?}");
+            assert!(called.stderr.contains(said), "{words:?}: {called:?}");
+            assert_eq!(
+                called.stderr.is_empty(),
+                said.is_empty(),
+                "{words:?}: {called:?}"
+            );
+        }
+        device.done(&["rm", "-f", "up"]);
+        assert_eq!(device.containers().len(), 0);
+    });
+}
+
+#[test]
 fn a_container_s_life() {
     on_device("life", |device| {
         let image = push_tools(device);

@@ -91,6 +91,16 @@ pub enum EngineError {
         /// Exit code for the command line: 126 not executable, 127 not found, 125 otherwise.
         code: i32,
     },
+    /// A command could not be run in it.
+    #[error("failed to execute in container {name}: {reason}")]
+    Exec {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+        /// Exit code for the command line: 127 not found, 126 otherwise.
+        code: i32,
+    },
     /// It did not end although it was killed.
     #[error("container {name} did not end within {seconds} s of being killed")]
     Unkillable {

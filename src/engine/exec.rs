@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::health::Check;
 use super::record::Record;
 use super::spec::user::{self, MAX_ACCOUNT_FILE};
-use super::{Container, Engine, EngineError, Status, monitor, rootfs, runtime};
+use super::{Container, Engine, EngineError, Status, foresee, monitor, rootfs, runtime};
 use crate::runargs::capability;
 use crate::sys::process::{self, Pidfd, PollFd, SignalFd};
 use crate::sys::program::{self, Spawn};
@@ -182,7 +182,24 @@ impl Engine {
     ) -> Result<Executed, EngineError> {
         let id = container.id();
         let folders = self.folders(id);
-        let process = self.process(container, request)?;
+        let cannot = |reason: String| EngineError::Exec {
+            name: container.name().to_owned(),
+            code: runtime::exit_code(&reason).max(runtime::EXIT_NOT_EXECUTABLE),
+            reason,
+        };
+        let process = self
+            .process(container, request)
+            .map_err(|error| match error {
+                EngineError::Spec(reason) => cannot(reason.to_string()),
+                other => other,
+            })?;
+        let root = format!("/proc/{}/root", container.pid().unwrap_or_default());
+        let begin = process["cwd"].as_str().unwrap_or("/");
+        let unfit = foresee::folder(root.as_ref(), begin)
+            .map_err(EngineError::system("look at the working directory"))?;
+        if let Some(reason) = unfit {
+            return Err(cannot(reason));
+        }
         let name = format!("exec-{}", std::process::id());
         let file = folders.run.join(&name);
         fs::replace_volatile(&file, 0o600, process.to_string().as_bytes())
@@ -207,13 +224,11 @@ impl Engine {
             }
             false => None,
         };
-        let refused = |reason: String| {
-            let code = runtime::exit_code(&reason);
-            EngineError::Start {
-                name: container.name().to_owned(),
-                reason,
-                code,
-            }
+        // Docker: what cannot be executed for whatever reason is not executable.
+        let refused = |reason: String| EngineError::Exec {
+            name: container.name().to_owned(),
+            code: runtime::exit_code(&reason).max(runtime::EXIT_NOT_EXECUTABLE),
+            reason,
         };
         if !request.tty {
             let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map_err(failed());

@@ -18,6 +18,7 @@ mod create;
 mod error;
 pub mod exec;
 mod files;
+mod foresee;
 mod groups;
 mod health;
 mod inspect;

@@ -277,11 +277,40 @@ fn is_number_list(text: &str) -> bool {
         })
 }
 
+/// Files of the kernel's own that something else may be mounted over: what lxcfs has in their place.
+const OVER_PROC: [&str; 10] = [
+    "cpuinfo",
+    "diskstats",
+    "meminfo",
+    "stat",
+    "swaps",
+    "uptime",
+    "loadavg",
+    "slabinfo",
+    "sys/kernel/ns_last_pid",
+    "sys/crypto/fips_enabled",
+];
+
+/// Nothing may hide the kernel's word on processes, which the runtime itself trusts: runc's rule.
+fn proc_stays(source: &str, target: &str) -> Check {
+    let Some(below) = target.strip_prefix("/proc") else {
+        return Ok(());
+    };
+    match below.strip_prefix('/') {
+        Some(file) if OVER_PROC.contains(&file) => Ok(()),
+        None if !below.is_empty() || source == "/proc" => Ok(()),
+        _ => Err(format!(
+            "{target:?} cannot be mounted because it is inside /proc"
+        )),
+    }
+}
+
 fn mounts(host: &HostConfig) -> Check {
     let mut bound = BTreeSet::new();
     let mut targets = BTreeSet::new();
-    let mut once = |target: String| {
+    let mut once = |source: &str, target: String| {
         bounds::path(&target)?;
+        proc_stays(source, &target)?;
         match targets.insert(target.clone()) {
             true => Ok(()),
             false => Err(format!("Duplicate mount point: {target}")),
@@ -289,21 +318,24 @@ fn mounts(host: &HostConfig) -> Check {
     };
     for bind in &host.binds {
         // One that starts with a dot is another machine's relative path.
-        let target = bind.split(':').nth(1).unwrap_or_default();
-        once(volume::clean(target))?;
-        bound.insert(volume::clean(target));
+        let mut words = bind.split(':');
+        let source = words.next().unwrap_or_default();
+        let target = volume::clean(words.next().unwrap_or_default());
+        once(source, target.clone())?;
+        bound.insert(target);
     }
     for mount in &host.mounts {
-        once(volume::clean(&mount.target))?;
+        let target = volume::clean(&mount.target);
+        once(&mount.source, target.clone())?;
         if mount.kind != "tmpfs" {
-            bound.insert(volume::clean(&mount.target));
+            bound.insert(target);
         }
     }
     for taken in &host.volumes_from {
         volume::TakenOver::parse(taken)?;
     }
     for (target, options) in &host.tmpfs {
-        once(volume::target_path(target)?)?;
+        once("", volume::target_path(target)?)?;
         tmpfs::merge(options).map_err(|option| format!("invalid tmpfs option {option:?}"))?;
     }
     let long = host.mounts.iter().filter(|mount| mount.kind == "tmpfs");

@@ -158,6 +158,10 @@ fn explain(name: &str, error: &io::Error) -> String {
     let reason = match error.raw_os_error() {
         Some(libc::ENOEXEC) => "exec format error".to_owned(),
         Some(libc::EACCES) => "permission denied".to_owned(),
+        // Nothing but a filter of system calls says so to a program that is there.
+        Some(libc::EPERM) => {
+            "operation not permitted (is execve allowed by its seccomp profile?)".to_owned()
+        }
         Some(libc::ENOENT) => {
             "no such file or directory (its interpreter may be missing)".to_owned()
         }

@@ -13,7 +13,9 @@ use crate::engine::propagation::{self, Travels};
 use crate::engine::record::{Outcome, Record, State, Status};
 use crate::engine::runtime::{self, First, Stdio};
 use crate::engine::share::Joined;
-use crate::engine::{Engine, EngineError, attach, limits, networks, rootfs, time, volumes};
+use crate::engine::{
+    Engine, EngineError, attach, foresee, limits, networks, rootfs, time, volumes,
+};
 use crate::sys::lock::Exclusive;
 use crate::sys::process::{self, Pidfd, PollFd, ProcessId};
 use crate::sys::program;
@@ -223,6 +225,7 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         action: format!("create working directory {working_dir}"),
         source,
     })?;
+    foresee::start(&record, &root)?;
     volumes::mount_all(engine, &record)?;
     volumes::fill_all(&root, &engine.host().run, &record)?;
     let subpaths = volumes::Subpaths::mount(engine, &record)?;

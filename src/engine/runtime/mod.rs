@@ -27,7 +27,14 @@ pub fn exit_code(reason: &str) -> i32 {
     if reason.contains("executable file not found") || reason.contains("no such file or directory")
     {
         EXIT_NOT_FOUND
-    } else if reason.contains("permission denied") || reason.contains("exec format error") {
+    } else if [
+        "permission denied",
+        "exec format error",
+        "operation not permitted",
+    ]
+    .iter()
+    .any(|known| reason.contains(known))
+    {
         EXIT_NOT_EXECUTABLE
     } else {
         EXIT_ENGINE
