@@ -320,8 +320,24 @@ fn a_container_s_life() {
         );
         assert_eq!(device.dray(&["logs", "--tail", "1", "one"]).stdout, "bye\n");
 
+        let finished = state["FinishedAt"].clone();
+
         // What it wrote survives a stop, and goes with the container.
         assert!(device.dray(&["start", "one"]).status.success());
+        let state = &device.inspect("one")["State"];
+        assert_eq!(
+            (&state["Running"], &state["FinishedAt"]),
+            (&json!(true), &finished)
+        );
+        let init = [
+            "--init",
+            &image,
+            "sh",
+            "-c",
+            "cat /proc/1/comm; head -c 20 /proc/1/cmdline",
+        ];
+        let shown = device.done(&[&["run", "--rm", "--network=none"], &init[..]].concat());
+        assert_eq!(shown.stdout, "docker-init\n/sbin/docker-init\0--");
         assert!(
             device
                 .dray(&["exec", "one", "touch", "/kept"])
@@ -338,6 +354,11 @@ fn a_container_s_life() {
         assert!(device.dray(&["kill", "one"]).status.success());
         assert_eq!(device.dray(&["wait", "one"]).stdout, "137\n");
         assert!(device.dray(&["rename", "one", "two"]).status.success());
+        let same = device.dray(&["rename", "two", "two"]);
+        assert!(
+            same.stderr.contains("the same name as its current name") && !same.status.success(),
+            "{same:?}"
+        );
         assert!(device.dray(&["rm", "two"]).status.success());
         assert_eq!(device.containers().len(), 0);
         assert_eq!(device.pins(), [] as [&str; 0]);
@@ -853,6 +874,31 @@ fn what_cannot_be_made_as_asked_for_leaves_nothing() {
             assert!(called.stderr.contains(said), "{words:?}: {called:?}");
             assert_eq!(device.done(&["ps", "-a", "-q"]).stdout, "", "{words:?}");
         }
+        // Of those who want to write the same file one does.
+        let file = device.join("cid");
+        let create = || {
+            Command::new(env!("CARGO_BIN_EXE_dray"))
+                .args(["create", "--cidfile", file.to_str().unwrap(), &image])
+                .env("DRAY_CONFIG", &device.host.config)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        };
+        let all: Vec<_> = std::iter::repeat_with(create).take(4).collect();
+        let ended = all.into_iter().map(|one| one.wait_with_output().unwrap());
+        let (made, refused): (Vec<_>, Vec<_>) = ended.partition(|one| one.status.success());
+        assert_eq!((made.len(), refused.len()), (1, 3), "{refused:?}");
+        for one in refused {
+            assert_eq!(one.status.code(), Some(125), "{one:?}");
+            assert!(
+                String::from_utf8_lossy(&one.stderr).contains("cid exists"),
+                "{one:?}"
+            );
+        }
+        let id = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(device.done(&["ps", "-aq", "--no-trunc"]).stdout.trim(), id);
+        device.done(&["rm", &id]);
         let native = ["run", "--rm", "--network=none", "--platform=linux/amd64"];
         device.done(&[&native[..], &[&image, "true"]].concat());
     });

@@ -680,6 +680,12 @@ fn a_reader_that_has_gone_and_a_full_output() {
                 "{words:?}"
             );
         }
+        let image = device.registry.name("shop/v1:1");
+        let run = ["run", "--name=loud", "--network=none", &image];
+        let line = ["sh", "-c", "while :; do echo loud; done"];
+        let (status, said) = call(&[&run[..], &line].concat(), unread());
+        assert_eq!((status.code(), said.as_str()), (Some(141), ""));
+        device.done(&["rm", "-f", "loud"]);
         let (status, said) = call(&["rm", "-f", "one", "two"], unread());
         assert_eq!(status.code(), Some(1), "{said}");
         assert!(

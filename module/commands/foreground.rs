@@ -1,7 +1,7 @@
 //! Containers in the foreground: `run` without `-d`, `start -a`, and `attach`.
 
 use std::fs::File;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
@@ -17,6 +17,7 @@ use super::keys::Keys;
 use crate::exit::{self, Code};
 
 const SIGWINCH: i32 = 28;
+const SIGPIPE: i32 = 13;
 /// Signals that are passed on to the container: all that somebody sends by hand or a terminal does.
 const PASSED: [i32; 9] = [1, 2, 3, 10, 12, 14, 15, 18, 20];
 /// Signals that end us where they are not passed on; caught, so that the terminal gets its settings back.
@@ -234,7 +235,13 @@ impl<'a> Front<'a> {
             process::poll(&mut set, None)?;
             if set[0].is_ready() {
                 match self.session.take()? {
-                    Some(Attached::Output(stream, piece)) => self.show(stream, &piece)?,
+                    Some(Attached::Output(stream, piece)) => match self.show(stream, &piece) {
+                        // As if the signal had ended us, which would leave a terminal without its settings.
+                        Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                            return Ok(End::Exited(BY_SIGNAL + SIGPIPE));
+                        }
+                        shown => shown?,
+                    },
                     Some(Attached::State(state)) => last = Some(state),
                     Some(Attached::Closed) => break,
                     None => {}

@@ -1,6 +1,9 @@
 //! `dray run` and `dray create`: docker run's words.
 
 use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -109,13 +112,7 @@ fn make(context: &Context<'_>, engine: &Engine, args: &RunArgs) -> anyhow::Resul
     for warning in args.warnings.iter().chain(&discarded) {
         eprintln!("dray: warning: {warning}");
     }
-    if let Some(path) = &args.cidfile
-        && std::path::Path::new(path).exists()
-    {
-        anyhow::bail!(
-            "container id file {path} exists: remove it, or make sure that the other container is not running"
-        );
-    }
+    let cidfile = args.cidfile.as_deref().map(CidFile::claim).transpose()?;
     let hold = engine.images().hold()?;
     let image = image(context, engine, args)?;
     let request = CreateRequest {
@@ -127,21 +124,51 @@ fn make(context: &Context<'_>, engine: &Engine, args: &RunArgs) -> anyhow::Resul
     };
     let id = engine.create(&request).context(Code(exit::ENGINE))?;
     drop(hold);
-    if let Some(path) = &args.cidfile {
-        let written = fs::replace(std::path::Path::new(path), 0o644, id.as_bytes());
-        if written.is_err() {
-            // Whoever cannot learn its id cannot look after it.
-            let all = Remove {
-                force: false,
-                volumes: true,
-            };
-            engine.remove(&id, all).context(Code(exit::ENGINE))?;
-        }
-        written
-            .with_context(|| format!("failed to write {path}"))
-            .context(Code(exit::ENGINE))?;
+    if let Some(file) = cidfile
+        && let Err(error) = file.write(&id)
+    {
+        // Whoever cannot learn its id cannot look after it.
+        let all = Remove {
+            force: false,
+            volumes: true,
+        };
+        engine.remove(&id, all).context(Code(exit::ENGINE))?;
+        return Err(error);
     }
     Ok(id)
+}
+
+/// The file of `--cidfile`, which is ours from the start, so that of two who name the same file one is refused. It goes with
+/// this value unless the id is in it.
+struct CidFile<'a>(&'a Path);
+
+impl CidFile<'_> {
+    fn claim(path: &str) -> anyhow::Result<CidFile<'_>> {
+        let made = OpenOptions::new().write(true).create_new(true).open(path);
+        match made {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => anyhow::bail!(
+                "container id file {path} exists: remove it, or make sure that the other container is not running"
+            ),
+            made => made.with_context(|| format!("failed to write {path}")),
+        }
+        .context(Code(exit::ENGINE))?;
+        Ok(CidFile(Path::new(path)))
+    }
+
+    fn write(self, id: &str) -> anyhow::Result<()> {
+        fs::replace(self.0, 0o644, id.as_bytes())
+            .with_context(|| format!("failed to write {}", self.0.display()))
+            .context(Code(exit::ENGINE))?;
+        std::mem::forget(self);
+        Ok(())
+    }
+}
+
+impl Drop for CidFile<'_> {
+    fn drop(&mut self) {
+        // It is empty: whoever reads it learns nothing either way.
+        let _ = std::fs::remove_file(self.0);
+    }
 }
 
 fn image(context: &Context<'_>, engine: &Engine, args: &RunArgs) -> anyhow::Result<Image> {

@@ -25,6 +25,9 @@ pub enum EngineError {
         /// Who has it.
         id: String,
     },
+    /// It has this name; Docker's words.
+    #[error("renaming a container with the same name as its current name: {0}")]
+    SameName(String),
     /// Not a container name.
     #[error(
         "invalid container name {0:?}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed, at most 255 of them"

@@ -288,6 +288,9 @@ impl Engine {
         self.check_name(name, id)?;
         let folders = self.folders(id);
         let mut record = folders.record()?;
+        if record.name == name {
+            return Err(EngineError::SameName(record.name));
+        }
         let old = std::mem::replace(&mut record.name, name.to_owned());
         folders.write_record(&record)?;
         Ok(self.network.rename(id, &old, name)?)

@@ -206,9 +206,42 @@ fn run_under_init(program: &std::path::Path, payload: &Payload<'_>) -> String {
         // SAFETY: ours to close; the child has its own copy.
         unsafe { libc::close(fd) };
     }
+    be_called_init(payload.args);
     let code = reap_until(child);
     // SAFETY: ends this process; there is nothing to clean up in a container's process 1.
     unsafe { libc::_exit(code) }
+}
+
+/// Shows in lists of processes what this process is, as Docker's: it has its name and its words from the monitor that it was.
+fn be_called_init(args: &[String]) {
+    let mut words = b"/sbin/docker-init\0--".to_vec();
+    for arg in args {
+        words.push(0);
+        words.extend(arg.as_bytes());
+    }
+    // SAFETY: the name is a constant C string, which the kernel copies.
+    unsafe { libc::prctl(libc::PR_SET_NAME, c"docker-init".as_ptr()) };
+    // Without /proc nobody can look.
+    let Some((start, length)) = own_words() else {
+        return;
+    };
+    // What does not fit is cut; the last byte stays zero, or the kernel would show the environment too.
+    words.resize(length, 0);
+    words[length - 1] = 0;
+    // SAFETY: these bytes are this process's own words, on the stack, where the C library and Rust's runtime only read them
+    // when somebody asks for the words; this process never does any more.
+    unsafe { std::ptr::copy_nonoverlapping(words.as_ptr(), start as *mut u8, length) };
+}
+
+/// Where the words that this process was started with lie, and how long they are.
+fn own_words() -> Option<(usize, usize)> {
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // Fields 48 and 49; the third is the first after the name.
+    let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace().skip(45);
+    let start: usize = fields.next()?.parse().ok()?;
+    let end: usize = fields.next()?.parse().ok()?;
+    let length = end.checked_sub(start)?;
+    (start > 0 && length > 0).then_some((start, length))
 }
 
 /// Passes every signal on to `child` and reaps whatever ends, until `child` has ended; its exit code.

@@ -176,6 +176,8 @@ fn bring_up(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Option<Creat
     }
     created.state.status = Status::Running;
     created.state.outcome.started_at = time::rfc3339(engine.host().now());
+    created.state.outcome.oom_killed = false;
+    created.state.outcome.error.clear();
     // With the state, not with the first probe: nobody must take it for a container without a check.
     created.state.health = Check::of(&created.record.body.config).map(|_| starting());
     created.engine_folders.write_now(&created.state)?;
@@ -190,10 +192,13 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     }
     let own = ProcessId::own().map_err(EngineError::system("read our own process"))?;
     let restarts = attempt.restarts;
-    // A restart by policy goes on telling how it ended last.
+    // A restart by policy goes on telling how it ended last, and any start tells when.
     let ended = match attempt.earlier {
         Some(_) => folders.now(&engine.host().boot_id)?.map(|now| now.outcome),
-        None => None,
+        None => folders.outcome()?.map(|last| Outcome {
+            finished_at: last.finished_at,
+            ..Outcome::default()
+        }),
     };
     let mut state = State {
         boot_id: engine.host().boot_id.clone(),
