@@ -265,7 +265,10 @@ fn ports(attachments: &[(String, Attachment)], id: &str) -> String {
     let mut lines = Vec::new();
     for (_, attachment) in attachments.iter().filter(|(holder, _)| holder == id) {
         for (port, bindings) in attachment.docker_ports() {
-            let line = |b: &PortBinding| format!("{}:{}->{port}", b.host_ip, b.host_port);
+            let line = |b: &PortBinding| match b.host_ip.contains(':') {
+                true => format!("[{}]:{}->{port}", b.host_ip, b.host_port),
+                false => format!("{}:{}->{port}", b.host_ip, b.host_port),
+            };
             lines.extend(bindings.iter().map(line));
         }
     }

@@ -38,4 +38,7 @@ pub struct EndpointIpam {
     /// Its IPv4 address.
     #[serde(rename = "IPv4Address", skip_serializing_if = "String::is_empty")]
     pub ipv4_address: String,
+    /// Its IPv6 address.
+    #[serde(rename = "IPv6Address", skip_serializing_if = "String::is_empty")]
+    pub ipv6_address: String,
 }

@@ -15,7 +15,7 @@ use super::site::Site;
 use super::state::State;
 use crate::api::Mount;
 use crate::artifact::payload::Payload;
-use crate::engine::network::{NetworkError, is_bridge, ports};
+use crate::engine::network::is_bridge;
 use crate::engine::{Container, CreateRequest, Owner, Together};
 use crate::images::{Event, Image, Progress};
 use crate::oci::Platform;
@@ -135,7 +135,7 @@ fn check_device(site: &Site<'_>, wanted: &[Wanted]) -> Result<(), DeployError> {
     // All together, so that two services of one deployment do not ask for the same port.
     let mut published = Vec::new();
     for wanted in wanted {
-        published.extend(ports::from_body(&wanted.body, []).map_err(NetworkError::from)?);
+        published.extend(site.engine.published(&wanted.body)?);
     }
     network.check(&published, &own)?;
     Ok(())

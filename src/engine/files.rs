@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::network::names::{self, HostFiles, HostsInput};
 use super::network::{Attachment, NetworkError};
+use super::networks;
 use super::record::{Folders, Record};
 use super::runtime::{self, Confinement};
 use super::share::{Joined, SharedIpc};
@@ -119,7 +120,7 @@ fn write_names(engine: &Engine, record: &Record, folders: &Folders) -> Result<()
     let config = &record.body.host_config;
     let resolv_conf = match NetworkMode::of(record) {
         NetworkMode::Host => names::resolv_conf_of_host(&host_files, config),
-        _ => names::resolv_conf(&host_files, config),
+        _ => names::resolv_conf(&host_files, config, networks::have_v6(engine, record)?),
     };
     write(&folders.run.join("resolv.conf"), &resolv_conf)
 }
@@ -137,7 +138,7 @@ pub fn write_hosts(
         _ => names::hosts(&HostsInput {
             hostname: &hostname(engine, record),
             domainname: &record.body.config.domainname,
-            address: attachment.map(|attachment| attachment.ip),
+            addresses: &attachment.map_or_else(Vec::new, |all| all.addresses().collect()),
             extra_hosts: &config.extra_hosts,
             host_gateway: match attachment {
                 Some(attachment) => attachment.gateway,

@@ -113,6 +113,7 @@ fn network_settings(record: &Record, attachments: &[Attachment]) -> Value {
             "Ports": first.docker_ports(),
             "Networks": {},
         });
+        add_v6(&mut settings, Some(first));
     }
     for (name, wanted) in &wanted {
         let attachment = attachments.iter().find(|a| a.network == *name);
@@ -126,9 +127,18 @@ fn endpoint(wanted: &EndpointSettings, attachment: Option<&Attachment>) -> Value
     let mut endpoint = json!(wanted);
     endpoint["IPAddress"] = json!(attachment.map_or_else(String::new, |a| a.ip.to_string()));
     endpoint["Gateway"] = json!(attachment.map_or_else(String::new, |a| a.gateway.to_string()));
+    add_v6(&mut endpoint, attachment);
     if let Some(attachment) = attachment {
         endpoint["IPPrefixLen"] = json!(attachment.prefix);
         endpoint["MacAddress"] = json!(attachment.mac);
     }
     endpoint
+}
+
+/// What a container has of IPv6, under Docker's names.
+fn add_v6(place: &mut Value, attachment: Option<&Attachment>) {
+    let v6 = attachment.and_then(|attachment| attachment.v6.as_ref());
+    place["GlobalIPv6Address"] = json!(v6.map_or_else(String::new, |v6| v6.ip.to_string()));
+    place["GlobalIPv6PrefixLen"] = json!(v6.map_or(0, |v6| v6.prefix));
+    place["IPv6Gateway"] = json!(v6.map_or_else(String::new, |v6| v6.gateway.to_string()));
 }

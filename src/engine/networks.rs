@@ -1,11 +1,13 @@
 //! Which networks a container is on, and how.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::files::{self, NetworkMode};
 use super::network::defined::Definition;
 use super::network::make::Wish;
-use super::network::{Attachment, DEFAULT, Join, Mac, NetworkError, is_bridge, ports};
+use super::network::{
+    Attachment, DEFAULT, Join, Mac, NetworkError, PublishedPort, is_bridge, is_user_defined, ports,
+};
 use super::{Engine, EngineError, Record, names, time};
 use crate::api::{CreateBody, EndpointSettings, NetworkingConfig};
 
@@ -101,6 +103,7 @@ pub(super) fn attach(
         pid,
         network,
         address: address.and_then(|ipam| ipam.ipv4_address.parse().ok()),
+        address_v6: address.and_then(|ipam| ipam.ipv6_address.parse().ok()),
         hostname: &hostname,
         names: &names_on(record, network, settings, &hostname),
         links: &links
@@ -189,7 +192,7 @@ pub(super) fn resolve(engine: &Engine, body: &mut CreateBody) -> Result<(), Engi
                 .endpoints_config
                 .insert(name, settings);
         }
-        let ports = ports::from_body(body, []).map_err(NetworkError::from)?;
+        let ports = published(engine, body)?;
         if internal && !is_bridge(&mode) && !ports.is_empty() {
             return Err(EngineError::Unsupported {
                 option: format!("publishing ports on network {mode}"),
@@ -200,17 +203,52 @@ pub(super) fn resolve(engine: &Engine, body: &mut CreateBody) -> Result<(), Engi
     Ok(())
 }
 
+/// The ports that a container's configuration asks for, where its way outside leads.
+fn published(engine: &Engine, body: &CreateBody) -> Result<Vec<PublishedPort>, EngineError> {
+    let ports = ports::from_body(body, []).map_err(NetworkError::from)?;
+    let endpoints = &body.networking_config.endpoints_config;
+    let mode = body.host_config.network_mode.as_str();
+    let others = endpoints.keys().map(String::as_str);
+    for word in [mode]
+        .into_iter()
+        .chain(others)
+        .filter(|_| !ports.is_empty())
+    {
+        if is_bridge(word) {
+            return Ok(ports::on(&ports, DEFAULT, false).map_err(NetworkError::from)?);
+        }
+        if is_user_defined(word) {
+            let network = engine.network().defined().find(word)?;
+            if !network.internal {
+                let has_v6 = network.v6.is_some();
+                return Ok(ports::on(&ports, &network.name, has_v6).map_err(NetworkError::from)?);
+            }
+        }
+    }
+    Ok(ports)
+}
+
+/// Whether a container is to be on a network with IPv6.
+pub(super) fn have_v6(engine: &Engine, record: &Record) -> Result<bool, EngineError> {
+    for (name, _) in of(record) {
+        if name != DEFAULT && engine.network().defined().find(&name)?.v6.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 pub(super) fn check_address(
     network: &Definition,
     settings: &EndpointSettings,
 ) -> Result<(), EngineError> {
-    let wanted = settings
-        .ipam_config
-        .as_ref()
-        .map(|ipam| ipam.ipv4_address.as_str());
-    let wanted: Option<Ipv4Addr> = wanted.and_then(|text| text.parse().ok());
-    let refused = wanted.and_then(|address| Some((address, network.unusable(address)?)));
-    match refused {
+    let wanted = settings.ipam_config.iter().flat_map(|ipam| {
+        let v4 = ipam.ipv4_address.parse::<Ipv4Addr>().map(IpAddr::from);
+        let v6 = ipam.ipv6_address.parse::<Ipv6Addr>().map(IpAddr::from);
+        [v4, v6].into_iter().flatten()
+    });
+    let mut refused = wanted.filter_map(|address| Some((address, network.unusable(address)?)));
+    match refused.next() {
         None => Ok(()),
         Some((address, reason)) => Err(NetworkError::Address {
             address,
@@ -229,6 +267,11 @@ impl Engine {
             created: time::rfc3339(self.host.now()),
             ..wish
         })?)
+    }
+
+    /// The ports that a container's configuration asks for, on the host addresses that its networks give them.
+    pub fn published(&self, body: &CreateBody) -> Result<Vec<PublishedPort>, EngineError> {
+        published(self, body)
     }
 
     /// Whether these networks exist and give what is wanted of them.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    RunArgs, RunArgsError, block, bounds, capability, restart, signal, sysctl, tmpfs, volume,
+    RunArgs, RunArgsError, block, bounds, capability, port, restart, signal, sysctl, tmpfs, volume,
 };
 use crate::api::HostConfig;
 use crate::oci::Platform;
@@ -167,6 +167,11 @@ fn modes(args: &RunArgs) -> Result<(), RunArgsError> {
     }
     if !matches!(host.volume_driver.as_str(), "" | "local") {
         return unsupported("volume-driver", "there is local only; leave it out");
+    }
+    let mut addresses = host.port_bindings.values().flatten();
+    let refused = addresses.find_map(|binding| port::unpublishable(binding.host_ip.parse().ok()?));
+    if let Some(reason) = refused {
+        return unsupported("publish", reason);
     }
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! A container's place on one network: names, links, addresses.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use super::network::{Attachment, is_user_defined};
 use crate::api::{EndpointIpam, EndpointSettings};
 
 /// What `network connect` says about a container's place on `network`.
 pub fn wanted(
     network: &str,
-    address: &str,
+    (address, address_v6): (&str, &str),
     aliases: &[String],
     links: &[String],
 ) -> Result<EndpointSettings, String> {
@@ -19,6 +21,7 @@ pub fn wanted(
         aliases: aliases.to_vec(),
         links: links?,
         address: address.to_owned(),
+        address_v6: address_v6.to_owned(),
         mac: String::new(),
     })?;
     check(network, &settings)?;
@@ -35,16 +38,17 @@ pub(super) fn settings(network: &Attachment) -> Result<EndpointSettings, String>
             "network-scoped aliases are only supported for user-defined networks".to_owned(),
         );
     }
-    let address = network.address.clone();
     if !network.mac.is_empty() && !is_mac(&network.mac) {
         return Err(format!("{} is not a valid mac address", network.mac));
     }
+    let ipam = EndpointIpam {
+        ipv4_address: network.address.clone(),
+        ipv6_address: network.address_v6.clone(),
+    };
     Ok(EndpointSettings {
         aliases: network.aliases.clone(),
         links: network.links.clone(),
-        ipam_config: (!address.is_empty()).then_some(EndpointIpam {
-            ipv4_address: address,
-        }),
+        ipam_config: (ipam != EndpointIpam::default()).then_some(ipam),
         mac_address: network.mac.clone(),
     })
 }
@@ -57,9 +61,13 @@ pub(super) fn check(network: &str, settings: &EndpointSettings) -> Result<(), St
                 "user specified IP address is supported on user defined networks only".to_owned(),
             );
         }
-        let text = &ipam.ipv4_address;
-        text.parse::<std::net::Ipv4Addr>()
-            .map_err(|_| format!("invalid IPv4 address: {text}"))?;
+        let (v4, v6) = (&ipam.ipv4_address, &ipam.ipv6_address);
+        if !v4.is_empty() && v4.parse::<Ipv4Addr>().is_err() {
+            return Err(format!("invalid IPv4 address: {v4}"));
+        }
+        if !v6.is_empty() && v6.parse::<Ipv6Addr>().is_err() {
+            return Err(format!("invalid IPv6 address: {v6}"));
+        }
     }
     let bad = |c: char| c.is_whitespace() || c.is_control() || c == '#';
     let aliases = settings

@@ -24,7 +24,7 @@ mod mount;
 mod network;
 mod options;
 mod outside;
-mod port;
+pub mod port;
 mod protection;
 mod restart;
 pub mod security;

@@ -22,6 +22,8 @@ pub(super) struct Attachment {
     pub(super) links: Vec<String>,
     /// IPv4 address.
     pub(super) address: String,
+    /// IPv6 address.
+    pub(super) address_v6: String,
     /// Hardware address.
     pub(super) mac: String,
 }
@@ -44,11 +46,12 @@ pub(super) fn parse(text: &str) -> Result<Attachment, String> {
             "name" => network.target = value,
             "alias" => network.aliases.push(value),
             "ip" => network.address = value,
+            "ip6" => network.address_v6 = value,
             "mac-address" => network.mac = value,
-            key @ ("ip6" | "link-local-ip" | "driver-opt" | "gw-priority") => {
+            key @ ("link-local-ip" | "driver-opt" | "gw-priority") => {
                 return Err(format!(
-                    "{key} is not supported by dray: a container has one IPv4 address on each network, and its way outside \
-                     is the first one that has one; leave it out"
+                    "{key} is not supported by dray: a container has one address of each kind on each network, and its way \
+                     outside is the first one that has one; leave it out"
                 ));
             }
             key => return Err(format!("invalid field key {key}")),
@@ -137,6 +140,9 @@ fn merge(first: &mut Attachment, own: Attachment) -> Result<(), String> {
     if !first.address.is_empty() && !own.address.is_empty() {
         return conflict("ip", "IPv4 address");
     }
+    if !first.address_v6.is_empty() && !own.address_v6.is_empty() {
+        return conflict("ip6", "IPv6 address");
+    }
     if !first.mac.is_empty() && !own.mac.is_empty() {
         return conflict("mac-address", "MAC address");
     }
@@ -145,6 +151,7 @@ fn merge(first: &mut Attachment, own: Attachment) -> Result<(), String> {
         first.links = own.links;
     }
     first.address += &own.address;
+    first.address_v6 += &own.address_v6;
     first.mac += &own.mac;
     Ok(())
 }

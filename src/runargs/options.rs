@@ -31,7 +31,7 @@ pub(super) enum Support {
     No(&'static str),
 }
 
-const NETWORKS: &str = "`bridge`, `host`, `none`, `container:NAME` or one's own; ip6, link-local-ip, driver-opt and gw-priority are refused";
+const NETWORKS: &str = "`bridge`, `host`, `none`, `container:NAME` or one's own; link-local-ip, driver-opt and gw-priority are refused";
 
 /// What of a supported option's values is refused, and why.
 const LIMITS: &[(&str, &str)] = &[
@@ -50,6 +50,10 @@ const LIMITS: &[(&str, &str)] = &[
     ("mount", "`bind`, `volume` and `tmpfs`"),
     ("net", NETWORKS),
     ("network", NETWORKS),
+    (
+        "publish",
+        "`[::1]` and link-local addresses are refused: the kernel passes nothing on from there",
+    ),
     ("runtime", "`runc` or nothing: dray is the runtime"),
     ("volume-driver", "`local` or nothing: there is no other"),
 ];

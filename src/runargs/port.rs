@@ -130,6 +130,19 @@ fn address_of(text: &str) -> Result<String, String> {
     Ok(bare.to_owned())
 }
 
+/// Why no port of this host address can lead to a container.
+pub fn unpublishable(address: IpAddr) -> Option<&'static str> {
+    match address {
+        IpAddr::V6(address) if address.is_loopback() => Some(
+            "the kernel passes nothing on from ::1, and no process of dray's stays to do it; use 127.0.0.1",
+        ),
+        IpAddr::V6(address) if address.is_unicast_link_local() => {
+            Some("the kernel passes nothing on from link-local addresses; use [::] or a global one")
+        }
+        _ => None,
+    }
+}
+
 /// Protocol and ports of `ports[/protocol]`; tcp if none is given.
 fn split_protocol(text: &str) -> (&str, &str) {
     let mut parts = text.split('/');

@@ -1,8 +1,9 @@
 //! Network interfaces, their addresses and routes: typed requests over rtnetlink.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
 
+use super::family::{self, Family, octets};
 use super::netlink::{NetlinkError, Purpose, Request, Socket, attribute, number, text};
 use super::netns::Netns;
 
@@ -14,7 +15,6 @@ const VETH_PEER: u16 = 1;
 const IFLA_BRPORT_MODE: u16 = 4;
 const IFLA_BRPORT_ISOLATED: u16 = 33;
 const UP: u32 = libc::IFF_UP as u32;
-const IPV4: u8 = libc::AF_INET as u8;
 
 /// An interface as the kernel lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Address {
     /// The interface's number.
     pub link: u32,
     /// The address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Length of its network part.
     pub prefix: u8,
 }
@@ -122,26 +122,26 @@ impl Links {
         Ok(self.0.ask(request, isolated)?.unwrap_or(false))
     }
 
-    /// All IPv4 addresses.
+    /// All addresses of both families.
     pub fn addresses(&mut self) -> Result<Vec<Address>, NetlinkError> {
         let request = Request::new(
             libc::RTM_GETADDR,
             0,
-            &address_header(0, 0),
+            &[libc::AF_UNSPEC as u8, 0, 0, 0, 0, 0, 0, 0],
             "list network addresses",
         );
         self.0.dump(request, parse_address)
     }
 
-    /// The IPv4 networks that this namespace has routes to, without the default route.
-    pub fn routes(&mut self) -> Result<Vec<(Ipv4Addr, u8)>, NetlinkError> {
-        let header = [IPV4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    /// The networks that this namespace has routes to, without the default route.
+    pub fn routes(&mut self, family: Family) -> Result<Vec<(IpAddr, u8)>, NetlinkError> {
+        let header = [family.number(), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         let request = Request::new(libc::RTM_GETROUTE, 0, &header, "list routes");
         self.0.dump(request, parse_route)
     }
 
-    /// Gives a namespace its default route.
-    pub fn route_through(&mut self, link: &Link, gateway: Ipv4Addr) -> Result<(), NetlinkError> {
+    /// Gives a namespace its default route for the gateway's family.
+    pub fn route_through(&mut self, link: &Link, gateway: IpAddr) -> Result<(), NetlinkError> {
         self.0.transact(vec![add_default_route(link, gateway)])
     }
 
@@ -211,17 +211,15 @@ impl Links {
         self.0.transact(vec![request, hairpin])
     }
 
-    /// Brings an interface up and gives it an address, which it may have already.
+    /// Brings an interface up and gives it addresses, which it may have already.
     pub fn set_up(
         &mut self,
         link: &Link,
-        address: Ipv4Addr,
-        prefix: u8,
+        addresses: impl IntoIterator<Item = (IpAddr, u8)>,
     ) -> Result<(), NetlinkError> {
-        let requests = vec![
-            up(link.index, &link.name),
-            add_address(link, address, prefix),
-        ];
+        let mut requests = vec![up(link.index, &link.name)];
+        let addresses = addresses.into_iter();
+        requests.extend(addresses.map(|address| add_address(link, address)));
         self.0.transact(requests)
     }
 
@@ -231,22 +229,19 @@ impl Links {
         self.0.transact(vec![up(1, "lo")])
     }
 
-    /// Makes a namespace usable: loopback up, `link` up with its address and the default route through `gateway`, if there
-    /// is one.
+    /// Makes a namespace usable: loopback up, `link` up with its addresses and the default routes through `gateways`.
     pub fn furnish(
         &mut self,
         link: &Link,
-        address: Ipv4Addr,
-        prefix: u8,
-        gateway: Option<Ipv4Addr>,
+        addresses: impl IntoIterator<Item = (IpAddr, u8)>,
+        gateways: impl IntoIterator<Item = IpAddr>,
     ) -> Result<(), NetlinkError> {
         // The loopback interface is number 1 in every namespace.
-        let mut requests = vec![
-            up(1, "lo"),
-            up(link.index, &link.name),
-            add_address(link, address, prefix),
-        ];
-        requests.extend(gateway.map(|gateway| add_default_route(link, gateway)));
+        let mut requests = vec![up(1, "lo"), up(link.index, &link.name)];
+        let addresses = addresses.into_iter();
+        requests.extend(addresses.map(|address| add_address(link, address)));
+        let gateways = gateways.into_iter();
+        requests.extend(gateways.map(|gateway| add_default_route(link, gateway)));
         self.0.transact(requests)
     }
 
@@ -284,25 +279,28 @@ fn up(index: u32, name: &str) -> Request {
     Request::new(libc::RTM_NEWLINK, 0, &link_header(index, UP), action)
 }
 
-fn add_address(link: &Link, address: Ipv4Addr, prefix: u8) -> Request {
+fn add_address(link: &Link, (address, prefix): (IpAddr, u8)) -> Request {
     let mut request = Request::new(
         libc::RTM_NEWADDR,
         libc::NLM_F_CREATE | libc::NLM_F_REPLACE,
-        &address_header(link.index, prefix),
+        &address_header(Family::of(address), link.index, prefix),
         format!("give {} the address {address}/{prefix}", link.name),
     );
-    let broadcast = u32::MAX.checked_shr(prefix.into()).unwrap_or(0) | address.to_bits();
+    let own = octets(address);
     request
-        .attribute(libc::IFA_LOCAL, &address.octets())
-        .attribute(libc::IFA_ADDRESS, &address.octets())
-        .attribute(libc::IFA_BROADCAST, &broadcast.to_be_bytes());
+        .attribute(libc::IFA_LOCAL, &own)
+        .attribute(libc::IFA_ADDRESS, &own);
+    if let IpAddr::V4(address) = address {
+        let broadcast = u32::MAX.checked_shr(prefix.into()).unwrap_or(0) | address.to_bits();
+        request.attribute(libc::IFA_BROADCAST, &broadcast.to_be_bytes());
+    }
     request
 }
 
-fn add_default_route(link: &Link, gateway: Ipv4Addr) -> Request {
+fn add_default_route(link: &Link, gateway: IpAddr) -> Request {
     // struct rtmsg: family, destination and source length, TOS, table, protocol, scope, type, flags.
     let header = [
-        IPV4,
+        Family::of(gateway).number(),
         0,
         0,
         0,
@@ -322,7 +320,7 @@ fn add_default_route(link: &Link, gateway: Ipv4Addr) -> Request {
         format!("add the default route through {gateway}"),
     );
     request
-        .attribute(libc::RTA_GATEWAY, &gateway.octets())
+        .attribute(libc::RTA_GATEWAY, &octets(gateway))
         .attribute(libc::RTA_OIF, &link.index.to_ne_bytes());
     request
 }
@@ -337,9 +335,15 @@ fn link_header(index: u32, flags: u32) -> [u8; 16] {
 }
 
 /// struct ifaddrmsg: family, prefix length, flags, scope, index.
-fn address_header(index: u32, prefix: u8) -> [u8; 8] {
+fn address_header(family: Family, index: u32, prefix: u8) -> [u8; 8] {
     let [a, b, c, d] = index.to_ne_bytes();
-    [IPV4, prefix, 0, libc::RT_SCOPE_UNIVERSE, a, b, c, d]
+    // Nobody else can have it, and asking around for a second (IPv6) would hold up what uses it.
+    let flags = match family {
+        Family::V4 => 0,
+        Family::V6 => libc::IFA_F_NODAD as u8,
+    };
+    let (family, scope) = (family.number(), libc::RT_SCOPE_UNIVERSE);
+    [family, prefix, flags, scope, a, b, c, d]
 }
 
 fn parse_link(payload: &[u8]) -> Option<Link> {
@@ -360,18 +364,19 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
 }
 
 /// `None` for a default route, which has no destination.
-fn parse_route(payload: &[u8]) -> Option<(Ipv4Addr, u8)> {
+fn parse_route(payload: &[u8]) -> Option<(IpAddr, u8)> {
     let destination = attribute(payload.get(12..)?, libc::RTA_DST)?;
-    let octets: [u8; 4] = destination.try_into().ok()?;
-    Some((Ipv4Addr::from(octets), *payload.get(1)?))
+    Some((family::address(destination)?, *payload.get(1)?))
 }
 
 fn parse_address(payload: &[u8]) -> Option<Address> {
-    let local = attribute(payload.get(8..)?, libc::IFA_LOCAL)?;
-    let octets: [u8; 4] = local.try_into().ok()?;
+    let attributes = payload.get(8..)?;
+    // IPv6 has the former for the ends of tunnels only.
+    let local = attribute(attributes, libc::IFA_LOCAL)
+        .or_else(|| attribute(attributes, libc::IFA_ADDRESS))?;
     Some(Address {
         link: number(payload.get(4..8)?)?,
-        address: Ipv4Addr::from(octets),
+        address: family::address(local)?,
         prefix: *payload.get(1)?,
     })
 }

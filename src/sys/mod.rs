@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod changes;
 pub mod conntrack;
 pub mod doze;
+pub mod family;
 pub mod freezer;
 pub mod fs;
 pub mod links;

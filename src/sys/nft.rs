@@ -1,13 +1,14 @@
 //! Firewall rules: one nf_tables table, changed in transactions.
 //!
 //! Only the words that dray's own rules need; a rule is a list of [`Term`]s, read from left to right like a line of
-//! `nft`, and ends at the first term that does not hold. IPv4 only (`table ip`), since NAT in `inet` tables is younger
-//! than many devices' kernels.
+//! `nft`, and ends at the first term that does not hold. Each version of IP has a table of its own (`table ip`, `table ip6`),
+//! since NAT in `inet` tables is younger than many devices' kernels; one transaction changes both.
 
 mod wire;
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
+use super::family::Family;
 use super::netlink::{NetlinkError, Purpose, Request, Socket, attribute, attributes, number, text};
 use wire::*;
 
@@ -16,8 +17,7 @@ const ELEMENTS_PER_MESSAGE: usize = 1000;
 
 /// `NFNL_SUBSYS_NFTABLES`, the high byte of every message kind.
 const SUBSYSTEM: u16 = 10;
-const FAMILY_IPV4: u8 = libc::NFPROTO_IPV4 as u8;
-const FAMILIES_OF_IPV4: [u8; 2] = [FAMILY_IPV4, libc::NFPROTO_INET as u8];
+const FAMILIES_OF_IPV4: [u8; 2] = [libc::NFPROTO_IPV4 as u8, libc::NFPROTO_INET as u8];
 
 /// Message kinds within the subsystem.
 mod message {
@@ -58,21 +58,25 @@ pub enum Field {
 
 impl Field {
     /// Bytes of its value.
-    fn size(self) -> usize {
+    fn size(self, family: Family) -> usize {
         match self {
             Field::InputName | Field::OutputName => libc::IFNAMSIZ,
             Field::Protocol => 1,
             Field::DestinationPort => 2,
+            Field::Source | Field::Destination => family.size(),
             _ => 4,
         }
     }
 
     /// The number by which `nft` knows how to print it, as part of a map's key.
-    fn printed_as(self) -> u32 {
+    fn printed_as(self, family: Family) -> u32 {
         match self {
             Field::Protocol => 12,
             Field::DestinationPort => 13,
-            Field::Source | Field::Destination => 7,
+            Field::Source | Field::Destination => match family {
+                Family::V4 => 7,
+                Family::V6 => 8,
+            },
             _ => 0,
         }
     }
@@ -97,9 +101,9 @@ pub enum Term<'a> {
     /// The interface name in the field is another one.
     NotNamed(Field, &'a str),
     /// The address in the field lies in the network.
-    In(Field, Ipv4Addr, u8),
+    In(Field, IpAddr, u8),
     /// The address in the field lies outside the network.
-    NotIn(Field, Ipv4Addr, u8),
+    NotIn(Field, IpAddr, u8),
     /// The destination is an address of this host.
     ToThisHost,
     /// At least one of the bits is set in the field.
@@ -145,27 +149,35 @@ impl Hook {
 }
 
 /// Where a map leads: an address and a port.
-pub type Target = (Ipv4Addr, u16);
+pub type Target = (IpAddr, u16);
 
 /// An element of a map: the values of its key, see [`key`], and where it leads.
 pub type Element = (Vec<u8>, Target);
 
-/// Changes to one table, carried out all at once or not at all; nothing happens before [`Firewall::commit`].
+/// Changes to the tables of one name, carried out all at once or not at all; nothing happens before
+/// [`Firewall::commit`].
 #[derive(Debug)]
 pub struct Changes {
     table: String,
+    family: Family,
     requests: Vec<Request>,
     maps: u32,
 }
 
 impl Changes {
-    /// To a table that exists.
+    /// To the table for IPv4 first.
     pub fn to(table: &str) -> Changes {
         Changes {
             table: table.to_owned(),
+            family: Family::V4,
             requests: vec![boundary(libc::NFNL_MSG_BATCH_BEGIN)],
             maps: 0,
         }
+    }
+
+    /// From here on to the table for `family`.
+    pub fn turn_to(&mut self, family: Family) {
+        self.family = family;
     }
 
     /// Creates the table; if it exists, it stays as it is.
@@ -204,7 +216,9 @@ impl Changes {
             .text(NFTA_RULE_TABLE, &self.table)
             .text(NFTA_RULE_CHAIN, chain)
             .nest(NFTA_RULE_EXPRESSIONS, |list| {
-                terms.iter().for_each(|term| write_term(list, term));
+                terms
+                    .iter()
+                    .for_each(|term| write_term(list, self.family, term));
             });
         self.requests.push(request);
     }
@@ -212,9 +226,13 @@ impl Changes {
     /// Adds an empty map from the values of `key` to an address and a port.
     pub fn add_map(&mut self, name: &str, key: &[Field]) {
         self.maps += 1;
-        let concatenate = |fields: &[Field]| fields.iter().fold(0, |t, f| t << 6 | f.printed_as());
+        let family = self.family;
+        let concatenate =
+            |fields: &[Field]| fields.iter().fold(0, |t, f| t << 6 | f.printed_as(family));
         let data = concatenate(&[Field::Destination, Field::DestinationPort]);
-        let length: usize = key.iter().map(|field| padded(field.size())).sum();
+        let length: usize = key.iter().map(|field| padded(field.size(family))).sum();
+        // An address and a port.
+        let target = family.size() as u32 + 4;
         let mut request = self.request(message::NEW_SET, &format!("create map {name} in"));
         request
             .text(NFTA_SET_TABLE, &self.table)
@@ -223,7 +241,7 @@ impl Changes {
             .attribute(NFTA_SET_KEY_TYPE, &concatenate(key).to_be_bytes())
             .attribute(NFTA_SET_KEY_LEN, &(length as u32).to_be_bytes())
             .attribute(NFTA_SET_DATA_TYPE, &data.to_be_bytes())
-            .attribute(NFTA_SET_DATA_LEN, &8u32.to_be_bytes())
+            .attribute(NFTA_SET_DATA_LEN, &target.to_be_bytes())
             .attribute(NFTA_SET_ID, &self.maps.to_be_bytes());
         self.requests.push(request);
     }
@@ -263,8 +281,8 @@ impl Changes {
         Request::new(
             SUBSYSTEM << 8 | kind,
             libc::NLM_F_CREATE | libc::NLM_F_APPEND,
-            &[FAMILY_IPV4, 0, 0, 0],
-            format!("{verb} firewall table {}", self.table),
+            &[self.family.number(), 0, 0, 0],
+            format!("{verb} {}", named(self.family, &self.table)),
         )
     }
 }
@@ -295,12 +313,12 @@ impl Firewall {
     }
 
     /// Whether there is a table of that name.
-    pub fn has_table(&mut self, name: &str) -> Result<bool, NetlinkError> {
+    pub fn has_table(&mut self, family: Family, name: &str) -> Result<bool, NetlinkError> {
         let mut request = Request::new(
             SUBSYSTEM << 8 | message::GET_TABLE,
             0,
-            &[FAMILY_IPV4, 0, 0, 0],
-            format!("look up firewall table {name}"),
+            &[family.number(), 0, 0, 0],
+            format!("look up {}", named(family, name)),
         );
         request.text(NFTA_TABLE_NAME, name);
         match self.0.ask(request, |_| Some(())) {
@@ -311,12 +329,17 @@ impl Firewall {
     }
 
     /// The elements of a map of the table, in no particular order.
-    pub fn elements(&mut self, table: &str, map: &str) -> Result<Vec<Element>, NetlinkError> {
+    pub fn elements(
+        &mut self,
+        family: Family,
+        table: &str,
+        map: &str,
+    ) -> Result<Vec<Element>, NetlinkError> {
         let mut request = Request::new(
             SUBSYSTEM << 8 | message::GET_ELEMENTS,
             0,
-            &[FAMILY_IPV4, 0, 0, 0],
-            format!("list map {map} of firewall table {table}"),
+            &[family.number(), 0, 0, 0],
+            format!("list map {map} of {}", named(family, table)),
         );
         request
             .text(NFTA_SET_ELEM_LIST_TABLE, table)
@@ -370,6 +393,14 @@ pub fn key(parts: &[&[u8]]) -> Vec<u8> {
         key.resize(padded(key.len()), 0);
     }
     key
+}
+
+/// In refusals.
+fn named(family: Family, table: &str) -> String {
+    match family {
+        Family::V4 => format!("firewall table {table}"),
+        Family::V6 => format!("firewall table {table} of IPv6"),
+    }
 }
 
 fn padded(length: usize) -> usize {

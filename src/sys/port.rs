@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use nix::sys::socket::{self, SockaddrIn, sockopt};
+use nix::sys::socket::{self, SockaddrIn, SockaddrIn6, sockopt};
+
+use super::family::Family;
 
 /// State of a listening TCP socket in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
@@ -35,29 +37,44 @@ impl Transport {
 /// Tries whether a program could listen on `address:port` now; nothing is left behind, and nothing ever listened.
 ///
 /// `AddrInUse` says that somebody does; `AddrNotAvailable` that the address is not one of this host's.
-pub fn try_bind(transport: Transport, address: Ipv4Addr, port: u16) -> io::Result<()> {
-    let socket = match open(transport) {
+pub fn try_bind(transport: Transport, address: IpAddr, port: u16) -> io::Result<()> {
+    let socket = match open(transport, Family::of(address)) {
         // Where the kernel does not know the protocol, no program listens.
         Err(error) if error.raw_os_error() == Some(libc::EPROTONOSUPPORT) => return Ok(()),
         other => other?,
     };
+    if address.is_ipv6() {
+        // Who has the port for IPv4 only is not in the way.
+        socket::setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
+    }
     if transport == Transport::Tcp {
         // As servers do: otherwise connections that ended a minute ago would count as in use.
         socket::setsockopt(&socket, sockopt::ReuseAddr, &true)?;
     }
-    let address = SockaddrIn::from(SocketAddrV4::new(address, port));
-    socket::bind(socket.as_raw_fd(), &address).map_err(io::Error::from)
+    let socket = socket.as_raw_fd();
+    let bound = match address {
+        IpAddr::V4(address) => {
+            let address = SockaddrIn::from(SocketAddrV4::new(address, port));
+            socket::bind(socket, &address)
+        }
+        IpAddr::V6(address) => {
+            let address = SockaddrIn6::from(SocketAddrV6::new(address, port, 0, 0));
+            socket::bind(socket, &address)
+        }
+    };
+    bound.map_err(io::Error::from)
 }
 
 /// nix has no name for SCTP.
-fn open(transport: Transport) -> io::Result<OwnedFd> {
+fn open(transport: Transport, family: Family) -> io::Result<OwnedFd> {
     let kind = match transport {
         Transport::Udp => libc::SOCK_DGRAM,
         Transport::Tcp | Transport::Sctp => libc::SOCK_STREAM,
     };
     let protocol = i32::from(transport.number());
     // SAFETY: socket takes numbers only.
-    let descriptor = unsafe { libc::socket(libc::AF_INET, kind | libc::SOCK_CLOEXEC, protocol) };
+    let descriptor =
+        unsafe { libc::socket(family.number().into(), kind | libc::SOCK_CLOEXEC, protocol) };
     if descriptor < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -117,7 +134,7 @@ fn holds_any(pid: i32, inodes: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{TcpListener, UdpSocket};
+    use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
     #[test]
     fn a_taken_port_names_its_holder() {
@@ -127,7 +144,7 @@ mod tests {
             (Transport::Tcp, tcp.local_addr().unwrap().port()),
             (Transport::Udp, udp.local_addr().unwrap().port()),
         ] {
-            let refusal = try_bind(transport, Ipv4Addr::UNSPECIFIED, port).unwrap_err();
+            let refusal = try_bind(transport, Ipv4Addr::UNSPECIFIED.into(), port).unwrap_err();
             assert_eq!(refusal.kind(), io::ErrorKind::AddrInUse);
             let holder = holder(transport, port).unwrap();
             let pid = format!("(pid {})", std::process::id());
@@ -140,9 +157,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        try_bind(Transport::Tcp, Ipv4Addr::LOCALHOST, port).unwrap();
+        try_bind(Transport::Tcp, Ipv4Addr::LOCALHOST.into(), port).unwrap();
         let foreign = Ipv4Addr::new(203, 0, 113, 9);
-        let refusal = try_bind(Transport::Tcp, foreign, port).unwrap_err();
+        let refusal = try_bind(Transport::Tcp, foreign.into(), port).unwrap_err();
         assert_eq!(refusal.kind(), io::ErrorKind::AddrNotAvailable);
     }
 }

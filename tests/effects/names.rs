@@ -24,6 +24,8 @@ pub const ROWS: &[Row] = &[
     ("mac-address", "--mac-address 02:42:ac:1d:00:99 --network bridge", "cat /sys/class/net/eth0/address",
         "02:42:ac:1d:00:99"),
     ("ip", "--ip 10.77.0.9 --network lan", "ip -o -4 address show eth0 | awk '{ print $4 }'", "10.77.0.9/24"),
+    ("ip6", "--ip6 fd00:77::9 --network lan6", "ip -o -6 address show eth0 scope global | awk '{ print $4 }'; grep -c fd00:77::9 /etc/hosts",
+        "fd00:77::9/64\n2"),
     ("network", "--network name=lan,ip=10.77.0.8,mac-address=02:42:0a:4d:00:99",
         "ip -o -4 address show eth0 | awk '{ print $4 }'; cat /sys/class/net/eth0/address",
         "10.77.0.8/24\n02:42:0a:4d:00:99"),
@@ -37,7 +39,9 @@ pub const ROWS: &[Row] = &[
 fn a_container_has_the_names_and_addresses_it_is_given() {
     on_device("names", |device| {
         let image = push(device, "tools", json!({}));
-        device.done(&["network", "create", "--subnet", "10.77.0.0/24", "lan"]);
+        let create = ["network", "create", "--subnet"];
+        device.done(&[&create[..], &["10.77.0.0/24", "lan"]].concat());
+        device.done(&[&create[..], &["fd00:77::/64", "--ipv6", "lan6"]].concat());
         check(device, &image, ROWS);
     });
 }

@@ -142,8 +142,24 @@ fn networks_are_made_listed_and_removed() {
                 "invalid --opt \"com.docker.network.driver.mtu=9\": a number of bytes from 68 to 65535 is expected",
             ),
             (
-                "create --ipv6 xx",
-                "option --ipv6 is not supported by dray: containers have IPv4 addresses only",
+                "create --ipv4=false --ipv6 xx",
+                "option --ipv4=false is not supported by dray: each network has IPv4; leave it out",
+            ),
+            (
+                "create --subnet fd00:6::/64 xx",
+                "fd00:6::/64 is of IPv6, which the network has only with --ipv6",
+            ),
+            (
+                "create --ipv6 --subnet fd00:6::/64 --subnet fd00:7::/64 xx",
+                "--subnet fd00:7::/64 is a second one: a network has one subnet of each kind",
+            ),
+            (
+                "create --ipv6 --subnet fd00:6::1/64 xx",
+                "invalid --subnet \"fd00:6::1/64\": the network of that address is fd00:6::/64",
+            ),
+            (
+                "create --ipv6 --gateway fd00:6::1 xx",
+                "invalid --gateway \"fd00:6::1\": give the --subnet that it is part of, too",
             ),
             (
                 "create -d macvlan xx",

@@ -11,6 +11,7 @@ mod common;
 mod connect;
 mod crowd;
 mod defined;
+mod ipv6;
 mod options;
 
 use std::io::{Read, Write};

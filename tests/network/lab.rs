@@ -2,7 +2,7 @@
 //! one plays the world outside, further ones play containers. Everything vanishes with the test, however it ends.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -18,6 +18,10 @@ pub const HOST: &str = "10.99.0.2";
 pub const HOST_TOO: &str = "10.99.7.7";
 /// The outside's address.
 pub const OUTSIDE: &str = "10.99.0.1";
+/// The same of IPv6.
+pub const HOST_V6: &str = "fd00:99::2";
+pub const HOST_TOO_V6: &str = "fd00:99::7";
+pub const OUTSIDE_V6: &str = "fd00:99::1";
 /// The bridge's address.
 pub const GATEWAY: &str = "172.29.0.1";
 
@@ -55,6 +59,11 @@ impl Room {
 
     pub fn shell(&self, script: &str) -> String {
         self.run(|| shell(script))
+    }
+
+    /// Listens on all IPv6 addresses of this room.
+    pub fn listen_v6(&self, port: u16) -> TcpListener {
+        self.run(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).unwrap())
     }
 
     /// Listens on all addresses of this room.
@@ -106,12 +115,17 @@ impl Lab {
              ip link add up0 type veth peer name up0 netns {}
              ip addr add {HOST}/24 dev up0
              ip addr add {HOST_TOO}/24 dev up0
+             echo 0 > /proc/sys/net/ipv6/conf/up0/accept_dad
              ip link set up0 up
+             ip addr add {HOST_TOO_V6}/64 dev up0
+             ip addr add {HOST_V6}/64 dev up0
              echo 0 > /proc/sys/net/ipv4/ip_forward",
             outside.pid()
         ));
         outside.shell(&format!(
-            "ip addr add {OUTSIDE}/24 dev up0; ip link set up0 up; ip route add 10.99.7.0/24 dev up0"
+            "echo 0 > /proc/sys/net/ipv6/conf/up0/accept_dad
+             ip addr add {OUTSIDE}/24 dev up0; ip link set up0 up; ip route add 10.99.7.0/24 dev up0
+             ip addr add {OUTSIDE_V6}/64 dev up0"
         ));
         // The kernel says a moment later that the other end is there; snapshots are taken after that.
         shell(&format!(
@@ -153,8 +167,9 @@ impl Lab {
     pub fn snapshot(&self) -> String {
         shell(
             "nft list ruleset
-             ip -o link; ip -o -4 addr; ip route; ip rule
-             cd /proc/sys/net/ipv4; grep . ip_forward conf/*/route_localnet",
+             ip -o link; ip -o -4 addr; ip route; ip rule; ip -o -6 addr show scope global; ip -6 route | grep -v ^fe80
+             cd /proc/sys/net/ipv4; grep . ip_forward conf/*/route_localnet
+             cd /proc/sys/net/ipv6/conf; grep . */forwarding */accept_ra */disable_ipv6",
         )
     }
 
@@ -185,6 +200,7 @@ pub fn join<'a>(id: &'a str, room: &Room, ports: &'a [PublishedPort]) -> Join<'a
         pid: room.pid(),
         network: "bridge",
         address: None,
+        address_v6: None,
         hostname: id,
         names: &[],
         links: &[],
@@ -195,7 +211,7 @@ pub fn join<'a>(id: &'a str, room: &Room, ports: &'a [PublishedPort]) -> Join<'a
     }
 }
 
-/// `[IP:][HOST[-HOST]]:CONTAINER[/PROTOCOL]`
+/// `[IP:][HOST[-HOST]]:CONTAINER[/PROTOCOL]`, an IPv6 address in brackets
 pub fn port(text: &str) -> PublishedPort {
     let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let protocol = match protocol {
@@ -204,12 +220,12 @@ pub fn port(text: &str) -> PublishedPort {
         _ => Protocol::Sctp,
     };
     let (host, container) = ports.rsplit_once(':').unwrap();
-    let (ip, host) = host.rsplit_once(':').unwrap_or(("0.0.0.0", host));
+    let (ip, host) = host.rsplit_once(':').unwrap_or(("", host));
     let (first, last) = host.split_once('-').unwrap_or((host, host));
     PublishedPort {
         protocol,
         container_port: container.parse().unwrap(),
-        host_ip: ip.parse().unwrap(),
+        host_ip: (!ip.is_empty()).then(|| ip.trim_matches(['[', ']']).parse().unwrap()),
         host_ports: first.parse().ok().zip(last.parse().ok()),
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod ipv6;
 mod kill;
 mod lab;
 mod lifecycle;

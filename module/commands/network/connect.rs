@@ -11,6 +11,9 @@ pub struct Words {
     /// Its address there
     #[arg(long, default_value = "")]
     ip: String,
+    /// Its IPv6 address there
+    #[arg(long, default_value = "")]
+    ip6: String,
     /// Further names of it for the others
     #[arg(long)]
     alias: Vec<String>,
@@ -36,8 +39,13 @@ pub struct Off {
 
 /// `dray network connect`
 pub fn run(engine: &Engine, words: &Words) -> anyhow::Result<ExitCode> {
-    let settings = endpoint::wanted(&words.network, &words.ip, &words.alias, &words.link)
-        .map_err(anyhow::Error::msg)?;
+    let settings = endpoint::wanted(
+        &words.network,
+        (&words.ip, &words.ip6),
+        &words.alias,
+        &words.link,
+    )
+    .map_err(anyhow::Error::msg)?;
     let container = engine.find(&words.container)?;
     engine.connect(container.id(), &words.network, settings)?;
     Ok(ExitCode::SUCCESS)

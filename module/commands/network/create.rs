@@ -1,27 +1,34 @@
 //! `dray network create`
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
-use clap::Args;
+use clap::{ArgAction, Args};
 use dray::engine::Engine;
-use dray::engine::network::Pool;
-use dray::engine::network::make::Wish;
+use dray::engine::network::Address;
+use dray::engine::network::make::{Asked, Wish};
+use dray::runargs::value::boolean;
 
 #[derive(Debug, Args)]
 pub struct Words {
     name: String,
-    /// Addresses, such as 10.5.0.0/24; one that collides with nothing unless given
+    /// Addresses, such as 10.5.0.0/24, and once more for IPv6; those that collide with nothing unless given
     #[arg(long)]
-    subnet: Option<String>,
+    subnet: Vec<String>,
     /// The host's address on it; the subnet's first one unless given
     #[arg(long)]
-    gateway: Option<Ipv4Addr>,
+    gateway: Vec<String>,
     /// Part of the subnet that containers get their addresses from
     #[arg(long)]
-    ip_range: Option<String>,
+    ip_range: Vec<String>,
+    /// IPv6 too
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = boolean, action = ArgAction::Set)]
+    ipv6: bool,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = boolean, action = ArgAction::Set)]
+    ipv4: bool,
     /// Nothing passes between the network and the world outside
     #[arg(long)]
     internal: bool,
@@ -35,14 +42,12 @@ pub struct Words {
     /// bridge
     #[arg(short, long, default_value = "bridge")]
     driver: String,
-    #[arg(long, hide = true)]
-    ipv6: bool,
 }
 
 /// `dray network create`
 pub fn run(engine: &Engine, words: &Words) -> anyhow::Result<ExitCode> {
-    if words.ipv6 {
-        bail!("option --ipv6 is not supported by dray: containers have IPv4 addresses only");
+    if !words.ipv4 {
+        bail!("option --ipv4=false is not supported by dray: each network has IPv4; leave it out");
     }
     if words.driver != "bridge" {
         bail!(
@@ -52,9 +57,8 @@ pub fn run(engine: &Engine, words: &Words) -> anyhow::Result<ExitCode> {
     }
     let network = engine.create_network(Wish {
         name: words.name.clone(),
-        subnet: pool("--subnet", words.subnet.as_deref())?,
-        gateway: words.gateway,
-        range: pool("--ip-range", words.ip_range.as_deref())?,
+        v4: asked(words, false)?,
+        v6: asked_of_v6(words)?,
         internal: words.internal,
         labels: pairs(&words.label),
         options: pairs(&words.opt),
@@ -64,12 +68,44 @@ pub fn run(engine: &Engine, words: &Words) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn pool(option: &str, text: Option<&str>) -> anyhow::Result<Option<Pool>> {
-    let parse = |text: &str| {
-        text.parse()
-            .with_context(|| format!("invalid {option} {text:?}"))
+/// What is asked for in one version of IP.
+fn asked<A>(words: &Words, v6: bool) -> anyhow::Result<Asked<A>>
+where
+    A: FromStr<Err: std::error::Error + Send + Sync + 'static> + Address,
+{
+    Ok(Asked {
+        subnet: one("--subnet", &words.subnet, v6)?,
+        gateway: one("--gateway", &words.gateway, v6)?,
+        range: one("--ip-range", &words.ip_range, v6)?,
+    })
+}
+
+fn asked_of_v6(words: &Words) -> anyhow::Result<Option<Asked<Ipv6Addr>>> {
+    if words.ipv6 {
+        return asked(words, true).map(Some);
+    }
+    let all = [&words.subnet, &words.gateway, &words.ip_range];
+    match all.into_iter().flatten().find(|text| text.contains(':')) {
+        Some(text) => bail!("{text} is of IPv6, which the network has only with --ipv6"),
+        None => Ok(None),
+    }
+}
+
+/// The only value of an option that is of this version of IP, if there is one.
+fn one<T>(option: &str, texts: &[String], v6: bool) -> anyhow::Result<Option<T>>
+where
+    T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let mut here = texts.iter().filter(|text| text.contains(':') == v6);
+    let first = here.next();
+    if let Some(second) = here.next() {
+        bail!("{option} {second} is a second one: a network has one subnet of each kind");
+    }
+    let parse = |text: &String| {
+        let invalid = || format!("invalid {option} {text:?}");
+        text.parse().with_context(invalid)
     };
-    text.map(parse).transpose()
+    first.map(parse).transpose()
 }
 
 fn pairs(words: &[String]) -> BTreeMap<String, String> {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use dray::engine::Engine;
-use dray::engine::network::DEFAULT;
+use dray::engine::network::{Address, Addresses, DEFAULT};
 use serde_json::{Map, Value, json};
 
 use super::shown::{self, Shown};
@@ -42,23 +42,22 @@ pub fn document(engine: &Engine, network: &Shown) -> anyhow::Result<Value> {
     let made = network.definition.as_ref();
     let mut containers = json!({});
     for (id, name, attachment) in engine.network().members(&network.name)? {
+        let v6 = attachment.v6.map(|v6| format!("{}/{}", v6.ip, v6.prefix));
         containers[id] = json!({
             "Name": name,
             "MacAddress": attachment.mac,
             "IPv4Address": format!("{}/{}", attachment.ip, attachment.prefix),
-            "IPv6Address": "",
+            "IPv6Address": v6.unwrap_or_default(),
         });
     }
-    let addresses = match made {
+    let subnets = match made {
         Some(made) => {
-            let mut addresses = json!({
-                "Subnet": made.subnet.to_string(),
-                "Gateway": made.gateway,
-            });
-            if let Some(range) = made.range {
-                addresses["IPRange"] = json!(range.to_string());
-            }
-            json!([addresses])
+            let v4 = addresses(&made.v4());
+            json!(
+                [v4].into_iter()
+                    .chain(made.v6.as_ref().map(addresses))
+                    .collect::<Vec<_>>()
+            )
         }
         None if network.name == DEFAULT => {
             let (pool, gateway) = engine.network().default_addresses()?;
@@ -81,7 +80,7 @@ pub fn document(engine: &Engine, network: &Shown) -> anyhow::Result<Value> {
     }
     for (key, flag) in [
         ("EnableIPv4", true),
-        ("EnableIPv6", false),
+        ("EnableIPv6", made.is_some_and(|made| made.v6.is_some())),
         ("Internal", made.is_some_and(|made| made.internal)),
         ("Attachable", false),
         ("Ingress", false),
@@ -94,7 +93,7 @@ pub fn document(engine: &Engine, network: &Shown) -> anyhow::Result<Value> {
     for (key, part) in [
         (
             "IPAM",
-            json!({ "Driver": "default", "Options": {}, "Config": addresses }),
+            json!({ "Driver": "default", "Options": {}, "Config": subnets }),
         ),
         ("ConfigFrom", json!({ "Network": "" })),
         ("Containers", containers),
@@ -104,4 +103,15 @@ pub fn document(engine: &Engine, network: &Shown) -> anyhow::Result<Value> {
         document.insert(key.to_owned(), part);
     }
     Ok(document.into())
+}
+
+fn addresses<A: Address>(addresses: &Addresses<A>) -> Value {
+    let mut config = json!({
+        "Subnet": addresses.subnet.to_string(),
+        "Gateway": addresses.gateway.to_string(),
+    });
+    if let Some(range) = addresses.range {
+        config["IPRange"] = json!(range.to_string());
+    }
+    config
 }

@@ -95,13 +95,14 @@ fn line(network: &Shown, id: &str) -> Value {
     let labels: Vec<String> = labels
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
+    let v6 = made.is_some_and(|made| made.v6.is_some());
     let internal = made.is_some_and(|made| made.internal);
     let pairs = [
         ("CreatedAt", made.map_or("", |made| &made.created)),
         ("Driver", network.driver),
         ("ID", id),
         ("IPv4", "true"),
-        ("IPv6", "false"),
+        ("IPv6", if v6 { "true" } else { "false" }),
         ("Internal", if internal { "true" } else { "false" }),
         ("Labels", &labels.join(",")),
         ("Name", &network.name),

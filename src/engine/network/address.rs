@@ -1,18 +1,80 @@
-//! Addresses of the bridge network: the pool they come from, and the hardware address that follows from each.
+//! Addresses of networks, of either version of IP: the pools they come from, and who can have which.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::Subnet;
 
+/// What pools are made of.
+pub trait Address: Copy + Eq + fmt::Display + FromStr + Into<IpAddr> {
+    /// Its length.
+    const BITS: u8;
+    /// Its version.
+    const KIND: &str;
+    /// A network, for messages.
+    const EXAMPLE: &str;
+    /// Whether the last address of a network means everybody on it.
+    const HAS_BROADCAST: bool;
+    /// The address as a number.
+    fn number(self) -> u128;
+    /// The address of this number.
+    fn numbered(number: u128) -> Self;
+    /// The address, if it is of this version.
+    fn of(address: IpAddr) -> Option<Self>;
+}
+
+impl Address for Ipv4Addr {
+    const BITS: u8 = 32;
+    const KIND: &str = "IPv4";
+    const EXAMPLE: &str = "10.5.0.0/24";
+    const HAS_BROADCAST: bool = true;
+
+    fn number(self) -> u128 {
+        self.to_bits().into()
+    }
+
+    fn numbered(number: u128) -> Ipv4Addr {
+        Ipv4Addr::from_bits(number as u32)
+    }
+
+    fn of(address: IpAddr) -> Option<Ipv4Addr> {
+        match address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        }
+    }
+}
+
+impl Address for Ipv6Addr {
+    const BITS: u8 = 128;
+    const KIND: &str = "IPv6";
+    const EXAMPLE: &str = "fd00:5::/64";
+    const HAS_BROADCAST: bool = false;
+
+    fn number(self) -> u128 {
+        self.to_bits()
+    }
+
+    fn numbered(number: u128) -> Ipv6Addr {
+        Ipv6Addr::from_bits(number)
+    }
+
+    fn of(address: IpAddr) -> Option<Ipv6Addr> {
+        match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(address),
+        }
+    }
+}
+
 /// The addresses of a bridge and its containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pool {
+pub struct Pool<A = Ipv4Addr> {
     /// The network address.
-    pub base: Ipv4Addr,
+    pub base: A,
     /// Length of the network part in bits.
     pub prefix: u8,
 }
@@ -26,135 +88,112 @@ impl From<Subnet<Ipv4Addr>> for Pool {
     }
 }
 
-impl Pool {
+impl<A: Address> Pool<A> {
     /// The bridge's own address, which containers have as their default route: the first of the network.
-    pub fn gateway(&self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.base.to_bits() + 1)
+    pub fn gateway(&self) -> A {
+        A::numbered(self.base.number() + 1)
     }
 
     /// Whether this network and `address/prefix` share an address.
-    pub fn overlaps(&self, address: Ipv4Addr, prefix: u8) -> bool {
-        let shorter = mask(self.prefix.min(prefix));
-        address.to_bits() & shorter == self.base.to_bits() & shorter
+    pub fn overlaps(&self, address: A, prefix: u8) -> bool {
+        let shorter = mask::<A>(self.prefix.min(prefix));
+        address.number() & shorter == self.base.number() & shorter
     }
 
-    /// Whether an interface can have the address: it lies in the network and is neither its first nor its last one.
-    pub fn has_host(&self, address: Ipv4Addr) -> bool {
-        let (base, rest) = (self.base.to_bits(), !mask(self.prefix));
-        let part = address.to_bits() & rest;
-        address.to_bits() & !rest == base && part != 0 && part != rest
+    /// Whether an interface can have the address: it lies in the network and is neither its first one, nor, with IPv4,
+    /// its last one.
+    pub fn has_host(&self, address: A) -> bool {
+        let (base, rest) = (self.base.number(), rest::<A>(self.prefix));
+        let part = address.number() & rest;
+        let means_all = A::HAS_BROADCAST && part == rest;
+        address.number() & !rest == base && part != 0 && !means_all
     }
 
     /// Whether all of `other` lies in this network.
-    pub fn covers(&self, other: Pool) -> bool {
+    pub fn covers(&self, other: Pool<A>) -> bool {
         other.prefix >= self.prefix && self.overlaps(other.base, other.prefix)
     }
 
     /// The lowest address of `range` that an interface can have and that is not `taken`.
-    pub fn free(&self, range: Pool, taken: impl Fn(Ipv4Addr) -> bool) -> Option<Ipv4Addr> {
-        let base = range.base.to_bits();
-        (base..=base | !mask(range.prefix))
-            .map(Ipv4Addr::from_bits)
+    pub fn free(&self, range: Pool<A>, taken: impl Fn(A) -> bool) -> Option<A> {
+        let base = range.base.number();
+        (base..=base | rest::<A>(range.prefix))
+            .map(A::numbered)
             .find(|address| self.has_host(*address) && !taken(*address))
     }
 }
 
+/// The bits behind the first `prefix` ones.
+fn rest<A: Address>(prefix: u8) -> u128 {
+    let all = u128::MAX >> (128 - A::BITS);
+    all.checked_shr(prefix.into()).unwrap_or(0)
+}
+
 /// The netmask of `prefix` bits as a number.
-fn mask(prefix: u8) -> u32 {
-    u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0)
+fn mask<A: Address>(prefix: u8) -> u128 {
+    !rest::<A>(prefix) & rest::<A>(0)
+}
+
+/// The addresses of a network in one version of IP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addresses<A> {
+    /// All of them.
+    pub subnet: Pool<A>,
+    /// The host's.
+    pub gateway: A,
+    /// Those that containers get unless they choose.
+    pub range: Option<Pool<A>>,
+}
+
+impl<A: Address> Addresses<A> {
+    /// Where containers' addresses come from.
+    pub fn range(&self) -> Pool<A> {
+        self.range.unwrap_or(self.subnet)
+    }
+
+    /// Why no container of this network can have the address, whoever else is on it.
+    pub fn unusable(&self, address: A) -> Option<String> {
+        if !self.subnet.has_host(address) {
+            return Some(format!("it is none of subnet {}", self.subnet));
+        }
+        (address == self.gateway).then(|| "the network's gateway has it".to_owned())
+    }
 }
 
 /// Why a text is no network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PoolError {
     /// It has another form.
-    #[error("not an IPv4 network such as 10.5.0.0/24")]
-    Form,
+    #[error("not an {0} network such as {1}")]
+    Form(&'static str, &'static str),
     /// An address inside the network instead of its first one.
     #[error("the network of that address is {0}")]
-    HostBits(Pool),
+    HostBits(String),
 }
 
-impl FromStr for Pool {
+impl<A: Address> FromStr for Pool<A> {
     type Err = PoolError;
 
-    fn from_str(text: &str) -> Result<Pool, PoolError> {
-        let (address, prefix) = text.split_once('/').ok_or(PoolError::Form)?;
-        let address: Ipv4Addr = address.parse().map_err(|_| PoolError::Form)?;
+    fn from_str(text: &str) -> Result<Pool<A>, PoolError> {
+        let form = || PoolError::Form(A::KIND, A::EXAMPLE);
+        let (address, prefix) = text.split_once('/').ok_or_else(form)?;
+        let address: A = address.parse().map_err(|_| form())?;
         let digits = prefix.bytes().all(|b| b.is_ascii_digit());
-        let prefix = prefix.parse().ok().filter(|p| digits && *p <= 32);
-        let prefix = prefix.ok_or(PoolError::Form)?;
-        let base = Ipv4Addr::from_bits(address.to_bits() & mask(prefix));
+        let prefix = prefix.parse().ok().filter(|p| digits && *p <= A::BITS);
+        let prefix = prefix.ok_or_else(form)?;
+        let base = A::numbered(address.number() & mask::<A>(prefix));
         let pool = Pool { base, prefix };
         if base == address {
             Ok(pool)
         } else {
-            Err(PoolError::HostBits(pool))
+            Err(PoolError::HostBits(pool.to_string()))
         }
     }
 }
 
-impl fmt::Display for Pool {
+impl<A: Address> fmt::Display for Pool<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.base, self.prefix)
-    }
-}
-
-/// A hardware address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Mac(pub [u8; 6]);
-
-/// Why a text is no hardware address.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a unicast hardware address such as 02:42:ac:1d:00:02")]
-pub struct MacError(String);
-
-impl From<Ipv4Addr> for Mac {
-    /// Follows from the address, as Docker's do: a container that takes over an address needs no new ARP entry anywhere.
-    fn from(address: Ipv4Addr) -> Mac {
-        let [a, b, c, d] = address.octets();
-        Mac([0x02, 0x42, a, b, c, d])
-    }
-}
-
-impl FromStr for Mac {
-    type Err = MacError;
-
-    fn from_str(text: &str) -> Result<Mac, MacError> {
-        let wrong = || MacError(text.to_owned());
-        let mut bytes = [0; 6];
-        let mut parts = text.split([':', '-']);
-        for byte in &mut bytes {
-            let part = parts.next().filter(|p| p.len() == 2).ok_or_else(wrong)?;
-            *byte = u8::from_str_radix(part, 16).map_err(|_| wrong())?;
-        }
-        // The kernel refuses group addresses and the null address for an interface.
-        if parts.next().is_some() || bytes[0] & 1 != 0 || bytes == [0; 6] {
-            return Err(wrong());
-        }
-        Ok(Mac(bytes))
-    }
-}
-
-impl TryFrom<String> for Mac {
-    type Error = MacError;
-
-    fn try_from(text: String) -> Result<Mac, MacError> {
-        text.parse()
-    }
-}
-
-impl From<Mac> for String {
-    fn from(mac: Mac) -> String {
-        mac.to_string()
-    }
-}
-
-impl fmt::Display for Mac {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
     }
 }
 
@@ -197,12 +236,12 @@ mod tests {
             ("0.0.0.0/0", Ok(pool("0.0.0.0", 0))),
             (
                 "10.5.0.1/24",
-                Err(PoolError::HostBits(pool("10.5.0.0", 24))),
+                Err(PoolError::HostBits("10.5.0.0/24".to_owned())),
             ),
-            ("10.5.0.0", Err(PoolError::Form)),
-            ("10.5.0.0/33", Err(PoolError::Form)),
-            ("10.5.0.0/+8", Err(PoolError::Form)),
-            ("fd00::/64", Err(PoolError::Form)),
+            ("10.5.0.0", Err(PoolError::Form("IPv4", "10.5.0.0/24"))),
+            ("10.5.0.0/33", Err(PoolError::Form("IPv4", "10.5.0.0/24"))),
+            ("10.5.0.0/+8", Err(PoolError::Form("IPv4", "10.5.0.0/24"))),
+            ("fd00::/64", Err(PoolError::Form("IPv4", "10.5.0.0/24"))),
         ] {
             assert_eq!(text.parse::<Pool>(), wanted, "{text}");
         }
@@ -234,20 +273,23 @@ mod tests {
     }
 
     #[test]
-    fn hardware_addresses() {
-        let mac = Mac::from(Ipv4Addr::new(172, 29, 0, 2));
-        assert_eq!(mac.to_string(), "02:42:ac:1d:00:02");
-        assert_eq!("02-42-AC-1D-00-02".parse(), Ok(mac));
-        for wrong in [
-            "",
-            "02:42:ac:1d:00",
-            "02:42:ac:1d:00:02:03",
-            "2:42:ac:1d:0:2",
-            "01:00:5e:00:00:01",
-            "00:00:00:00:00:00",
-            "0g:42:ac:1d:00:02",
+    fn networks_of_ipv6_have_no_last_address_of_their_own() {
+        let pool: Pool<Ipv6Addr> = "fd00:5::/126".parse().unwrap();
+        assert_eq!(pool.gateway().to_string(), "fd00:5::1");
+        assert_eq!(
+            pool.free(pool, |a| a.segments()[7] < 3),
+            Some("fd00:5::3".parse().unwrap())
+        );
+        assert_eq!(pool.free(pool, |a| a.segments()[7] < 4), None);
+        assert!(!pool.has_host(pool.base));
+        let whole: Pool<Ipv6Addr> = "::/0".parse().unwrap();
+        assert!(whole.covers(pool) && !pool.covers(whole));
+        for (text, wanted) in [
+            ("fd00::1/64", PoolError::HostBits("fd00::/64".to_owned())),
+            ("fd00::/129", PoolError::Form("IPv6", "fd00:5::/64")),
+            ("10.5.0.0/24", PoolError::Form("IPv6", "fd00:5::/64")),
         ] {
-            assert!(wrong.parse::<Mac>().is_err(), "{wrong}");
+            assert_eq!(text.parse::<Pool<Ipv6Addr>>(), Err(wanted), "{text}");
         }
     }
 }

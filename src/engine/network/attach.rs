@@ -2,7 +2,7 @@
 
 use super::lease::{Built, Lease};
 use super::leases::Leases;
-use super::{Attachment, Join, Network, NetworkError, bridge, choice, flows, rules};
+use super::{Attachment, Join, Network, NetworkError, bridge, choice, flows, forwarding, rules};
 use crate::sys::links::Links;
 
 impl Network {
@@ -16,10 +16,7 @@ impl Network {
         let mut leases = Leases::create(&self.dir)?;
         let built = match leases.built(join.network) {
             Some(built) => built.clone(),
-            None => Built {
-                forwarding_enabled: bridge::forwarding_is_off()?,
-                ..self.planned(join.network)?
-            },
+            None => found_before(self.planned(join.network)?)?,
         };
         let lease = choice::choose(&leases, &built, join)?;
         let attachment = lease.attachment.clone();
@@ -57,7 +54,7 @@ impl Network {
             self.with_firewall(|f| rules::update(f, &leases.built, &before, &leases.all))?;
         }
         let mut links = Links::open()?;
-        let bridge = bridge::ensure(&mut links, &built, &self.owner)?;
+        let bridge = bridge::ensure(&mut links, &built, leases.hosts(), &self.owner)?;
         bridge::connect(&mut links, (&bridge, &built), &leases.all, &lease)?;
         // The kernel takes a dead namespace apart when it finds time. Until then its interface would go on answering for the
         // address that has moved on, and refuse what comes to the ports.
@@ -74,6 +71,21 @@ impl Network {
     pub fn isolate(&self, pid: i32) -> Result<(), NetworkError> {
         Ok(bridge::inside(pid)?.raise_loopback()?)
     }
+}
+
+/// A network that is to be built, with what will have to be put back in the end.
+fn found_before(planned: Built) -> Result<Built, NetworkError> {
+    if planned.v6.is_some() && !forwarding::has_v6() {
+        return Err(NetworkError::NoIpv6(planned.network));
+    }
+    Ok(Built {
+        forwarding_enabled: forwarding::is_off()?,
+        hosts: match planned.v6 {
+            Some(_) => forwarding::survey(&mut Links::open()?)?,
+            None => None,
+        },
+        ..planned
+    })
 }
 
 /// Ids become file names.

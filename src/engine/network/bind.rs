@@ -26,7 +26,8 @@ pub(super) fn bind(
 ) -> Result<Vec<BoundPort>, PortError> {
     let mut bound = Vec::new();
     for wish in wishes {
-        bound.push(bind_one(wish, &bound, claims)?);
+        let own = bind_one(wish, &bound, claims)?;
+        bound.extend(own);
     }
     Ok(bound)
 }
@@ -35,24 +36,33 @@ fn bind_one(
     wish: &PublishedPort,
     own: &[BoundPort],
     claims: &[Claim],
-) -> Result<BoundPort, PortError> {
+) -> Result<Vec<BoundPort>, PortError> {
     let (first, last) = wish.host_ports.unwrap_or_else(ephemeral);
     if first == last {
-        let port = wish.at(first);
-        check_claims(&port, own, claims)?;
-        return check_host(&port).map(|()| port);
+        let ports: Vec<BoundPort> = wish.at(first).collect();
+        for port in &ports {
+            check_claims(port, own, claims)?;
+            check_host(port)?;
+        }
+        return Ok(ports);
     }
-    for port in (first..=last).map(|host_port| wish.at(host_port)) {
-        // Nobody insists on a port of the ephemeral range, so one that somebody waits for is left to him.
-        let awaited = wish.host_ports.is_none() && claims.iter().any(|c| c.port.collides(&port));
-        if awaited || check_claims(&port, own, claims).is_err() {
-            continue;
+    'next: for host_port in first..=last {
+        let ports: Vec<BoundPort> = wish.at(host_port).collect();
+        for port in &ports {
+            // Nobody insists on a port of the ephemeral range, so one that somebody waits for is left to him.
+            let awaited = wish.host_ports.is_none() && claims.iter().any(|c| c.port.collides(port));
+            if awaited || check_claims(port, own, claims).is_err() {
+                continue 'next;
+            }
         }
-        match try_host(&port) {
-            Ok(()) => return Ok(port),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-            Err(error) => return Err(refusal(port, error)),
+        for port in &ports {
+            match try_host(port) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => continue 'next,
+                Err(error) => return Err(refusal(*port, error)),
+            }
         }
+        return Ok(ports);
     }
     Err(PortError::NoneFree {
         first,

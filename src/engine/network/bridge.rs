@@ -1,40 +1,48 @@
-//! The bridge and its veth pairs in the kernel, and the parameters of the host that they need.
+//! The bridge and its veth pairs in the kernel.
 
-use super::address::{Mac, Pool};
+use std::net::IpAddr;
+
+use super::address::{Address, Pool};
+use super::forwarding::{self, Hosts};
 use super::lease::{Built, Lease};
+use super::mac::Mac;
 use super::{NetworkError, rules};
 use crate::sys::links::{Link, Links, VethPair};
 use crate::sys::netlink::NetlinkError;
-use crate::sys::netns::{self, Netns};
+use crate::sys::netns::Netns;
 use crate::sys::nft::Firewall;
 
 /// The container's ends of its veth pairs start so; followed by a number.
 const INTERFACE: &str = "eth";
-const FORWARDING: &str = "ipv4/ip_forward";
 /// The names of host ends start so; followed by the container's address in hex.
 const LINK_PREFIX: &str = "veth";
-
-/// Whether forwarding is off on this host, so that it has to be enabled, and disabled in the end.
-pub(super) fn forwarding_is_off() -> Result<bool, NetworkError> {
-    netns::parameter(FORWARDING)
-        .map(|value| value == "0")
-        .map_err(|source| parameter_error(FORWARDING, source))
-}
 
 /// Whether the bridge is there, or could be.
 pub(super) fn check(links: &mut Links, built: &Built, owner: &str) -> Result<(), NetworkError> {
     match claimed(links, &built.bridge, owner)? {
         Some(_) => Ok(()),
-        None => check_overlap(links, &built.pool),
+        None => check_overlaps(links, built),
     }
 }
 
-/// Brings up the bridge with its address and parameters; creates what of it is missing.
-pub(super) fn ensure(links: &mut Links, built: &Built, owner: &str) -> Result<Link, NetworkError> {
+fn check_overlaps(links: &mut Links, built: &Built) -> Result<(), NetworkError> {
+    check_overlap(links, &built.pool)?;
+    let second = built.v6.as_ref();
+    second.map_or(Ok(()), |v6| check_overlap(links, &v6.subnet))
+}
+
+/// Brings up the bridge with its addresses and parameters; creates what of it is missing. `hosts` is what was found where
+/// IPv6 forwarding had to be enabled.
+pub(super) fn ensure(
+    links: &mut Links,
+    built: &Built,
+    hosts: Option<&Hosts>,
+    owner: &str,
+) -> Result<Link, NetworkError> {
     let link = match claimed(links, &built.bridge, owner)? {
         Some(link) => link,
         None => {
-            check_overlap(links, &built.pool)?;
+            check_overlaps(links, built)?;
             let mac = Mac::from(built.gateway());
             links
                 .create_bridge(&built.bridge, mac.0, owner)
@@ -42,23 +50,35 @@ pub(super) fn ensure(links: &mut Links, built: &Built, owner: &str) -> Result<Li
             find(links, &built.bridge)?
         }
     };
-    set(FORWARDING, "1")?;
+    forwarding::enable()?;
     // Answers to host programs that connected through 127.0.0.1; the guard chain is in force already.
-    set(&format!("ipv4/conf/{}/route_localnet", link.name), "1")?;
-    disable_ipv6(&link.name)?;
-    links.set_up(&link, built.gateway(), built.pool.prefix)?;
+    let local = format!("ipv4/conf/{}/route_localnet", link.name);
+    forwarding::set(&local, "1")?;
+    let mut addresses = vec![(IpAddr::from(built.gateway()), built.pool.prefix)];
+    if let Some(v6) = &built.v6 {
+        if let Some(hosts) = hosts {
+            forwarding::enable_v6(hosts)?;
+        }
+        enable_ipv6(&link.name)?;
+        addresses.push((v6.gateway.into(), v6.subnet.prefix));
+    } else {
+        // With it, any container could make itself the host's router by an advertisement.
+        forwarding::set_if_there(&format!("ipv6/conf/{}/disable_ipv6", link.name), "1")?;
+    }
+    links.set_up(&link, addresses)?;
     Ok(link)
 }
 
-/// Containers have no IPv6 address, so the bridge needs none; with one, any container could make itself the host's IPv6
-/// router by an advertisement.
-fn disable_ipv6(bridge: &str) -> Result<(), NetworkError> {
-    let name = format!("ipv6/conf/{bridge}/disable_ipv6");
-    match netns::set_parameter(&name, "1") {
-        // A kernel without IPv6.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        other => other.map_err(|source| parameter_error(&name, source)),
-    }
+/// IPv6 on an interface of a network: its addresses are given, so nobody is asked whether they are free, which would take
+/// a second, and no container can make itself a router by an advertisement.
+fn enable_ipv6(interface: &str) -> Result<(), NetworkError> {
+    [
+        ("accept_ra", "0"),
+        ("accept_dad", "0"),
+        ("disable_ipv6", "0"),
+    ]
+    .iter()
+    .try_for_each(|(name, value)| forwarding::set(&format!("ipv6/conf/{interface}/{name}"), value))
 }
 
 /// The bridge, if there is one; an interface that is not ours under its name is an error.
@@ -85,21 +105,21 @@ pub(super) fn own(
     Ok(links.find(name)?.filter(|link| is_own(link, owner)))
 }
 
-fn is_own(link: &Link, owner: &str) -> bool {
+/// Whether it is a bridge of ours.
+pub(super) fn is_own(link: &Link, owner: &str) -> bool {
     link.kind == "bridge" && link.alias == owner
 }
 
-pub(super) fn check_overlap(links: &mut Links, pool: &Pool) -> Result<(), NetworkError> {
-    let taken = links
-        .addresses()?
-        .into_iter()
-        .find(|taken| pool.overlaps(taken.address, taken.prefix));
+fn check_overlap<A: Address>(links: &mut Links, pool: &Pool<A>) -> Result<(), NetworkError> {
+    let taken = links.addresses()?.into_iter().find(|taken| {
+        A::of(taken.address).is_some_and(|address| pool.overlaps(address, taken.prefix))
+    });
     let Some(taken) = taken else {
         return Ok(());
     };
     let link = links.list()?.into_iter().find(|l| l.index == taken.link);
     Err(NetworkError::Overlap {
-        pool: *pool,
+        pool: pool.to_string(),
         address: taken.address,
         prefix: taken.prefix,
         link: link.map_or_else(|| taken.link.to_string(), |link| link.name),
@@ -156,16 +176,37 @@ pub(super) fn connect(
     }
     let mut inside = Links::open_in(&namespace)?;
     let interface = find(&mut inside, &peer_name)?;
-    let gateway = lease.route.then_some(attachment.gateway);
-    inside.furnish(&interface, attachment.ip, attachment.prefix, gateway)?;
+    let mut addresses = vec![(IpAddr::from(attachment.ip), attachment.prefix)];
+    if let Some(v6) = &attachment.v6 {
+        let enable = || enable_ipv6(&peer_name);
+        let process = |source| NetworkError::Process {
+            pid: lease.pid,
+            source,
+        };
+        namespace.run(enable).map_err(process)??;
+        addresses.push((v6.ip.into(), v6.prefix));
+    }
+    inside.furnish(&interface, addresses, gateways(lease))?;
     Ok(())
 }
 
-/// Leads the container's default route to the network of this lease.
-pub(super) fn lead_outside(lease: &Lease) -> Result<(), NetworkError> {
+/// Where the container's default routes lead that are the business of this lease.
+fn gateways(lease: &Lease) -> impl Iterator<Item = IpAddr> {
+    let attachment = &lease.attachment;
+    let v4 = lease.route.then_some(attachment.gateway.into());
+    let v6 = attachment.v6.as_ref().filter(|_| lease.route_v6);
+    v4.into_iter().chain(v6.map(|v6| v6.gateway.into()))
+}
+
+/// Leads the container's default routes to the network of this lease, beside those that led there `before`.
+pub(super) fn lead_outside(lease: &Lease, before: Option<&Lease>) -> Result<(), NetworkError> {
     let mut inside = inside(lease.pid)?;
     let interface = find(&mut inside, &format!("{INTERFACE}{}", lease.interface))?;
-    Ok(inside.route_through(&interface, lease.attachment.gateway)?)
+    let known: Vec<IpAddr> = before.into_iter().flat_map(gateways).collect();
+    for gateway in gateways(lease).filter(|gateway| !known.contains(gateway)) {
+        inside.route_through(&interface, gateway)?;
+    }
+    Ok(())
 }
 
 /// Tells apart what a person can do something about.
@@ -226,40 +267,11 @@ pub(super) fn tear_down(
     built: &Built,
     owner: &str,
 ) -> Result<(), NetworkError> {
-    let forwarding = restore_forwarding(links, built);
+    let enabled = (built.forwarding_enabled, built.hosts.as_ref());
+    let is_ours = |link: &Link| is_own(link, owner);
+    let forwarding = forwarding::restore(links, enabled, is_ours);
     // The bridge before the table: without the guard no packet may come from it.
     remove(links, &built.bridge, owner)
         .and(rules::remove(firewall))
         .and(forwarding)
-}
-
-/// Disables forwarding if we enabled it, unless another bridge has come to rely on it meanwhile: Docker enables
-/// forwarding only once, when it starts, and would be cut off.
-fn restore_forwarding(links: &mut Links, built: &Built) -> Result<(), NetworkError> {
-    if !built.forwarding_enabled {
-        return Ok(());
-    }
-    let needed = links
-        .list()?
-        .iter()
-        .any(|link| link.kind == "bridge" && link.name != built.bridge);
-    if needed { Ok(()) } else { set(FORWARDING, "0") }
-}
-
-/// Writes only what differs: some parameters make the kernel work for each write.
-fn set(name: &str, value: &str) -> Result<(), NetworkError> {
-    let change = || {
-        if netns::parameter(name)? == value {
-            return Ok(());
-        }
-        netns::set_parameter(name, value)
-    };
-    change().map_err(|source| parameter_error(name, source))
-}
-
-fn parameter_error(name: &str, source: std::io::Error) -> NetworkError {
-    NetworkError::Parameter {
-        name: name.replace('/', "."),
-        source,
-    }
 }

@@ -1,16 +1,16 @@
 //! What a container is to get, and whether it may take it over: address and ports, against the leases there are.
 
-use std::net::Ipv4Addr;
-
-use super::address::Pool;
+use super::address::{Address, Addresses};
 use super::bind;
 use super::lease::{Built, Lease};
 use super::leases::Leases;
-use super::ports::BoundPort;
-use super::{Attachment, DEFAULT, Join, NetworkError};
+use super::ports::{self, BoundPort};
+use super::{AddressV6, Attachment, DEFAULT, Join, NetworkError};
 
 /// Interfaces of one container; the number of each is the last digit of a name with little room.
 pub(super) const MAX_INTERFACES: u8 = 16;
+/// Why a container cannot have an IPv6 address there.
+pub(super) const NO_V6: &str = "it has IPv4 addresses only; make one with --ipv6";
 
 /// What the container is to get: the address it had, or a free one; the way outside, if it has none yet, and with that host
 /// ports for its wishes.
@@ -22,20 +22,40 @@ pub(super) fn choose(leases: &Leases, built: &Built, join: &Join) -> Result<Leas
         .collect();
     // The first network that leads outside; a later one takes over when that is left.
     let route = !built.internal && !others.iter().any(|other| other.route);
+    let route_v6 =
+        built.v6.is_some() && !built.internal && !others.iter().any(|other| other.route_v6);
+    let ports = match route {
+        true => ports::on(join.ports, &built.network, built.v6.is_some())?,
+        false => Vec::new(),
+    };
     let join = &Join {
-        ports: if route { join.ports } else { &[] },
+        ports: &ports,
         ..*join
     };
-    let ip = match (join.address, earlier) {
-        (Some(wanted), _) => check_address(leases, built, join, wanted)?,
-        (None, Some(lease)) => lease.attachment.ip,
-        (None, None) => free_address(leases, built)?,
-    };
+    let had = earlier.map(|lease| lease.attachment.ip);
+    let ip = address(leases, built, join, (&built.v4(), join.address, had))?;
+    let v6 = built.v6.as_ref().map(|v6| {
+        let had = earlier.and_then(|lease| lease.attachment.v6);
+        let had = had.map(|had| had.ip);
+        Ok::<_, NetworkError>(AddressV6 {
+            ip: address(leases, built, join, (v6, join.address_v6, had))?,
+            prefix: v6.subnet.prefix,
+            gateway: v6.gateway,
+        })
+    });
+    if let (Some(wanted), None) = (join.address_v6, &v6) {
+        return Err(NetworkError::Address {
+            address: wanted.into(),
+            network: built.network.clone(),
+            reason: NO_V6.to_owned(),
+        });
+    }
     let attachment = Attachment {
         network: built.network.clone(),
         ip,
         prefix: built.pool.prefix,
         gateway: built.gateway(),
+        v6: v6.transpose()?,
         mac: join.mac.unwrap_or_else(|| ip.into()),
         bridge: built.bridge.clone(),
         ports: choose_ports(leases, earlier, join)?,
@@ -46,7 +66,7 @@ pub(super) fn choose(leases: &Leases, built: &Built, join: &Join) -> Result<Leas
         None => (0..MAX_INTERFACES).find(is_free),
     };
     let interface = interface.ok_or_else(|| NetworkError::TooMany(join.id.to_owned()))?;
-    Ok(Lease::new(join, attachment, interface, route))
+    Ok(Lease::new(join, attachment, interface, (route, route_v6)))
 }
 
 /// The host ports that the container had, if it wants the same again, or free ones.
@@ -68,56 +88,45 @@ fn choose_ports(
     }
 }
 
-/// The lowest address that nobody has.
-fn free_address(leases: &Leases, built: &Built) -> Result<Ipv4Addr, NetworkError> {
-    let taken = |address| address == built.gateway() || has(leases, built, address).is_some();
-    let range = built.range.unwrap_or(built.pool);
-    let free = built.pool.free(range, taken);
-    free.ok_or_else(|| match built.network.as_str() {
-        DEFAULT => NetworkError::Full(built.pool),
-        name => NetworkError::NetworkFull {
-            network: name.to_owned(),
-            range,
-        },
-    })
-}
-
-/// Who has the address on this network.
-fn has<'a>(leases: &'a Leases, built: &Built, address: Ipv4Addr) -> Option<&'a Lease> {
-    let here = |lease: &&Lease| lease.attachment.network == built.network;
-    let mut leases = leases.all.iter().filter(here);
-    leases.find(|lease| lease.attachment.ip == address)
-}
-
-/// Whether the container can have the address that it insists on.
-fn check_address(
+/// The address that a container insists on, the one it had, or the lowest one that nobody has.
+fn address<A: Address>(
     leases: &Leases,
     built: &Built,
     join: &Join,
-    wanted: Ipv4Addr,
-) -> Result<Ipv4Addr, NetworkError> {
-    let refuse = |reason: String| {
-        Err(NetworkError::Address {
-            address: wanted,
-            network: built.network.clone(),
-            reason,
-        })
+    (addresses, wanted, had): (&Addresses<A>, Option<A>, Option<A>),
+) -> Result<A, NetworkError> {
+    let holder = |address: A| {
+        let here = |lease: &&Lease| lease.attachment.network == built.network;
+        let mut leases = leases.all.iter().filter(here);
+        leases.find(|lease| lease.attachment.addresses().any(|a| a == address.into()))
     };
-    if let Some(reason) = unusable(built.pool, built.gateway(), wanted) {
-        return refuse(reason);
+    match (wanted, had) {
+        (Some(wanted), _) => {
+            let other = holder(wanted).filter(|lease| lease.id != join.id);
+            let taken = || other.map(|lease| format!("container {:.12} has it", lease.id));
+            match addresses.unusable(wanted).or_else(taken) {
+                None => Ok(wanted),
+                Some(reason) => Err(NetworkError::Address {
+                    address: wanted.into(),
+                    network: built.network.clone(),
+                    reason,
+                }),
+            }
+        }
+        (None, Some(had)) => Ok(had),
+        (None, None) => {
+            let taken = |address| address == addresses.gateway || holder(address).is_some();
+            let range = addresses.range();
+            let free = addresses.subnet.free(range, taken);
+            free.ok_or_else(|| match built.network.as_str() {
+                DEFAULT => NetworkError::Full(built.pool),
+                name => NetworkError::NetworkFull {
+                    network: name.to_owned(),
+                    range: range.to_string(),
+                },
+            })
+        }
     }
-    match has(leases, built, wanted) {
-        Some(other) if other.id != join.id => refuse(format!("container {:.12} has it", other.id)),
-        _ => Ok(wanted),
-    }
-}
-
-/// Why no container of this network can have the address, whoever else is on it.
-pub(super) fn unusable(subnet: Pool, gateway: Ipv4Addr, address: Ipv4Addr) -> Option<String> {
-    if !subnet.has_host(address) {
-        return Some(format!("it is none of subnet {subnet}"));
-    }
-    (address == gateway).then(|| "the network's gateway has it".to_owned())
 }
 
 /// Whether the ports of `on` are free once `off` has given up its own. Host programs are asked only about ports that

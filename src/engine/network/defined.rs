@@ -10,12 +10,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::address::Pool;
+use super::address::{Addresses, Pool};
 use super::lease::Built;
 use super::{NetworkError, choice, options, state};
 use crate::engine::names;
@@ -41,6 +41,9 @@ pub struct Definition {
     pub gateway: Ipv4Addr,
     /// The part of the subnet that containers get their addresses from.
     pub range: Option<Pool>,
+    /// Its IPv6 addresses, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v6: Option<Addresses<Ipv6Addr>>,
     /// Cut off from the world outside.
     pub internal: bool,
     /// Labels; data only.
@@ -55,6 +58,7 @@ impl Definition {
         Ok(Built {
             gateway: Some(self.gateway),
             range: self.range,
+            v6: self.v6,
             internal: self.internal,
             mtu: options.mtu,
             apart: !options.icc,
@@ -63,9 +67,22 @@ impl Definition {
         })
     }
 
+    /// Its IPv4 addresses.
+    pub fn v4(&self) -> Addresses<Ipv4Addr> {
+        Addresses {
+            subnet: self.subnet,
+            gateway: self.gateway,
+            range: self.range,
+        }
+    }
+
     /// Why a container can never have this address here.
-    pub fn unusable(&self, address: Ipv4Addr) -> Option<String> {
-        choice::unusable(self.subnet, self.gateway, address)
+    pub fn unusable(&self, address: IpAddr) -> Option<String> {
+        match (address, &self.v6) {
+            (IpAddr::V4(address), _) => self.v4().unusable(address),
+            (IpAddr::V6(address), Some(v6)) => v6.unusable(address),
+            (IpAddr::V6(_), None) => Some(choice::NO_V6.to_owned()),
+        }
     }
 }
 

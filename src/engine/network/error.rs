@@ -1,7 +1,7 @@
 //! Why the network cannot do something; each line says what a person can do.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::address::Pool;
@@ -41,6 +41,16 @@ pub enum NetworkError {
         "network {0} was made with enable_icc=false, which needs a kernel that can isolate the ports of a bridge (4.18); make one network for each container"
     )]
     NoIsolation(String),
+    /// A network with IPv6 on a kernel without.
+    #[error(
+        "network {0} needs IPv6, which is missing or switched off in this kernel; make it without --ipv6"
+    )]
+    NoIpv6(String),
+    /// The kernel cannot translate IPv6 addresses.
+    #[error(
+        "IPv6 on a network needs nf_tables with NAT for IPv6, which this kernel lacks (CONFIG_NF_TABLES_IPV6, NFT_NAT, NFT_FIB_IPV6); make the network without --ipv6: {0}"
+    )]
+    NoNatV6(NetlinkError),
     /// The settings ask for IPv6.
     #[error("IPv6 addresses on bridge {0} are not supported; set ip6 = no in [network]")]
     Ip6(String),
@@ -58,9 +68,9 @@ pub enum NetworkError {
     )]
     Overlap {
         /// The container network.
-        pool: Pool,
+        pool: String,
         /// The host's address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// Its prefix.
         prefix: u8,
         /// The interface that has it.
@@ -75,13 +85,13 @@ pub enum NetworkError {
         /// The network.
         network: String,
         /// Where its containers' addresses come from.
-        range: Pool,
+        range: String,
     },
     /// A container insists on an address that it cannot have.
     #[error("address {address} cannot be had on network {network}: {reason}")]
     Address {
         /// The address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// The network.
         network: String,
         /// Why not.
@@ -146,15 +156,18 @@ pub enum NetworkError {
     #[error("subnet {pool} overlaps {other} of network {network}; choose another one")]
     Networks {
         /// What was asked for.
-        pool: Pool,
+        pool: String,
         /// What exists.
-        other: Pool,
+        other: String,
         /// The network that has it.
         network: String,
     },
     /// Every subnet that would be chosen by itself is taken.
     #[error("no subnet is left that collides with nothing; choose one with --subnet")]
     NoSubnet,
+    /// No subnet can be drawn.
+    #[error("failed to read random numbers: {0}")]
+    Random(io::Error),
     /// A container's hosts file cannot be kept up to date.
     #[error("failed to write names to {}: {source}", path.display())]
     Peers {

@@ -1,11 +1,11 @@
 //! What a container brings to a network, and what it gets there.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-use super::address::Mac;
+use super::mac::Mac;
 use super::ports::{BoundPort, PublishedPort};
 use crate::api::PortBinding;
 
@@ -20,6 +20,8 @@ pub struct Join<'a> {
     pub network: &'a str,
     /// The address that it insists on.
     pub address: Option<Ipv4Addr>,
+    /// The IPv6 address that it insists on.
+    pub address_v6: Option<Ipv6Addr>,
     /// Its host name.
     pub hostname: &'a str,
     /// What others on the network call it, its own name first.
@@ -47,6 +49,9 @@ pub struct Attachment {
     pub prefix: u8,
     /// Default route, and the host as the container sees it.
     pub gateway: Ipv4Addr,
+    /// The same of IPv6, if the network has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v6: Option<AddressV6>,
     /// Hardware address of the container's interface.
     pub mac: Mac,
     /// Bridge interface on the host.
@@ -55,7 +60,32 @@ pub struct Attachment {
     pub ports: Vec<BoundPort>,
 }
 
+/// What a container got of IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressV6 {
+    /// Its address.
+    pub ip: Ipv6Addr,
+    /// Length of the network part of the address.
+    pub prefix: u8,
+    /// Default route.
+    pub gateway: Ipv6Addr,
+}
+
 impl Attachment {
+    /// Its addresses, IPv4 first.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let v6 = self.v6.as_ref().map(|v6| v6.ip.into());
+        [self.ip.into()].into_iter().chain(v6)
+    }
+
+    /// The container's address that a port on the host leads to.
+    pub(super) fn target(&self, port: &BoundPort) -> Option<IpAddr> {
+        match port.host_ip {
+            IpAddr::V4(_) => Some(self.ip.into()),
+            IpAddr::V6(_) => self.v6.as_ref().map(|v6| v6.ip.into()),
+        }
+    }
+
     /// `NetworkSettings.Ports` of Docker's inspect: published ports by container port.
     pub fn docker_ports(&self) -> BTreeMap<String, Vec<PortBinding>> {
         let mut ports: BTreeMap<String, Vec<PortBinding>> = BTreeMap::new();

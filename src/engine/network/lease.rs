@@ -1,11 +1,12 @@
 //! What one container has on one network, and what a network was built as.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::address::Pool;
+use super::address::{Addresses, Pool};
+use super::forwarding::Hosts;
 use super::ports::PublishedPort;
 use super::state::VERSION;
 use super::{Attachment, DEFAULT};
@@ -37,6 +38,9 @@ pub(super) struct Lease {
     /// Whether the container's default route leads here.
     #[serde(default = "yes")]
     pub(super) route: bool,
+    /// The same for IPv6.
+    #[serde(default)]
+    pub(super) route_v6: bool,
 }
 
 impl Lease {
@@ -44,7 +48,7 @@ impl Lease {
         join: &super::Join,
         attachment: Attachment,
         interface: u8,
-        route: bool,
+        (route, route_v6): (bool, bool),
     ) -> Lease {
         // Of its own for each address and process, so that it cannot be in the way of a successor while the kernel
         // still removes it; pids have 22 bits, so it is short enough for an interface.
@@ -66,6 +70,7 @@ impl Lease {
             links: join.links.to_vec(),
             interface,
             route,
+            route_v6,
         }
     }
 
@@ -106,6 +111,9 @@ pub(super) struct Built {
     /// Where containers get their addresses from; by default anywhere in the pool.
     #[serde(default)]
     pub(super) range: Option<Pool>,
+    /// Its IPv6 addresses, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) v6: Option<Addresses<Ipv6Addr>>,
     /// Nothing passes between this network and the world outside.
     #[serde(default)]
     pub(super) internal: bool,
@@ -120,6 +128,9 @@ pub(super) struct Built {
     pub(super) bare: bool,
     /// Forwarding was off before and goes off again.
     pub(super) forwarding_enabled: bool,
+    /// IPv6 forwarding was off before and goes off again; then the host's interfaces are to be as they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) hosts: Option<Hosts>,
     /// Whether the firewall table has its rules for certain.
     #[serde(default = "yes")]
     pub(super) ruled: bool,
@@ -134,17 +145,28 @@ impl Built {
             pool,
             gateway: None,
             range: None,
+            v6: None,
             internal: false,
             mtu: None,
             apart: false,
             bare: false,
             forwarding_enabled: false,
+            hosts: None,
             ruled: false,
         }
     }
 
     pub(super) fn gateway(&self) -> Ipv4Addr {
         self.gateway.unwrap_or_else(|| self.pool.gateway())
+    }
+
+    /// Its IPv4 addresses.
+    pub(super) fn v4(&self) -> Addresses<Ipv4Addr> {
+        Addresses {
+            subnet: self.pool,
+            gateway: self.gateway(),
+            range: self.range,
+        }
     }
 
     /// Its file.

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use super::NetworkError;
 use super::bind::Claim;
+use super::forwarding::Hosts;
 use super::lease::{Built, Lease};
 use super::state::{MODE, entries, load, remove, write};
 use crate::sys;
@@ -93,6 +94,11 @@ impl Leases {
     /// What a network was built as, if it is.
     pub(super) fn built(&self, network: &str) -> Option<&Built> {
         self.built.iter().find(|built| built.network == network)
+    }
+
+    /// What was found where IPv6 forwarding had to be enabled for a network that is built.
+    pub(super) fn hosts(&self) -> Option<&Hosts> {
+        self.built.iter().find_map(|built| built.hosts.as_ref())
     }
 
     /// Ports of all containers but `ignoring`.

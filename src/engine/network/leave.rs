@@ -2,8 +2,8 @@
 
 use super::lease::{Built, Lease};
 use super::leases::{KEEP, Leases};
-use super::{Network, NetworkError, bridge, flows, peers, rules};
-use crate::sys::links::Links;
+use super::{Network, NetworkError, bridge, flows, forwarding, peers, rules};
+use crate::sys::links::{Link, Links};
 use crate::sys::lock::{Exclusive, Shared};
 
 impl Network {
@@ -39,12 +39,13 @@ impl Network {
         // Killed after this, the ports lead nowhere until the container is started again.
         self.withdraw(&mut leases, |lease| *lease == left)?;
         self.clear(&mut leases)?;
-        if let Some(heir) = heir(&leases, &left) {
+        for heir in heirs(&leases, &left) {
             let before = leases.all.clone();
             leases.save(heir.clone())?;
             self.with_firewall(|f| rules::update(f, &leases.built, &before, &leases.all))?;
             flows::forget_moved_udp(&leases.all, &before)?;
-            bridge::lead_outside(&heir)?;
+            let poor = before.iter().find(|lease| lease.link == heir.link);
+            bridge::lead_outside(&heir, poor)?;
         }
         peers::forget(&self.containers, &left)?;
         self.refresh_names(&mut leases, Some(id))?;
@@ -139,13 +140,7 @@ impl Network {
             self.with_firewall(|f| bridge::tear_down(links, f, &built, &self.owner))?;
             return leases.remove_built(&built);
         };
-        if built.forwarding_enabled {
-            // Whoever is the last disables it.
-            leases.save_built(Built {
-                forwarding_enabled: true,
-                ..other
-            })?;
-        }
+        self.hand_over(links, leases, &built, other)?;
         leases.save_built(Built {
             ruled: false,
             ..built.clone()
@@ -161,21 +156,64 @@ impl Network {
         self.with_firewall(|f| rules::replace(f, &rest, &leases.all))?;
         leases.remove_built(&built)
     }
+
+    /// Leaves what one network enabled to others that need it; whoever is the last disables it.
+    fn hand_over(
+        &self,
+        links: &mut Links,
+        leases: &mut Leases,
+        built: &Built,
+        other: Built,
+    ) -> Result<(), NetworkError> {
+        if built.forwarding_enabled {
+            leases.save_built(Built {
+                forwarding_enabled: true,
+                ..other
+            })?;
+        }
+        let Some(hosts) = &built.hosts else {
+            return Ok(());
+        };
+        let mut others = leases.built.iter();
+        let second = others.find(|o| o.v6.is_some() && o.network != built.network);
+        match second.cloned() {
+            Some(second) => leases.save_built(Built {
+                hosts: Some(hosts.clone()),
+                ..second
+            }),
+            None => {
+                let is_ours = |link: &Link| bridge::is_own(link, &self.owner);
+                forwarding::restore(links, (false, Some(hosts)), is_ours)
+            }
+        }
+    }
 }
 
-/// The lease that takes over what was special about the one that its container gave up, if there is one.
-fn heir(leases: &Leases, left: &Lease) -> Option<Lease> {
+/// The leases that take over what was special about the one that its container gave up.
+fn heirs(leases: &Leases, left: &Lease) -> Vec<Lease> {
     let leads_outside = |lease: &&Lease| {
         let built = leases.built(&lease.attachment.network);
         built.is_some_and(|built| !built.internal)
     };
-    let rest = leases.of(&left.id).filter(|_| left.route);
-    let mut heir = rest
-        .filter(leads_outside)
-        .min_by_key(|l| l.interface)?
-        .clone();
-    heir.route = true;
-    heir.wanted.clone_from(&left.wanted);
-    heir.attachment.ports.clone_from(&left.attachment.ports);
-    Some(heir)
+    let rest: Vec<Lease> = leases.of(&left.id).filter(leads_outside).cloned().collect();
+    let mut heirs = rest.clone();
+    heirs.sort_by_key(|lease| lease.interface);
+    if left.route
+        && let Some(heir) = heirs.first_mut()
+    {
+        heir.route = true;
+        heir.wanted.clone_from(&left.wanted);
+        let has_v6 = heir.attachment.v6.is_some();
+        let mut ports = left.attachment.ports.clone();
+        ports.retain(|port| port.host_ip.is_ipv4() || has_v6);
+        heir.attachment.ports = ports;
+    }
+    let mut second = heirs.iter_mut().filter(|l| l.attachment.v6.is_some());
+    if left.route_v6
+        && let Some(heir) = second.next()
+    {
+        heir.route_v6 = true;
+    }
+    heirs.retain(|lease| !rest.contains(lease));
+    heirs
 }

@@ -1,19 +1,21 @@
 //! Making and removing user-defined networks.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::address::Pool;
 use super::defined::Definition;
+use super::lease::Built;
 use super::leases::Leases;
 use super::state::VERSION;
-use super::{DEFAULT, Network, NetworkError, fit, is_user_defined, options};
+use super::{
+    DEFAULT, Network, NetworkError, fit, forwarding, is_user_defined, options, rules, subnets,
+};
 use crate::engine::names;
 use crate::sys::fs;
 use crate::sys::links::Links;
 
-/// Longest prefix that leaves a container an address.
-const MAX_PREFIX: u8 = 30;
+pub use super::subnets::Asked;
 
 /// What a network is to be.
 #[derive(Debug, Clone, Default)]
@@ -24,12 +26,10 @@ pub struct Wish {
     pub id: String,
     /// RFC 3339.
     pub created: String,
-    /// Its addresses; chosen if absent.
-    pub subnet: Option<Pool>,
-    /// The host's address; the first of the subnet if absent.
-    pub gateway: Option<Ipv4Addr>,
-    /// The part of the subnet that containers get.
-    pub range: Option<Pool>,
+    /// Its addresses.
+    pub v4: Asked<Ipv4Addr>,
+    /// The same of IPv6, if it is to have that.
+    pub v6: Option<Asked<Ipv6Addr>>,
     /// Cut off from the world outside.
     pub internal: bool,
     /// Labels.
@@ -55,29 +55,49 @@ impl Network {
         }
         let mut taken: Vec<(String, Pool)> = vec![(DEFAULT.to_owned(), self.default().pool)];
         taken.extend(others.iter().map(|o| (o.name.clone(), o.subnet)));
-        let subnet = match wish.subnet {
-            None if wish.gateway.is_some() || wish.range.is_some() => {
-                return Err(fit::no_subnet(&wish));
-            }
-            Some(subnet) => check_subnet(subnet, &taken)?,
-            None => free_subnet(&taken)?,
-        };
-        check_parts(&wish, subnet)?;
+        let v4 = subnets::v4(&wish.v4, &taken)?;
+        let taken = others
+            .iter()
+            .filter_map(|o| Some((o.name.clone(), o.v6?.subnet)));
+        let taken: Vec<_> = taken.collect();
+        let v6 = wish.v6.as_ref().map(|asked| subnets::v6(asked, &taken));
         let definition = Definition {
             version: VERSION,
             bridge: self.bridge_name(&wish, &others)?,
-            subnet,
-            gateway: wish.gateway.unwrap_or_else(|| subnet.gateway()),
+            subnet: v4.subnet,
+            gateway: v4.gateway,
             name: wish.name,
             id: wish.id,
             created: wish.created,
-            range: wish.range,
+            range: v4.range,
+            v6: v6.transpose()?,
             internal: wish.internal,
             labels: wish.labels,
             options: wish.options,
         };
+        if definition.v6.is_some() {
+            self.check_v6(&definition)?;
+        }
         self.defined.write(&definition)?;
         Ok(definition)
+    }
+
+    /// Whether this kernel has what IPv6 on a network needs beyond what IPv4 does, which is no reason to refuse it.
+    fn check_v6(&self, definition: &Definition) -> Result<(), NetworkError> {
+        if !forwarding::has_v6() {
+            return Err(NetworkError::NoIpv6(definition.name.clone()));
+        }
+        let both = definition.built()?;
+        let first = Built {
+            v6: None,
+            ..both.clone()
+        };
+        let try_out = |built| self.with_firewall(|f| rules::try_out(f, &[built]));
+        match try_out(first).map(|()| try_out(both)) {
+            Ok(Err(NetworkError::NoNat(source))) => Err(NetworkError::NoNatV6(source)),
+            Ok(tried) => tried,
+            Err(_) => Ok(()),
+        }
     }
 
     /// Removes a network that no container is on, and returns its name.
@@ -118,66 +138,4 @@ impl Network {
         fit::check_bridge(name)?;
         Ok(name.to_owned())
     }
-}
-
-fn check_subnet(subnet: Pool, taken: &[(String, Pool)]) -> Result<Pool, NetworkError> {
-    if subnet.prefix > MAX_PREFIX {
-        return Err(NetworkError::Wish {
-            option: "--subnet",
-            value: subnet.to_string(),
-            reason: format!("it has no room for containers; use /{MAX_PREFIX} or shorter"),
-        });
-    }
-    let overlaps = |(_, other): &&(String, Pool)| subnet.overlaps(other.base, other.prefix);
-    if let Some((network, other)) = taken.iter().find(overlaps) {
-        return Err(NetworkError::Networks {
-            pool: subnet,
-            other: *other,
-            network: network.clone(),
-        });
-    }
-    fit::check_host(subnet)?;
-    Ok(subnet)
-}
-
-/// The first of our own choice that collides with no network, no address and no route of this host.
-fn free_subnet(taken: &[(String, Pool)]) -> Result<Pool, NetworkError> {
-    let mut links = Links::open()?;
-    let mut used: Vec<(Ipv4Addr, u8)> = links.routes()?;
-    used.extend(links.addresses()?.iter().map(|a| (a.address, a.prefix)));
-    used.extend(taken.iter().map(|(_, pool)| (pool.base, pool.prefix)));
-    // Next to the default bridge, where Docker looks last; then a part of 10/8 that people rarely use.
-    let pool = |a: u8, b: u8, c: u8| Pool {
-        base: Ipv4Addr::new(a, b, c, 0),
-        prefix: 24,
-    };
-    let first = (30..=31).flat_map(|b| (0..=255).map(move |c| pool(172, b, c)));
-    let second = (0..=255).map(|c| pool(10, 213, c));
-    let is_free = |pool: &Pool| {
-        used.iter()
-            .all(|(base, prefix)| !pool.overlaps(*base, *prefix))
-    };
-    first
-        .chain(second)
-        .find(is_free)
-        .ok_or(NetworkError::NoSubnet)
-}
-
-fn check_parts(wish: &Wish, subnet: Pool) -> Result<(), NetworkError> {
-    let refuse = |option, value: String, reason: String| {
-        Err(NetworkError::Wish {
-            option,
-            value,
-            reason,
-        })
-    };
-    if let Some(gateway) = wish.gateway.filter(|gateway| !subnet.has_host(*gateway)) {
-        let reason = format!("it is no address for an interface in subnet {subnet}");
-        return refuse("--gateway", gateway.to_string(), reason);
-    }
-    if let Some(range) = wish.range.filter(|range| !subnet.covers(*range)) {
-        let reason = format!("it is no part of subnet {subnet}");
-        return refuse("--ip-range", range.to_string(), reason);
-    }
-    Ok(())
 }

@@ -11,8 +11,11 @@
 //!
 //! Published ports answer on every IPv4 address of the host, 127.0.0.1 included, and to containers that go through the
 //! host's address. Nothing listens on them: the kernel translates. Ports that are not published cannot be reached from
-//! outside, even by a neighbour who knows the container's address. Containers have no IPv6 address, so `::1` and other
-//! IPv6 addresses of the host do not answer.
+//! outside, even by a neighbour who knows the container's address.
+//!
+//! Networks that were made with IPv6 have it beside IPv4: a second table for its rules, ports that answer on the host's IPv6
+//! addresses too. Two kinds of these do not: `::1`, whose answers the kernel takes from the loopback interface only, and
+//! link-local ones, whose packets it does not pass on. The default bridge has IPv4 only.
 //!
 //! Containers on a user-defined network find each other by name, through their hosts files ([`peers`]).
 //!
@@ -38,10 +41,12 @@ pub mod defined;
 mod error;
 mod fit;
 mod flows;
+mod forwarding;
 mod join;
 mod lease;
 mod leases;
 mod leave;
+mod mac;
 pub mod make;
 pub mod names;
 mod options;
@@ -51,6 +56,7 @@ mod publish;
 mod rules;
 mod settle;
 mod state;
+mod subnets;
 mod table;
 
 use std::net::Ipv4Addr;
@@ -66,9 +72,10 @@ use defined::Defined;
 use lease::{Built, Lease};
 use leases::Leases;
 
-pub use address::{Mac, Pool, PoolError};
+pub use address::{Address, Addresses, Pool, PoolError};
 pub use error::NetworkError;
-pub use join::{Attachment, Join};
+pub use join::{AddressV6, Attachment, Join};
+pub use mac::Mac;
 pub use names::NamesError;
 pub use ports::{BoundPort, PortError, Protocol, PublishedPort};
 

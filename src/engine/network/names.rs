@@ -90,8 +90,8 @@ pub struct HostsInput<'a> {
     pub hostname: &'a str,
     /// The container's domain name; often empty.
     pub domainname: &'a str,
-    /// Its address; `None` with network mode `none`.
-    pub address: Option<Ipv4Addr>,
+    /// Its addresses; none with network mode `none`.
+    pub addresses: &'a [IpAddr],
     /// `name:address` of `--add-host`.
     pub extra_hosts: &'a [String],
     /// What `host-gateway` stands for: the bridge's address.
@@ -102,11 +102,11 @@ pub struct HostsInput<'a> {
 pub fn hosts(input: &HostsInput) -> Result<String, NamesError> {
     let mut text = LOCAL_NAMES.to_owned();
     text += &extra_hosts(input.extra_hosts, input.host_gateway)?;
-    if let Some(address) = input.address {
-        let full = match input.domainname {
-            "" => input.hostname.to_owned(),
-            domain => format!("{}.{domain}", input.hostname),
-        };
+    let full = match input.domainname {
+        "" => input.hostname.to_owned(),
+        domain => format!("{}.{domain}", input.hostname),
+    };
+    for address in input.addresses {
         // As Docker does it, wherever the domain was given: the full name and its first part.
         text += &match full.split_once('.') {
             Some((short, _)) => format!("{address}\t{full} {short}\n"),
@@ -147,8 +147,9 @@ fn extra_hosts(extra: &[String], gateway: Ipv4Addr) -> Result<String, NamesError
 }
 
 /// `/etc/resolv.conf` of a container with a network of its own: the host's without the servers that only the host can
-/// reach (its loopback, IPv6), changed as `--dns`, `--dns-search` and `--dns-option` say.
-pub fn resolv_conf(files: &HostFiles, config: &HostConfig) -> String {
+/// reach (its loopback, and IPv6 where the container has none), changed as `--dns`, `--dns-search` and `--dns-option` say.
+pub fn resolv_conf(files: &HostFiles, config: &HostConfig, has_v6: bool) -> String {
+    let is_reachable = |server: &str| is_reachable(server, has_v6);
     let text = match values(&files.resolv_conf, "nameserver")[..] {
         [STUB] if !files.resolved.is_empty() => &files.resolved,
         _ => &files.resolv_conf,
@@ -241,11 +242,16 @@ fn lines_of<'a>(
     })
 }
 
-/// Whether a container on the bridge can ask this server.
-fn is_reachable(server: &str) -> bool {
+/// Whether a container on a bridge can ask this server.
+fn is_reachable(server: &str, has_v6: bool) -> bool {
     match server.parse() {
         Ok(IpAddr::V4(address)) => !address.is_loopback() && !address.is_unspecified(),
-        Ok(IpAddr::V6(_)) => false,
+        Ok(IpAddr::V6(address)) => {
+            has_v6
+                && !address.is_loopback()
+                && !address.is_unspecified()
+                && !address.is_unicast_link_local()
+        }
         // Scoped IPv6 addresses, which name an interface of the host, do not parse.
         Err(_) => false,
     }

@@ -75,12 +75,13 @@ fn refresh(containers: &Path, leases: &[Lease], changed: Option<&str>) -> Result
     result
 }
 
-/// Takes the line with a container's own name out that it got with its first network, which this lease was for.
+/// Takes the lines with a container's own name out that it got with its first network, which this lease was for.
 pub(super) fn forget(containers: &Path, lease: &Lease) -> Result<(), NetworkError> {
-    let own = format!("{}\t{}", lease.attachment.ip, lease.hostname);
+    let own = lease.attachment.addresses();
+    let own: Vec<String> = own.map(|ip| format!("{ip}\t{}", lease.hostname)).collect();
     let is_own = |line: &str| {
-        let rest = line.strip_prefix(&own);
-        rest.is_some_and(|rest| rest == "\n" || rest.starts_with('.'))
+        let mut rests = own.iter().filter_map(|own| line.strip_prefix(&**own));
+        rests.any(|rest| rest.starts_with(['\n', '.', ' ']))
     };
     let keep = |text: &str| {
         let lines = text.split_inclusive('\n');
@@ -105,8 +106,9 @@ fn section(leases: &[Lease], id: &str) -> String {
             .into_iter()
             .chain(others)
         {
-            let address = other.attachment.ip.to_string();
-            lines(&mut text, &address, &names_for(own, other));
+            for address in other.attachment.addresses() {
+                lines(&mut text, &address.to_string(), &names_for(own, other));
+            }
         }
     }
     text

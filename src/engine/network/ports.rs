@@ -4,13 +4,13 @@ mod wishes;
 
 use std::fmt;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
 use crate::sys::port::Transport;
 
-pub use wishes::from_body;
+pub use wishes::{from_body, on};
 
 /// Transport protocols whose ports can be published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -45,6 +45,10 @@ impl fmt::Display for Protocol {
     }
 }
 
+/// Every address of the host, of each kind.
+const EVERY_V4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+const EVERY_V6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+
 /// A port as it was asked for: one container port, and the host ports it may get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedPort {
@@ -52,21 +56,29 @@ pub struct PublishedPort {
     pub protocol: Protocol,
     /// Port inside the container.
     pub container_port: u16,
-    /// Host address; 0.0.0.0 means every one.
-    pub host_ip: Ipv4Addr,
+    /// Host address; `0.0.0.0` and `::` mean every one of their kind, `None` every one that leads to the container.
+    pub host_ip: Option<IpAddr>,
     /// Lowest and highest host port to take; `None` means a free one of the ephemeral range.
     pub host_ports: Option<(u16, u16)>,
 }
 
 impl PublishedPort {
-    /// This port with the host port it got.
-    pub(super) fn at(&self, host_port: u16) -> BoundPort {
-        BoundPort {
-            protocol: self.protocol,
-            container_port: self.container_port,
-            host_ip: self.host_ip,
-            host_port,
-        }
+    /// This port with the host port it got: the same one in both versions of IP.
+    pub(super) fn at(&self, host_port: u16) -> impl Iterator<Item = BoundPort> {
+        let (first, second) = match self.host_ip {
+            Some(address) => (address, None),
+            None => (EVERY_V4, Some(EVERY_V6)),
+        };
+        let (protocol, container_port) = (self.protocol, self.container_port);
+        [first]
+            .into_iter()
+            .chain(second)
+            .map(move |host_ip| BoundPort {
+                protocol,
+                container_port,
+                host_ip,
+                host_port,
+            })
     }
 }
 
@@ -77,8 +89,8 @@ pub struct BoundPort {
     pub protocol: Protocol,
     /// Port inside the container.
     pub container_port: u16,
-    /// Host address; 0.0.0.0 means every one.
-    pub host_ip: Ipv4Addr,
+    /// Host address; `0.0.0.0` and `::` mean every one of their kind.
+    pub host_ip: IpAddr,
     /// Port on the host.
     pub host_port: u16,
 }
@@ -88,6 +100,7 @@ impl BoundPort {
     pub(super) fn collides(&self, other: &BoundPort) -> bool {
         self.protocol == other.protocol
             && self.host_port == other.host_port
+            && self.host_ip.is_ipv4() == other.host_ip.is_ipv4()
             && (self.host_ip == other.host_ip
                 || self.host_ip.is_unspecified()
                 || other.host_ip.is_unspecified())
@@ -96,8 +109,10 @@ impl BoundPort {
 
 impl fmt::Display for BoundPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.host_ip.is_unspecified() {
-            write!(f, "{}:", self.host_ip)?;
+        match self.host_ip {
+            IpAddr::V4(address) if address.is_unspecified() => {}
+            IpAddr::V4(address) => write!(f, "{address}:")?,
+            IpAddr::V6(address) => write!(f, "[{address}]:")?,
         }
         write!(f, "{}/{}", self.host_port, self.protocol)
     }
@@ -113,6 +128,17 @@ pub enum PortError {
         text: String,
         /// What is wrong with it.
         reason: &'static str,
+    },
+    /// An IPv6 address for a container that has none.
+    #[error(
+        "ports cannot be published on {address}: network {network} has IPv4 addresses only; publish on one of those, or make \
+         a network with --ipv6"
+    )]
+    NoV6 {
+        /// The address.
+        address: IpAddr,
+        /// The network that is the container's way outside.
+        network: String,
     },
     /// Published ports without a network of the container's own.
     #[error("published ports do not go together with network mode {0}: publish them there")]

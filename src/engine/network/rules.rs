@@ -1,51 +1,72 @@
-//! The firewall table in the kernel: made, changed and removed, each time in one transaction. What it says is [`table`]'s.
+//! The firewall tables in the kernel: made, changed and removed, each time in one transaction. What they say is [`table`]'s.
 
 use super::NetworkError;
 use super::lease::{Built, Lease};
-use super::table::{Elements, TABLE, table, without};
+use super::table::{Elements, TABLE, families, table, without};
+use crate::sys::family::Family;
 use crate::sys::netlink::NetlinkError;
 use crate::sys::nft::{Changes, Firewall};
 
-/// Replaces the table, if there is one, by what these leases need.
+/// Replaces the tables, if there are any, by what these leases need.
 pub(super) fn replace(
     firewall: &mut Firewall,
     built: &[Built],
     leases: &[Lease],
 ) -> Result<(), NetworkError> {
-    let replaced = firewall.has_table(TABLE).map_err(explain)?;
+    let replaced = present(firewall)?;
     firewall
-        .commit(table(replaced, built, leases))
+        .commit(table(&replaced, built, leases))
         .map_err(explain)
 }
 
-/// Whether the kernel would take the table; nothing is changed.
+/// Those that there are.
+fn present(firewall: &mut Firewall) -> Result<Vec<Family>, NetworkError> {
+    let mut present = Vec::new();
+    for family in [Family::V4, Family::V6] {
+        match firewall.has_table(family, TABLE) {
+            Ok(true) => present.push(family),
+            Ok(false) => {}
+            // Some kernels have nf_tables for IPv4 only.
+            Err(error) if family == Family::V6 && error.is_unsupported() => {}
+            Err(error) => return Err(explain(error)),
+        }
+    }
+    Ok(present)
+}
+
+/// Whether the kernel would take the tables; nothing is changed.
 pub(super) fn try_out(firewall: &mut Firewall, built: &[Built]) -> Result<(), NetworkError> {
-    let replaced = firewall.has_table(TABLE).map_err(explain)?;
+    let replaced = present(firewall)?;
     firewall
-        .try_out(table(replaced, built, &[]))
+        .try_out(table(&replaced, built, &[]))
         .map_err(explain)
 }
 
-/// Changes the table from what the leases `before` needed to what they need `now`, by the difference only: what is
-/// removed from a table costs the kernel milliseconds. A table that somebody removed or changed meanwhile is replaced.
+/// Changes the tables from what the leases `before` needed to what they need `now`, by the difference only: what is
+/// removed from a table costs the kernel milliseconds. One that somebody removed or changed meanwhile is replaced.
 pub(super) fn update(
     firewall: &mut Firewall,
     built: &[Built],
     before: &[Lease],
     now: &[Lease],
 ) -> Result<(), NetworkError> {
-    if !firewall.has_table(TABLE).map_err(explain)? {
-        return replace(firewall, built, now);
+    let mut changes = Changes::to(TABLE);
+    let mut same = true;
+    for family in families(built) {
+        if !firewall.has_table(family, TABLE).map_err(explain)? {
+            return replace(firewall, built, now);
+        }
+        let (old, new) = (Elements::of(before, family), Elements::of(now, family));
+        same &= old == new;
+        changes.turn_to(family);
+        changes.remove_elements("published", &without(&old.any, &new.any));
+        changes.remove_elements("published_at", &without(&old.one, &new.one));
+        changes.add_elements("published", &without(&new.any, &old.any));
+        changes.add_elements("published_at", &without(&new.one, &old.one));
     }
-    let (old, new) = (Elements::of(before), Elements::of(now));
-    if old == new {
+    if same {
         return Ok(());
     }
-    let mut changes = Changes::to(TABLE);
-    changes.remove_elements("published", &without(&old.any, &new.any));
-    changes.remove_elements("published_at", &without(&old.one, &new.one));
-    changes.add_elements("published", &without(&new.any, &old.any));
-    changes.add_elements("published_at", &without(&new.one, &old.one));
     match firewall.commit(changes) {
         Ok(()) => Ok(()),
         Err(_) => replace(firewall, built, now),
@@ -54,10 +75,11 @@ pub(super) fn update(
 
 /// Whether the kernel knows firewall tables at all; to be asked before anything is written down.
 pub(super) fn check(firewall: &mut Firewall) -> Result<(), NetworkError> {
-    firewall.has_table(TABLE).map(drop).map_err(explain)
+    let known = firewall.has_table(Family::V4, TABLE);
+    known.map(drop).map_err(explain)
 }
 
-/// Takes the ports of a container that goes out of the table, as [`update`]; `rest` are the leases that stay.
+/// Takes the ports of a container that goes out of the tables, as [`update`]; `rest` are the leases that stay.
 pub(super) fn withdraw(
     firewall: &mut Firewall,
     built: &[Built],
@@ -65,37 +87,45 @@ pub(super) fn withdraw(
     rest: &[Lease],
 ) -> Result<(), NetworkError> {
     // The kernel may have refused the table, and would do so again.
-    if rest.is_empty() && !firewall.has_table(TABLE).map_err(explain)? {
+    if rest.is_empty() && present(firewall)?.is_empty() {
         return Ok(());
     }
     update(firewall, built, before, rest)
 }
 
-/// Replaces the table if its ports are not those of these leases.
+/// Replaces the tables if their ports are not those of these leases.
 pub(super) fn settle(
     firewall: &mut Firewall,
     built: &[Built],
     leases: &[Lease],
 ) -> Result<(), NetworkError> {
-    let wanted = Elements::of(leases).sorted();
-    let found = firewall.elements(TABLE, "published").and_then(|any| {
-        let one = firewall.elements(TABLE, "published_at")?;
-        Ok(Elements { any, one }.sorted())
-    });
-    match found {
-        Ok(found) if found == wanted => Ok(()),
+    let mut families = families(built);
+    let sound = families.all(|family| {
+        let wanted = Elements::of(leases, family).sorted();
+        let mut elements = |map| firewall.elements(family, TABLE, map);
         // Without the maps there is no table, or one that somebody else made.
-        _ => replace(firewall, built, leases),
+        let (Ok(any), Ok(one)) = (elements("published"), elements("published_at")) else {
+            return false;
+        };
+        Elements { any, one }.sorted() == wanted
+    });
+    match sound {
+        true => Ok(()),
+        false => replace(firewall, built, leases),
     }
 }
 
-/// Removes the table, if there is one.
+/// Removes the tables, if there are any.
 pub(super) fn remove(firewall: &mut Firewall) -> Result<(), NetworkError> {
-    if !firewall.has_table(TABLE).map_err(explain)? {
+    let present = present(firewall)?;
+    if present.is_empty() {
         return Ok(());
     }
     let mut changes = Changes::to(TABLE);
-    changes.remove_table();
+    for family in present {
+        changes.turn_to(family);
+        changes.remove_table();
+    }
     firewall.commit(changes).map_err(explain)
 }
 

@@ -35,7 +35,7 @@ impl Network {
         }
         let mut links = Links::open()?;
         for built in &leases.built {
-            bridge::ensure(&mut links, built, &self.owner)?;
+            bridge::ensure(&mut links, built, leases.hosts(), &self.owner)?;
         }
         Ok(())
     }

@@ -72,6 +72,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         ("network-alias", "a further name for it on that network"),
         ("net-alias", "the same, as it was called once"),
         ("ip", "its address on that network"),
+        ("ip6", "its IPv6 address there"),
         ("mac-address", "its hardware address"),
         ("link", "a container by a name of its own choice, NAME[:ALIAS]"),
         ("add-host", "a line of its hosts file, NAME:ADDRESS"),

@@ -7,7 +7,6 @@ use super::super::{
 use super::{Opt, Setter, Support};
 
 const WINDOWS: &str = "it exists for Windows containers only; leave it out";
-const IPV6: &str = "containers have IPv4 addresses only; leave it out";
 const LINK_LOCAL: &str = "a container has one address on each network; leave it out";
 
 const fn yes(name: &'static str, kind: &'static str, sets: &'static str, set: Setter) -> Opt {
@@ -199,7 +198,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     no("io-maxbandwidth", "bytes", "HostConfig.IOMaximumBandwidth", WINDOWS),
     no("io-maxiops", "uint", "HostConfig.IOMaximumIOps", WINDOWS),
     yes("ip", "string", "NetworkingConfig", text!(own.address)),
-    no("ip6", "string", "NetworkingConfig", IPV6),
+    yes("ip6", "string", "NetworkingConfig", text!(own.address_v6)),
     yes("ipc", "string", "HostConfig.IpcMode", text!(host().ipc_mode)),
     yes("isolation", "string", "HostConfig.Isolation", text!(host().isolation)),
     no("kernel-memory", "bytes", "HostConfig.KernelMemory", "Linux no longer has this limit; use --memory"),

@@ -1,9 +1,10 @@
 //! How a table's parts look on the wire. The attribute numbers are those of `linux/netfilter/nf_tables.h`, under the
 //! kernel's own names.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use super::{Element, FAMILY_IPV4, Field, Term, key, padded};
+use super::{Element, Field, Term, key, padded};
+use crate::sys::family::{self, Family, octets};
 use crate::sys::netlink::{Request, attribute};
 
 pub(super) const NFTA_TABLE_NAME: u16 = 1;
@@ -69,11 +70,11 @@ const FIB_FLAG_DESTINATION: u32 = 1 << 1;
 
 /// The two registers that terms use: values are loaded side by side from the first 4-byte one on.
 const REGISTER_VALUE: u32 = libc::NFT_REG_1 as u32;
-/// The second 4-byte register, where a value of two parts has its second part.
-const REGISTER_SECOND: u32 = libc::NFT_REG32_00 as u32 + 1;
+/// The first 4-byte register by its other name, to count from.
+const REGISTER_FIRST: u32 = libc::NFT_REG32_00 as u32;
 
 pub(super) fn write_element(list: &mut Request, (from, (address, port)): &Element) {
-    let data = key(&[&address.octets(), &port.to_be_bytes()]);
+    let data = key(&[&octets(*address), &port.to_be_bytes()]);
     list.nest(NFTA_LIST_ELEM, |element| {
         element
             .nest(NFTA_SET_ELEM_KEY, |value| {
@@ -89,13 +90,15 @@ pub(super) fn write_element(list: &mut Request, (from, (address, port)): &Elemen
 pub(super) fn read_element(element: &[u8]) -> Option<Element> {
     let value = |kind| attribute(attribute(element, kind)?, NFTA_DATA_VALUE);
     let data = value(NFTA_SET_ELEM_DATA)?;
-    let address: [u8; 4] = data.get(0..4)?.try_into().ok()?;
-    let port: [u8; 2] = data.get(4..6)?.try_into().ok()?;
-    let target = (address.into(), u16::from_be_bytes(port));
+    let (address, port) = data.split_at_checked(data.len().checked_sub(4)?)?;
+    let target = (
+        family::address(address)?,
+        u16::from_be_bytes([port[0], port[1]]),
+    );
     Some((value(NFTA_SET_ELEM_KEY)?.to_vec(), target))
 }
 
-pub(super) fn write_term(list: &mut Request, term: &Term) {
+pub(super) fn write_term(list: &mut Request, family: Family, term: &Term) {
     match *term {
         Term::Named(field, name) => compare_name(list, field, libc::NFT_CMP_EQ, name),
         Term::NotNamed(field, name) => compare_name(list, field, libc::NFT_CMP_NEQ, name),
@@ -106,16 +109,16 @@ pub(super) fn write_term(list: &mut Request, term: &Term) {
             compare_network(list, field, libc::NFT_CMP_NEQ, base, prefix);
         }
         Term::ToThisHost => {
-            load(list, Field::DestinationKind, REGISTER_VALUE);
+            load(list, family, Field::DestinationKind, REGISTER_VALUE);
             let local = u32::from(libc::RTN_LOCAL);
             compare(list, libc::NFT_CMP_EQ, &local.to_ne_bytes());
         }
         Term::Any(field, bits) => {
-            load(list, field, REGISTER_VALUE);
+            load(list, family, field, REGISTER_VALUE);
             mask(list, &bits.to_ne_bytes());
             compare(list, libc::NFT_CMP_NEQ, &[0; 4]);
         }
-        Term::TranslateBy(fields, map) => translate_by(list, fields, map),
+        Term::TranslateBy(fields, map) => translate_by(list, family, fields, map),
         Term::Masquerade => expression(list, "masq", |_| {}),
         Term::Jump(chain) => verdict(list, libc::NFT_JUMP, Some(chain)),
         Term::Return => verdict(list, libc::NFT_RETURN, None),
@@ -128,23 +131,25 @@ fn compare_name(list: &mut Request, field: Field, operator: i32, name: &str) {
     // A longer name cannot exist, so it is enough that it equals none.
     let length = name.len().min(padded.len());
     padded[..length].copy_from_slice(&name.as_bytes()[..length]);
-    load(list, field, REGISTER_VALUE);
+    // An interface has no family.
+    load(list, Family::V4, field, REGISTER_VALUE);
     compare(list, operator, &padded);
 }
 
-fn compare_network(list: &mut Request, field: Field, operator: i32, base: Ipv4Addr, prefix: u8) {
-    let bits = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-    load(list, field, REGISTER_VALUE);
-    mask(list, &bits.to_be_bytes());
-    compare(list, operator, &base.octets());
+fn compare_network(list: &mut Request, field: Field, operator: i32, base: IpAddr, prefix: u8) {
+    let family = Family::of(base);
+    load(list, family, field, REGISTER_VALUE);
+    mask(list, &family::mask(family, prefix));
+    compare(list, operator, &octets(base));
 }
 
-fn translate_by(list: &mut Request, fields: &[Field], map: &str) {
-    let mut register = libc::NFT_REG32_00 as u32;
+fn translate_by(list: &mut Request, family: Family, fields: &[Field], map: &str) {
+    let mut register = REGISTER_FIRST;
     for (position, field) in fields.iter().enumerate() {
         // The first one by its old name, as nft itself writes it.
         load(
             list,
+            family,
             *field,
             if position == 0 {
                 REGISTER_VALUE
@@ -152,7 +157,7 @@ fn translate_by(list: &mut Request, fields: &[Field], map: &str) {
                 register
             },
         );
-        register += padded(field.size()) as u32 / 4;
+        register += padded(field.size(family)) as u32 / 4;
     }
     expression(list, "lookup", |lookup| {
         lookup
@@ -160,28 +165,34 @@ fn translate_by(list: &mut Request, fields: &[Field], map: &str) {
             .attribute(NFTA_LOOKUP_SREG, &REGISTER_VALUE.to_be_bytes())
             .attribute(NFTA_LOOKUP_DREG, &REGISTER_VALUE.to_be_bytes());
     });
+    // Behind the address.
+    let port = REGISTER_FIRST + family.size() as u32 / 4;
     expression(list, "nat", |nat| {
         nat.attribute(NFTA_NAT_TYPE, &libc::NFT_NAT_DNAT.to_be_bytes())
-            .attribute(NFTA_NAT_FAMILY, &u32::from(FAMILY_IPV4).to_be_bytes())
+            .attribute(NFTA_NAT_FAMILY, &u32::from(family.number()).to_be_bytes())
             .attribute(NFTA_NAT_REG_ADDR_MIN, &REGISTER_VALUE.to_be_bytes())
-            .attribute(NFTA_NAT_REG_PROTO_MIN, &REGISTER_SECOND.to_be_bytes());
+            .attribute(NFTA_NAT_REG_PROTO_MIN, &port.to_be_bytes());
     });
 }
 
-fn load(list: &mut Request, field: Field, register: u32) {
+fn load(list: &mut Request, family: Family, field: Field, register: u32) {
+    let (source, destination) = match family {
+        Family::V4 => (12, 16),
+        Family::V6 => (8, 24),
+    };
+    let mut bytes = |base, offset| {
+        let size = field.size(family) as u32;
+        load_bytes(list, base, (offset, size), register);
+    };
     match field {
         Field::InputName => load_key(list, "meta", libc::NFT_META_IIFNAME, register),
         Field::OutputName => load_key(list, "meta", libc::NFT_META_OIFNAME, register),
         Field::Protocol => load_key(list, "meta", libc::NFT_META_L4PROTO, register),
         Field::State => load_key(list, "ct", libc::NFT_CT_STATE, register),
         Field::Status => load_key(list, "ct", libc::NFT_CT_STATUS, register),
-        Field::Source => load_bytes(list, libc::NFT_PAYLOAD_NETWORK_HEADER, 12, field, register),
-        Field::Destination => {
-            load_bytes(list, libc::NFT_PAYLOAD_NETWORK_HEADER, 16, field, register);
-        }
-        Field::DestinationPort => {
-            load_bytes(list, libc::NFT_PAYLOAD_TRANSPORT_HEADER, 2, field, register);
-        }
+        Field::Source => bytes(libc::NFT_PAYLOAD_NETWORK_HEADER, source),
+        Field::Destination => bytes(libc::NFT_PAYLOAD_NETWORK_HEADER, destination),
+        Field::DestinationPort => bytes(libc::NFT_PAYLOAD_TRANSPORT_HEADER, 2),
         Field::DestinationKind => expression(list, "fib", |fib| {
             fib.attribute(NFTA_FIB_DREG, &register.to_be_bytes())
                 .attribute(NFTA_FIB_RESULT, &FIB_RESULT_ADDRESS_TYPE.to_be_bytes())
@@ -198,28 +209,28 @@ fn load_key(list: &mut Request, kind: &str, key: i32, register: u32) {
     });
 }
 
-fn load_bytes(list: &mut Request, base: i32, offset: u32, field: Field, register: u32) {
+fn load_bytes(list: &mut Request, base: i32, (offset, size): (u32, u32), register: u32) {
     expression(list, "payload", |payload| {
         payload
             .attribute(NFTA_PAYLOAD_DREG, &register.to_be_bytes())
             .attribute(NFTA_PAYLOAD_BASE, &base.to_be_bytes())
             .attribute(NFTA_PAYLOAD_OFFSET, &offset.to_be_bytes())
-            .attribute(NFTA_PAYLOAD_LEN, &(field.size() as u32).to_be_bytes());
+            .attribute(NFTA_PAYLOAD_LEN, &size.to_be_bytes());
     });
 }
 
-fn mask(list: &mut Request, bits: &[u8; 4]) {
+fn mask(list: &mut Request, bits: &[u8]) {
     let register = REGISTER_VALUE.to_be_bytes();
     expression(list, "bitwise", |bitwise| {
         bitwise
             .attribute(NFTA_BITWISE_SREG, &register)
             .attribute(NFTA_BITWISE_DREG, &register)
-            .attribute(NFTA_BITWISE_LEN, &4u32.to_be_bytes())
+            .attribute(NFTA_BITWISE_LEN, &(bits.len() as u32).to_be_bytes())
             .nest(NFTA_BITWISE_MASK, |value| {
                 value.attribute(NFTA_DATA_VALUE, bits);
             })
             .nest(NFTA_BITWISE_XOR, |value| {
-                value.attribute(NFTA_DATA_VALUE, &[0; 4]);
+                value.attribute(NFTA_DATA_VALUE, &vec![0; bits.len()]);
             });
     });
 }

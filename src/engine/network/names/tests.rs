@@ -1,14 +1,20 @@
 use super::*;
+use std::net::Ipv6Addr;
 
 fn words(list: &[&str]) -> Vec<String> {
     list.iter().map(|word| (*word).to_owned()).collect()
 }
 
+const OWN: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(172, 29, 0, 2)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2)),
+];
+
 fn input<'a>(extra_hosts: &'a [String], domainname: &'a str) -> HostsInput<'a> {
     HostsInput {
         hostname: "web",
         domainname,
-        address: Some(Ipv4Addr::new(172, 29, 0, 2)),
+        addresses: &OWN,
         extra_hosts,
         host_gateway: Ipv4Addr::new(172, 29, 0, 1),
     }
@@ -24,14 +30,17 @@ fn hosts_in_dockers_form() {
     ]);
     let rest = "10.0.0.9\tdb\nfd00::9\tsix\nfd00::7\tseven\n172.29.0.1\tup\n";
     for (domain, own) in [
-        ("", "172.29.0.2\tweb\n"),
-        ("example.org", "172.29.0.2\tweb.example.org web\n"),
+        ("", "172.29.0.2\tweb\nfd00::2\tweb\n"),
+        (
+            "example.org",
+            "172.29.0.2\tweb.example.org web\nfd00::2\tweb.example.org web\n",
+        ),
     ] {
         let text = hosts(&input(&extra, domain)).unwrap();
         assert_eq!(text, format!("{LOCAL_NAMES}{rest}{own}"));
     }
     let alone = HostsInput {
-        address: None,
+        addresses: &[],
         ..input(&[], "")
     };
     assert_eq!(hosts(&alone).unwrap(), LOCAL_NAMES);
@@ -117,9 +126,21 @@ fn resolv_conf_keeps_what_a_container_can_reach() {
             resolved: resolved.to_owned(),
             ..HostFiles::default()
         };
-        let text = resolv_conf(&files, &HostConfig::default());
+        let text = resolv_conf(&files, &HostConfig::default(), false);
         assert_eq!(text, wanted, "{name}");
     }
+}
+
+#[test]
+fn servers_with_ipv6_addresses_are_for_containers_with_one() {
+    let files = HostFiles {
+        resolv_conf: "nameserver ::1\nnameserver fe80::1\nnameserver fe80::1%eth0\n\
+                      nameserver 2001:db8::1\nnameserver 10.0.0.1\n"
+            .to_owned(),
+        ..HostFiles::default()
+    };
+    let text = resolv_conf(&files, &HostConfig::default(), true);
+    assert_eq!(text, "nameserver 2001:db8::1\nnameserver 10.0.0.1\n");
 }
 
 #[test]
@@ -158,7 +179,7 @@ fn dns_options_replace_their_list_only() {
             dns_options: words(options),
             ..HostConfig::default()
         };
-        assert_eq!(resolv_conf(&files, &config), wanted);
+        assert_eq!(resolv_conf(&files, &config, false), wanted);
         assert_eq!(resolv_conf_of_host(&files, &config), wanted_of_host);
     }
     let untouched = resolv_conf_of_host(&files, &HostConfig::default());

@@ -1,10 +1,11 @@
 //! Which ports a container's configuration asks for.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use super::{PortError, Protocol, PublishedPort};
+use super::{EVERY_V4, PortError, Protocol, PublishedPort};
 use crate::api::{CreateBody, PortBinding};
+use crate::runargs::port;
 
 /// The ports that a container's configuration asks for, `-P` included (then with the image's exposed ports, each as
 /// `80/tcp`). As with Docker, none in the network modes `host` and `none`, where publishing has no meaning.
@@ -35,6 +36,26 @@ pub fn from_body<'a>(
         return Err(PortError::Shared(mode.to_owned()));
     }
     Ok(in_order(published))
+}
+
+/// The same for a container whose way outside is `network`: what is asked for on every host address, and which of them.
+pub fn on(
+    wishes: &[PublishedPort],
+    network: &str,
+    has_v6: bool,
+) -> Result<Vec<PublishedPort>, PortError> {
+    let place = |wish: &PublishedPort| match wish.host_ip {
+        None if !has_v6 => Ok(PublishedPort {
+            host_ip: Some(EVERY_V4),
+            ..*wish
+        }),
+        Some(address @ IpAddr::V6(_)) if !has_v6 => Err(PortError::NoV6 {
+            address,
+            network: network.to_owned(),
+        }),
+        _ => Ok(*wish),
+    };
+    wishes.iter().map(place).collect()
 }
 
 /// By container port.
@@ -99,7 +120,7 @@ fn add_exposed(published: &mut Vec<PublishedPort>, protocol: Protocol, ports: Ra
             published.push(PublishedPort {
                 protocol,
                 container_port,
-                host_ip: Ipv4Addr::UNSPECIFIED,
+                host_ip: None,
                 host_ports: None,
             });
         }
@@ -143,17 +164,17 @@ fn range(ports: &str, whole: &str) -> Result<RangeInclusive<u16>, PortError> {
     Ok(first..=last)
 }
 
-fn host_ip(text: &str) -> Result<Ipv4Addr, PortError> {
+fn host_ip(text: &str) -> Result<Option<IpAddr>, PortError> {
     let invalid = |reason| PortError::Invalid {
         text: text.to_owned(),
         reason,
     };
     match text.trim_matches(['[', ']']).parse() {
-        _ if text.is_empty() => Ok(Ipv4Addr::UNSPECIFIED),
-        Ok(IpAddr::V4(address)) => Ok(address),
-        Ok(IpAddr::V6(_)) => Err(invalid(
-            "containers on the bridge have IPv4 addresses only, so ports cannot be published on IPv6 ones",
-        )),
+        _ if text.is_empty() => Ok(None),
+        Ok(address) => match port::unpublishable(address) {
+            Some(reason) => Err(invalid(reason)),
+            None => Ok(Some(address)),
+        },
         Err(_) => Err(invalid("not an IP address")),
     }
 }
@@ -195,7 +216,7 @@ mod tests {
         });
         format!(
             "{}:{}:{}/{}",
-            port.host_ip,
+            port.host_ip.map_or("*".to_owned(), |ip| ip.to_string()),
             host.unwrap_or("?".to_owned()),
             port.container_port,
             port.protocol
@@ -205,29 +226,22 @@ mod tests {
     #[test]
     fn bindings() {
         for (key, ip, host, wanted) in [
-            ("80/tcp", "", "8080", &["0.0.0.0:8080:80/tcp"][..]),
+            ("80/tcp", "", "8080", &["*:8080:80/tcp"][..]),
+            ("80/tcp", "[::]", "8080", &[":::8080:80/tcp"]),
+            ("80/tcp", "fd00::5", "8080", &["fd00::5:8080:80/tcp"]),
             ("80", "0.0.0.0", "80", &["0.0.0.0:80:80/tcp"]),
             ("53/udp", "127.0.0.1", "53", &["127.0.0.1:53:53/udp"]),
             ("9/SCTP", "10.0.0.5", "", &["10.0.0.5:?:9/sctp"]),
-            ("80/tcp", "", "0", &["0.0.0.0:?:80/tcp"]),
-            ("80/tcp", "", "8000-8010", &["0.0.0.0:8000-8010:80/tcp"]),
+            ("80/tcp", "", "0", &["*:?:80/tcp"]),
+            ("80/tcp", "", "8000-8010", &["*:8000-8010:80/tcp"]),
             (
                 "80-82/tcp",
                 "",
                 "8080-8082",
-                &[
-                    "0.0.0.0:8080:80/tcp",
-                    "0.0.0.0:8081:81/tcp",
-                    "0.0.0.0:8082:82/tcp",
-                ],
+                &["*:8080:80/tcp", "*:8081:81/tcp", "*:8082:82/tcp"],
             ),
-            (
-                "80-81/tcp",
-                "",
-                "",
-                &["0.0.0.0:?:80/tcp", "0.0.0.0:?:81/tcp"],
-            ),
-            ("65535/tcp", "", "65535", &["0.0.0.0:65535:65535/tcp"]),
+            ("80-81/tcp", "", "", &["*:?:80/tcp", "*:?:81/tcp"]),
+            ("65535/tcp", "", "65535", &["*:65535:65535/tcp"]),
         ] {
             assert_eq!(ask(key, ip, host).unwrap(), wanted, "{key} {ip} {host}");
         }
@@ -294,7 +308,13 @@ mod tests {
                 "80/tcp",
                 "[::1]",
                 "80",
-                "invalid published port \"[::1]\": containers on the bridge have IPv4 addresses only, so ports cannot be published on IPv6 ones",
+                "invalid published port \"[::1]\": the kernel passes nothing on from ::1, and no process of dray's stays to do it; use 127.0.0.1",
+            ),
+            (
+                "80/tcp",
+                "fe80::1",
+                "80",
+                "invalid published port \"fe80::1\": the kernel passes nothing on from link-local addresses; use [::] or a global one",
             ),
         ] {
             assert_eq!(ask(key, ip, host), Err(wanted.to_owned()));
@@ -316,11 +336,11 @@ mod tests {
         assert_eq!(
             ports,
             [
-                "0.0.0.0:?:53/udp",
-                "0.0.0.0:8080:80/tcp",
-                "0.0.0.0:?:443/tcp",
-                "0.0.0.0:?:9000/tcp",
-                "0.0.0.0:?:9001/tcp"
+                "*:?:53/udp",
+                "*:8080:80/tcp",
+                "*:?:443/tcp",
+                "*:?:9000/tcp",
+                "*:?:9001/tcp"
             ]
         );
     }

@@ -1,0 +1,146 @@
+//! Forwarding: the host passes packets on while a network needs it; afterwards it is as it was before.
+//!
+//! IPv4's is one switch. That of IPv6 also turns every interface of the host into a router's, which forgets the routers
+//! that it heard of and hears of no others, unless it is told to listen all the same. So those that listen are told so
+//! while the switch is thrown, and each interface is a host's again at once: for passing packets on, the switch is enough.
+
+use serde::{Deserialize, Serialize};
+
+use super::NetworkError;
+use crate::sys::links::{Link, Links};
+use crate::sys::netns;
+
+const V4: &str = "ipv4/ip_forward";
+const V6: &str = "ipv6/conf/all/forwarding";
+/// Stands for interfaces that come later.
+const LATER: &str = "default";
+/// Values of `accept_ra`: listen unless one is a router; listen always.
+const LISTEN: &str = "1";
+const LISTEN_ALWAYS: &str = "2";
+
+/// The host's interfaces before IPv6 forwarding was enabled.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Hosts {
+    /// Those that were routers', or not: all, each with its value.
+    forwarding: Vec<(String, String)>,
+    /// Those that listened to routers.
+    listening: Vec<String>,
+}
+
+/// Whether IPv4 forwarding is off on this host, so that it has to be enabled, and disabled in the end.
+pub(super) fn is_off() -> Result<bool, NetworkError> {
+    Ok(read(V4)? == "0")
+}
+
+/// Whether this kernel has IPv6.
+pub(super) fn has_v6() -> bool {
+    netns::parameter(V6).is_ok()
+}
+
+/// What is to be put back in the end, if IPv6 forwarding is off on this host.
+pub(super) fn survey(links: &mut Links) -> Result<Option<Hosts>, NetworkError> {
+    if read(V6)? != "0" {
+        return Ok(None);
+    }
+    let mut hosts = Hosts::default();
+    let names = links.list()?.into_iter().map(|link| link.name);
+    for name in names.chain([LATER.to_owned()]) {
+        // One that has gone meanwhile, or that knows no IPv6, is none.
+        if let Ok(value) = netns::parameter(&of(&name, "forwarding")) {
+            if name != LATER && netns::parameter(&of(&name, "accept_ra")).is_ok_and(|v| v == LISTEN)
+            {
+                hosts.listening.push(name.clone());
+            }
+            hosts.forwarding.push((name, value));
+        }
+    }
+    Ok(Some(hosts))
+}
+
+/// Enables IPv4 forwarding.
+pub(super) fn enable() -> Result<(), NetworkError> {
+    set(V4, "1")
+}
+
+/// Enables IPv6 forwarding, or finishes what a kill interrupted.
+pub(super) fn enable_v6(hosts: &Hosts) -> Result<(), NetworkError> {
+    let is_on = read(V6)? == "1";
+    let told = |name: &String| {
+        netns::parameter(&of(name, "accept_ra")).is_ok_and(|value| value == LISTEN_ALWAYS)
+    };
+    if is_on && !hosts.listening.iter().any(told) {
+        return Ok(());
+    }
+    throw(hosts, "1")
+}
+
+/// Disables what was enabled for a network that goes, unless another bridge has come to rely on it meanwhile: Docker
+/// enables forwarding only once, when it starts, and would be cut off.
+pub(super) fn restore(
+    links: &mut Links,
+    (v4, v6): (bool, Option<&Hosts>),
+    is_ours: impl Fn(&Link) -> bool,
+) -> Result<(), NetworkError> {
+    if !v4 && v6.is_none() {
+        return Ok(());
+    }
+    let needed = |link: &Link| link.kind == "bridge" && !is_ours(link);
+    if links.list()?.iter().any(needed) {
+        return Ok(());
+    }
+    let first = if v4 { set(V4, "0") } else { Ok(()) };
+    let second = v6.map_or(Ok(()), |hosts| throw(hosts, "0"));
+    first.and(second)
+}
+
+/// Throws IPv6's switch and leaves each interface as it was.
+fn throw(hosts: &Hosts, value: &str) -> Result<(), NetworkError> {
+    let listen = |value| {
+        let mut all = hosts.listening.iter();
+        all.try_for_each(|name| set_if_there(&of(name, "accept_ra"), value))
+    };
+    listen(LISTEN_ALWAYS)?;
+    set(V6, value)?;
+    for (name, value) in &hosts.forwarding {
+        set_if_there(&of(name, "forwarding"), value)?;
+    }
+    listen(LISTEN)
+}
+
+fn of(interface: &str, parameter: &str) -> String {
+    format!("ipv6/conf/{interface}/{parameter}")
+}
+
+fn read(name: &str) -> Result<String, NetworkError> {
+    netns::parameter(name).map_err(|source| error(name, source))
+}
+
+/// Writes only what differs: some parameters make the kernel work for each write.
+pub(super) fn set(name: &str, value: &str) -> Result<(), NetworkError> {
+    let change = || {
+        if netns::parameter(name)? == value {
+            return Ok(());
+        }
+        netns::set_parameter(name, value)
+    };
+    change().map_err(|source| error(name, source))
+}
+
+/// The same for a parameter that may not be there: its interface is gone, or the kernel has no IPv6.
+pub(super) fn set_if_there(name: &str, value: &str) -> Result<(), NetworkError> {
+    match set(name, value) {
+        Err(NetworkError::Parameter { source, .. })
+            if source.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+fn error(name: &str, source: std::io::Error) -> NetworkError {
+    NetworkError::Parameter {
+        name: name.replace('/', "."),
+        source,
+    }
+}
