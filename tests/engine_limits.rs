@@ -78,6 +78,11 @@ fn every_limit_is_in_the_kernel() {
                 ("memory.swap.max", mega(32)),
             ),
             (
+                &["-m", "64m", "--memory-swap", "64m"],
+                ("memory", "memory.memsw.limit_in_bytes", mega(64)),
+                ("memory.swap.max", "0".into()),
+            ),
+            (
                 &["-m", "64m", "--memory-swap", "-1"],
                 ("memory", "memory.limit_in_bytes", mega(64)),
                 ("memory.swap.max", "max".into()),
@@ -100,7 +105,8 @@ fn every_limit_is_in_the_kernel() {
             (
                 &["-c", "2048"],
                 ("cpu", "cpu.shares", "2048".into()),
-                ("cpu.weight", "79".into()),
+                // Of 1024 shares it is 100, what a group has anyway.
+                ("cpu.weight", "174".into()),
             ),
             (
                 &["--cpuset-mems", "0"],

@@ -191,6 +191,16 @@ fn lines(host: &HostConfig, unified: bool) -> Result<Vec<Line>, EngineError> {
             text: "1".to_owned(),
         });
     }
+    // No swap at all is a limit of nothing, which the runtime takes for no limit.
+    let no_swap = host.memory > 0 && host.memory_swap == host.memory;
+    if unified && no_swap && cgroup::limits_swap() {
+        lines.push(Line {
+            option: "--memory-swap",
+            controller: "memory",
+            files: &["memory.swap.max"],
+            text: "0".to_owned(),
+        });
+    }
     let weight_files: &[_] = match unified {
         true => &["io.bfq.weight", "io.weight"],
         false => &["blkio.weight", "blkio.bfq.weight"],
