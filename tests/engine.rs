@@ -220,7 +220,7 @@ fn what_cannot_run_says_what_and_why() {
             (
                 &["--sysctl=net.ipv4.ip_forward=x"],
                 125,
-                "does not take the value of one of --sysctl",
+                "failed to set sysctl: net.ipv4.ip_forward=x",
             ),
             (&[&over("/etc/hosts")], 125, misfit),
             (&[&over("/etc/passwd")], 125, misfit),

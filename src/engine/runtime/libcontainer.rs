@@ -267,11 +267,6 @@ fn explain(error: &dyn Error) -> String {
     // What our executor said about the program stands behind several layers of "failed to".
     match text.find("exec: \"") {
         Some(at) => text.split_off(at),
-        // It does not say which.
-        None if text.contains("failed to set sysctl") => {
-            "failed to set a sysctl: the kernel does not take the value of one of --sysctl"
-                .to_owned()
-        }
         None => text,
     }
 }
