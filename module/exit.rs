@@ -62,7 +62,19 @@ pub fn message(error: &anyhow::Error) -> String {
     if error.chain().any(is_read_only) {
         message.push_str(READ_ONLY);
     }
-    message
+    visible(&message)
+}
+
+/// What was given repeats itself in messages; a terminal must not obey it.
+fn visible(text: &str) -> String {
+    let mut visible = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character.is_control() && !matches!(character, '\n' | '\t') {
+            true => visible.extend(character.escape_default()),
+            false => visible.push(character),
+        }
+    }
+    visible
 }
 
 /// What helps where a disk takes nothing any more.

@@ -134,3 +134,14 @@ fn every_word_says_what_it_does_and_what_its_options_mean() {
     }
     assert!(count > 150, "{count} options");
 }
+
+#[test]
+fn a_message_shows_what_a_terminal_would_obey() {
+    let output = Command::new(env!("CARGO_BIN_EXE_dray"))
+        .args(["explain", "--stop-signal", "a\u{1b}[2Jb", "img"])
+        .env("DRAY_CONFIG", "/dev/null")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, "dray: invalid signal: a\\u{1b}[2Jb\n");
+}

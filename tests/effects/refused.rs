@@ -476,7 +476,7 @@ const WITH_CONTROL: &[(&str, &str)] = &[
 /// when the container is made.
 #[rustfmt::skip]
 const ANY_TEXT: &[&str] = &[
-    "annotation", "device", "entrypoint", "env", "env-file", "group-add", "health-cmd", "label", "label-file", "link",
+    "annotation", "cgroup-parent", "device", "entrypoint", "env", "env-file", "group-add", "health-cmd", "label", "label-file", "link",
     "log-opt", "mount", "sysctl", "tmpfs", "user", "volume", "volumes-from", "workdir",
 ];
 

@@ -6,9 +6,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use flate2::write::GzEncoder;
+use flate2::{Compression, GzBuilder};
 use serde::Serialize;
 
-use super::gzip;
 use super::{About, Format, Stream, WriterError};
 use crate::api::LogConfig;
 use crate::runargs::value;
@@ -192,7 +193,10 @@ fn pack(path: &Path) -> io::Result<()> {
         .truncate(true)
         .mode(0o600)
         .open(&unfinished)?;
-    let done = gzip::compress(from, to, &comment)
+    let compressed = GzBuilder::new()
+        .comment(comment)
+        .write(to, Compression::fast());
+    let done = compress(from, compressed)
         .and_then(|()| std::fs::rename(&unfinished, &packed))
         .and_then(|()| std::fs::remove_file(path));
     if done.is_err() {
@@ -200,6 +204,11 @@ fn pack(path: &Path) -> io::Result<()> {
         let _ = std::fs::remove_file(&unfinished);
     }
     done
+}
+
+fn compress(mut from: File, mut to: GzEncoder<File>) -> io::Result<()> {
+    io::copy(&mut from, &mut to)?;
+    to.finish().map(drop)
 }
 
 /// What stands before the inode in the comment of a compressed file.

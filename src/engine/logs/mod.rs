@@ -12,7 +12,6 @@
 
 mod about;
 mod file;
-mod gzip;
 mod journald;
 mod moment;
 mod reader;
