@@ -81,7 +81,7 @@ fn logs_has_docker_s_options() {
             "--label=other=x",
             "--env=SITE=a&b",
             "--log-opt=labels=colour,absent",
-            "--log-opt=env=SITE",
+            "--log-opt=env-regex=^S.T",
             "--log-opt=tag={{.Name}}/{{.ID}}",
         ];
         let line = "echo one; sleep 0.2; echo two >&2; sleep 0.2; echo three; exec sleep 100000";
@@ -749,7 +749,7 @@ fn journald_gets_docker_s_fields() {
             "--log-driver=journald",
             "--label=my.colour=red",
             "--env=LONG=a\nb",
-            "--log-opt=labels=my.colour",
+            "--log-opt=labels-regex=colour$",
             "--log-opt=env=LONG",
             "--log-opt=tag=t-{{.Name}}",
         ];

@@ -13,7 +13,9 @@ const DRIVERS: [(&str, &[&str]); 5] = [
         &[
             "compress",
             "env",
+            "env-regex",
             "labels",
+            "labels-regex",
             "max-buffer-size",
             "max-file",
             "max-size",
@@ -49,7 +51,15 @@ const DRIVERS: [(&str, &[&str]); 5] = [
     ),
     (
         "journald",
-        &["env", "labels", "max-buffer-size", "mode", "tag"],
+        &[
+            "env",
+            "env-regex",
+            "labels",
+            "labels-regex",
+            "max-buffer-size",
+            "mode",
+            "tag",
+        ],
     ),
 ];
 
@@ -108,12 +118,10 @@ pub fn no_driver(driver: &str) -> String {
 /// Says which options there are.
 pub fn no_option(name: &str, known: &[&str]) -> String {
     let instead = match name {
-        "env-regex" => "; name the variables with env=A,B",
-        "labels-regex" => "; name the labels with labels=a,b",
         _ if name.starts_with("cache-") => {
             "; dray keeps no second copy of what goes elsewhere, so leave it out"
         }
-        "env" | "labels" if known.contains(&"syslog-address") => {
+        "env" | "env-regex" | "labels" | "labels-regex" if known.contains(&"syslog-address") => {
             "; Docker's driver does nothing with it; use tag"
         }
         _ => "",
@@ -158,6 +166,14 @@ pub fn check(name: &str, text: &str) -> Result<(), String> {
         "syslog-tls-ca-cert" | "syslog-tls-cert" | "syslog-tls-key" => "an absolute path",
         "syslog-tls-skip-verify" if value::boolean(text).is_ok() => return Ok(()),
         "syslog-tls-skip-verify" => "true or false",
+        "env-regex" | "labels-regex" => match regex_lite::Regex::new(text) {
+            Ok(_) => return Ok(()),
+            Err(error) => {
+                return Err(format!(
+                    "invalid value {text:?} for log option {name}: {error}"
+                ));
+            }
+        },
         "tag" => return expand_tag(text, |_| String::new()).map(drop),
         _ => return Ok(()),
     };

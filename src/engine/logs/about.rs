@@ -1,6 +1,8 @@
 //! What log lines say about their container: its tag, and the labels and variables that an option names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use regex_lite::Regex;
 use std::path::PathBuf;
 
 use crate::api::LogConfig;
@@ -61,7 +63,8 @@ impl About {
         }
     }
 
-    /// Labels and variables that the options `labels` and `env` name and the container has.
+    /// Labels and variables that the options `labels` and `env` name, or `labels-regex` and `env-regex` match, and the
+    /// container has.
     pub(super) fn attributes(&self, config: &LogConfig) -> BTreeMap<String, String> {
         let wanted = |option: &str| config.config.get(option).map_or("", String::as_str);
         let variable = |name: &str| {
@@ -71,12 +74,33 @@ impl About {
                 .find(|pair| pair.0 == name)
                 .map(|pair| pair.1.to_owned())
         };
-        let labels = wanted("labels")
-            .split(',')
-            .filter_map(|name| Some((name.to_owned(), self.labels.get(name)?.clone())));
-        let variables = wanted("env")
-            .split(',')
-            .filter_map(|name| Some((name.to_owned(), variable(name)?)));
+        // One that is no expression has been refused when the container was made.
+        let matching = |option: &str| {
+            let text = config.config.get(option).filter(|text| !text.is_empty());
+            text.and_then(|text| Regex::new(text).ok())
+        };
+        let names = |option: &str, matching: Option<Regex>, all: Vec<&str>| -> BTreeSet<String> {
+            let matched = all.into_iter().filter(|name| {
+                let expression = matching.as_ref();
+                expression.is_some_and(|expression| expression.is_match(name))
+            });
+            let named = wanted(option).split(',').chain(matched);
+            named.map(str::to_owned).collect()
+        };
+        let all = self.labels.keys().map(String::as_str).collect();
+        let labels = names("labels", matching("labels-regex"), all);
+        let labels = labels
+            .into_iter()
+            .filter_map(|name| Some((name.clone(), self.labels.get(&name)?.clone())));
+        let all = self.env.iter().filter_map(|entry| entry.split_once('='));
+        let variables = names(
+            "env",
+            matching("env-regex"),
+            all.map(|pair| pair.0).collect(),
+        );
+        let variables = variables
+            .into_iter()
+            .filter_map(|name| Some((name.clone(), variable(&name)?)));
         labels.chain(variables).collect()
     }
 }
@@ -115,6 +139,14 @@ mod tests {
         let config = LogConfig {
             driver: String::new(),
             config: [("labels", "a,absent"), ("env", "X,BARE,absent")]
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .into(),
+        };
+        let expected = [("X", "y=z"), ("a", "1")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        assert_eq!(about.attributes(&config), expected.into());
+        let config = LogConfig {
+            driver: String::new(),
+            config: [("labels-regex", "^[ab]$"), ("env-regex", "X|BARE")]
                 .map(|(k, v)| (k.to_owned(), v.to_owned()))
                 .into(),
         };

@@ -347,7 +347,7 @@ mod tests {
             ("local", "max-file", "0", "max-file"),
             ("local", "labels", "a", "\"labels\""),
             ("json-file", "tag", "{{.Nobody}}", "\".Nobody\""),
-            ("json-file", "env-regex", "^A", "env=A,B"),
+            ("json-file", "env-regex", "(", "env-regex"),
         ] {
             let refused = refused(driver, &[(option, value)]);
             assert!(refused.contains(said), "{refused}");
