@@ -127,7 +127,7 @@ pub enum EngineError {
         found: u32,
     },
     /// A mount that cannot be made.
-    #[error("failed to mount {source_path} at {target} in container {name}: {reason}")]
+    #[error("failed to mount {source_path} at {target}{}: {reason}", in_container(.name))]
     Mount {
         /// Container name.
         name: String,
@@ -221,6 +221,14 @@ pub enum EngineError {
     /// The configuration cannot be turned into a runtime specification.
     #[error(transparent)]
     Spec(#[from] SpecError),
+}
+
+/// Where it is; one that is being made has no name yet.
+fn in_container(name: &str) -> String {
+    match name {
+        "" => String::new(),
+        name => format!(" in container {name}"),
+    }
 }
 
 impl EngineError {

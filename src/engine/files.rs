@@ -208,6 +208,8 @@ fn tmpfs_modes(root: &Path, config: &HostConfig) -> BTreeMap<String, u32> {
     let targets = config.tmpfs.keys().chain(long.map(|mount| &mount.target));
     targets
         .map(|target| clean(target))
+        // There the runtime mounts one of its own first.
+        .filter(|target| !spec::is_late(target))
         .filter_map(|target| Some((rootfs::mode(root, &target).ok()?, target)))
         .map(|(mode, target)| (target, mode))
         .collect()
@@ -300,6 +302,12 @@ fn named_devices(host_config: &HostConfig) -> Result<Vec<Device>, EngineError> {
             None if path.is_dir() => {
                 let mut below = Vec::new();
                 all_devices(path, &mut below).map_err(failed)?;
+                if below.is_empty() {
+                    return Err(failed(io::Error::new(
+                        io::ErrorKind::InvalidInput,
+                        "not a device node, nor is there one in it",
+                    )));
+                }
                 let inside = |device: &Device| {
                     let rest = device.path.strip_prefix(path).unwrap_or(&device.path);
                     Path::new(&mapping.path_in_container).join(rest)

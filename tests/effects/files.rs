@@ -30,6 +30,7 @@ pub const ROWS: &[Row] = &[
         "sh: /t/a: Permission denied\ntouch: /t/c: No space left on device"),
     // What the image has below it is covered; who may write there stays.
     ("tmpfs", "--tmpfs /data", "ls /data; stat -c %a /data", "2750"),
+    ("tmpfs", "--tmpfs /dev/shm:size=1m", "stat -c %a /dev/shm", "1777"),
     ("tmpfs", "--tmpfs /data:mode=700", "stat -c %a /data", "700"),
     ("volume", "-v {dir}/bound:/data", "cat /data/file; touch /data/new && rm /data/new && echo written",
         "from the host\nwritten"),

@@ -10,7 +10,7 @@ pub const ROWS: &[Row] = &[
     ("env", "-e 'A=1 2' -e B= -e KNOWN -e UNKNOWN -e A=3", "env | grep -E '^(A|B|KNOWN|UNKNOWN|IMAGE)=' | sort",
         "A=3\nB=\nIMAGE=yes\nKNOWN=known value"),
     ("env", "--env IMAGE=no --env TERM=own -t", "echo $IMAGE $TERM", "no own"),
-    ("env", "-e B=1 -e A=2 -e IMAGE=3 -e HOME=/h", "tr '\\0' '\\n' </proc/1/environ | cut -d= -f1 | tr '\\n' ' '; test -f /.dockerenv",
+    ("env", "-e B=1 -e A=2 -e IMAGE=3", "tr '\\0' '\\n' </proc/1/environ | cut -d= -f1 | tr '\\n' ' '; test -f /.dockerenv",
         "PATH HOSTNAME B A IMAGE HOME"),
     ("env", "-e IMAGE", "echo [$IMAGE]", "[]"),
     ("env", "-e 'A=ä\\\"$x'", "echo \"$A\"", "ä\\\"$x"),

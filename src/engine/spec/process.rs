@@ -58,10 +58,6 @@ pub fn environment(config: &Config, hostname: &str, home: &str) -> Vec<String> {
     if config.tty {
         env.push("TERM=xterm".to_owned());
     }
-    // Runtimes add it last, only where nothing else set it.
-    if !config.env.iter().any(|entry| name(entry) == "HOME") {
-        env.push(format!("HOME={home}"));
-    }
     let mut places: std::collections::HashMap<String, usize> = env
         .iter()
         .enumerate()
@@ -90,6 +86,10 @@ pub fn environment(config: &Config, hostname: &str, home: &str) -> Vec<String> {
         place += 1;
         !removed.contains(&(place - 1))
     });
+    // Runtimes add it last, only where nothing else set it.
+    if !config.env.iter().any(|entry| name(entry) == "HOME") {
+        env.push(format!("HOME={home}"));
+    }
     env
 }
 
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(env(&[], false), [DEFAULT_PATH, "HOSTNAME=h", "HOME=/root"]);
         assert_eq!(
             env(&["A=1", "PATH=/x", "A=2", "HOSTNAME"], true),
-            ["PATH=/x", "TERM=xterm", "HOME=/root", "A=2"]
+            ["PATH=/x", "TERM=xterm", "A=2", "HOME=/root"]
         );
         assert_eq!(
             env(&["HOME=/h", "B", "PATH"], false),
