@@ -399,6 +399,62 @@ fn files_put_aside_are_compressed_and_read_as_before() {
 }
 
 #[test]
+fn damaged_files_are_named_and_the_rest_is_shown() {
+    on_device("logs-damaged", |device| {
+        let image = push(device);
+        let options = [
+            "--name=packed",
+            "--log-opt=compress=true",
+            "--log-opt=max-size=20k",
+            "--log-opt=max-file=4",
+        ];
+        let refused = device.dray(
+            &[
+                &["create"][..],
+                &options,
+                &["--log-opt=max-size=21m", &image, "true"],
+            ]
+            .concat(),
+        );
+        assert_eq!(refused.status.code(), Some(125), "{refused:?}");
+        assert!(
+            refused.stderr.contains("max-size is more than 20m"),
+            "{refused:?}"
+        );
+        let line = "busybox seq 1 2000; echo the-end; exec sleep 100000";
+        let id = start(device, &image, &options, line);
+        wait_for_log(device, &id, "the-end");
+        let numbers = |called: &str| -> Vec<u32> {
+            let lines = called.lines();
+            lines.filter_map(|line| line.parse().ok()).collect()
+        };
+        let whole = numbers(&device.done(&["logs", "packed"]).stdout);
+        let packed = |number: u32| log_folder(device, &id).join(format!("json.log.{number}.gz"));
+        for (number, left) in [(1, 0), (2, 400)] {
+            let file = std::fs::OpenOptions::new()
+                .write(true)
+                .open(packed(number))
+                .unwrap();
+            file.set_len(left).unwrap();
+        }
+        let called = device.done(&["logs", "packed"]);
+        let left = numbers(&called.stdout);
+        assert_eq!((left[0], left.last()), (whole[0], Some(&2000)));
+        assert!(left.is_sorted() && left.len() < whole.len(), "{left:?}");
+        let warnings: Vec<&str> = called.stderr.lines().collect();
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        for (said, number) in warnings.iter().zip([2, 1]) {
+            let expected = format!(
+                "dray: warning: log file {} is damaged: ",
+                packed(number).display()
+            );
+            assert!(said.starts_with(&expected), "{said}");
+        }
+        remove(device, "packed");
+    });
+}
+
+#[test]
 fn a_receiver_that_takes_nothing_holds_nobody_up_who_need_not_wait() {
     on_device("logs-non-blocking", |device| {
         let image = push(device);

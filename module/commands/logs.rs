@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use dray::engine::logs::{self, Entry, Filter, Stream};
+use dray::engine::logs::{self, Entry, Filter, Follow, Stream};
 use dray::engine::{Attached, Engine};
 use dray::sys::changes::Changes;
 use dray::sys::process::{self, PollFd};
@@ -67,6 +67,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         .then(|| Changes::of_folder(&folder))
         .transpose()?;
     let mut follow = logs::read(&folder, &filter, |entry| words.print(&entry))?;
+    warn_of_damage(&mut follow);
     if let Some(changes) = changes {
         let left = || {
             until.map(|until| {
@@ -76,10 +77,18 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
             })
         };
         go_on(&engine, container.id(), &changes, left, || {
-            Ok(follow.more(|entry| words.print(&entry))?)
+            follow.more(|entry| words.print(&entry))?;
+            warn_of_damage(&mut follow);
+            Ok(())
         })?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn warn_of_damage(follow: &mut Follow) {
+    for damage in follow.take_damage() {
+        eprintln!("dray: warning: {damage}");
+    }
 }
 
 /// How many lines; `None` is all of them, which is also Docker's meaning of a negative number.

@@ -239,8 +239,13 @@ pub(super) fn say_log_end(site: &Site<'_>, container: &Container) {
         Err(error) => site.say(&format!(
             "failed to read the log of container {name}: {error}"
         )),
-        Ok(_) if lines.is_empty() => site.say(&format!("no output: container {name}")),
-        Ok(_) => {
+        Ok(mut follow) => {
+            for damage in follow.take_damage() {
+                site.say(&damage);
+            }
+            if lines.is_empty() {
+                return site.say(&format!("no output: container {name}"));
+            }
             site.say(&format!("last lines of output: container {name}"));
             for line in lines {
                 site.say(&format!("{name} | {}", line.trim_end()));

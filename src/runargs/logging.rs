@@ -63,6 +63,9 @@ const DRIVERS: [(&str, &[&str]); 5] = [
     ),
 ];
 
+/// Largest `max-size` of files that are compressed, the default of `local`: the monitor does nothing else meanwhile.
+pub const MAX_COMPRESSED: u64 = 20 << 20;
+
 /// What a tag's template may name, as Docker calls it.
 const TAG_FIELDS: [&str; 7] = [
     ".ID",
@@ -207,6 +210,15 @@ pub fn check_together(driver: &str, options: &BTreeMap<String, String>) -> Resul
             "compress cannot be true for log driver {driver:?} when max-file is less than 2 or max-size is -1"
         ));
     }
+    let size = value::bytes(given("max-size")).ok();
+    let size = size.and_then(|size| u64::try_from(size).ok());
+    if compress && size.is_some_and(|size| size > MAX_COMPRESSED) {
+        return Err(format!(
+            "compress cannot be true when max-size is more than {}m, because the container's monitor compresses and would \
+             do nothing else for too long; use a smaller max-size and a larger max-file, or leave compress out",
+            MAX_COMPRESSED >> 20
+        ));
+    }
     Ok(())
 }
 
@@ -290,6 +302,21 @@ mod tests {
             for value in wrong {
                 assert!(check(name, value).is_err(), "{name}={value}");
             }
+        }
+    }
+
+    #[test]
+    fn what_would_take_too_long_is_not_compressed_on_request() {
+        for (compress, size, refused) in [
+            ("true", "20m", false),
+            ("true", "20971521", true),
+            ("1", "1g", true),
+            ("false", "1g", false),
+        ] {
+            let options = [("compress", compress), ("max-size", size)];
+            let options = options.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let checked = check_together("local", &options.into());
+            assert_eq!(checked.is_err(), refused, "{compress} {size}: {checked:?}");
         }
     }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{About, Format, Stream, WriterError};
 use crate::api::LogConfig;
-use crate::runargs::value;
+use crate::runargs::{logging, value};
 
 /// The current file of a log, and what is known of it.
 #[derive(Debug)]
@@ -55,10 +55,17 @@ impl LogFile {
             let tag = about.tag(template).map_err(WriterError::Option)?;
             attributes.insert("tag".into(), tag);
         }
+        // No size is -1: no bound.
+        let max_size = option("max-size").map_or(max_size, |text| {
+            value::bytes(text)
+                .ok()
+                .and_then(|size| u64::try_from(size).ok())
+                .unwrap_or(u64::MAX)
+        });
         let max_file = option("max-file")
             .and_then(|text| text.parse().ok())
             .unwrap_or(max_file);
-        // Docker's defaults.
+        // Docker's defaults, but for files that would hold the monitor up.
         let compress = option("compress").map_or(format == Format::Local, |text| {
             value::boolean(text).unwrap_or(false)
         });
@@ -67,15 +74,9 @@ impl LogFile {
             path: logs.join(format.file_name()),
             file: None,
             size: 0,
-            // No size is -1: no bound.
-            max_size: option("max-size").map_or(max_size, |text| {
-                value::bytes(text)
-                    .ok()
-                    .and_then(|size| u64::try_from(size).ok())
-                    .unwrap_or(u64::MAX)
-            }),
+            max_size,
             max_file,
-            compress: compress && max_file > 1,
+            compress: compress && max_file > 1 && max_size <= logging::MAX_COMPRESSED,
             attributes,
         })
     }
@@ -177,10 +178,11 @@ fn put_aside(newer: &Path, older: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Compresses a file that nobody writes any more. Only once the new one has its name the old one goes.
+/// Compresses a file that nobody writes any more. The old one goes only once the new one is whole on the disk and has its
+/// name.
 #[expect(
     clippy::disallowed_methods,
-    reason = "a log need not survive a power cut, its rotation even less"
+    reason = "the data is synced, and either name will do after a power cut"
 )]
 fn pack(path: &Path) -> io::Result<()> {
     let from = File::open(path)?;
@@ -208,7 +210,7 @@ fn pack(path: &Path) -> io::Result<()> {
 
 fn compress(mut from: File, mut to: GzEncoder<File>) -> io::Result<()> {
     io::copy(&mut from, &mut to)?;
-    to.finish().map(drop)
+    to.finish()?.sync_all()
 }
 
 /// What stands before the inode in the comment of a compressed file.

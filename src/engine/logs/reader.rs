@@ -69,6 +69,7 @@ pub fn read(
             tail: None,
             ..filter.clone()
         },
+        damage: Vec::new(),
     };
     let mut last = VecDeque::new();
     let mut pass = |entry: Entry| -> io::Result<()> {
@@ -91,9 +92,9 @@ pub fn read(
             .take_while(|path| is_there(path))
             .collect::<Vec<_>>();
         for path in older.iter().rev() {
-            read_from(path, format, 0, &mut pass)?;
+            read_from(path, format, 0, &mut follow.damage, &mut pass)?;
         }
-        if let Some(place) = read_from(&current, format, 0, &mut pass)? {
+        if let Some(place) = read_from(&current, format, 0, &mut follow.damage, &mut pass)? {
             follow.place = Some((format, place));
         }
     }
@@ -107,6 +108,7 @@ pub struct Follow {
     logs: PathBuf,
     place: Option<(Format, Place)>,
     filter: Filter,
+    damage: Vec<String>,
 }
 
 /// A position in one file, which may have been renamed or compressed since.
@@ -148,11 +150,16 @@ impl Follow {
             let Some(path) = files.get(index) else {
                 continue;
             };
-            if let Some(place) = read_from(path, format, from, &mut take)? {
+            if let Some(place) = read_from(path, format, from, &mut self.damage, &mut take)? {
                 self.place = Some((format, place));
             }
         }
         Ok(())
+    }
+
+    /// What could not be read so far and has not been asked for yet: which file, and why.
+    pub fn take_damage(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.damage)
     }
 }
 
@@ -232,11 +239,13 @@ impl BufRead for Text {
     }
 }
 
-/// Reads whole lines from `offset` on; where it stopped, or `None` if there is no such file.
+/// Reads whole lines from `offset` on; where it stopped, or `None` if there is no such file. What cannot be unpacked any
+/// more ends that file only, and is noted.
 fn read_from(
     path: &Path,
     format: Format,
     offset: u64,
+    damage: &mut Vec<String>,
     take: &mut dyn FnMut(Entry) -> io::Result<()>,
 ) -> io::Result<Option<Place>> {
     let Some(mut file) = open(path)? else {
@@ -250,12 +259,21 @@ fn read_from(
             Text::Packed(_) => None,
         },
     };
-    file.skip(offset)?;
+    let is_packed = matches!(file.text, Text::Packed(_));
+    let mut ready = file.skip(offset);
     let mut reader = file.text;
     let mut line = Vec::new();
     loop {
         line.clear();
-        let read = Read::take(&mut reader, MAX_STORED).read_until(b'\n', &mut line)?;
+        let mut rest = Read::take(&mut reader, MAX_STORED);
+        let read = match ready.and_then(|()| rest.read_until(b'\n', &mut line)) {
+            Err(error) if is_packed => {
+                let path = packed(path);
+                damage.push(format!("log file {} is damaged: {error}", path.display()));
+                return Ok(Some(place));
+            }
+            read => read?,
+        };
         if line.last() != Some(&b'\n') && (read as u64) < MAX_STORED {
             // The end, or a line that is being written just now.
             return Ok(Some(place));
@@ -264,6 +282,7 @@ fn read_from(
         if let Some(entry) = parse(format, &line) {
             take(entry)?;
         }
+        ready = Ok(());
     }
 }
 
@@ -417,6 +436,63 @@ mod tests {
             assert_eq!(more, ["T3"], "{driver}");
             std::fs::remove_dir_all(&dir).unwrap();
         }
+    }
+
+    #[test]
+    fn a_damaged_packed_file_costs_what_is_lost_of_it_and_no_more() {
+        let dir = std::env::temp_dir().join(format!("dray-logs-damaged-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let options = [("max-size", "120"), ("max-file", "9"), ("compress", "true")];
+        let config = LogConfig {
+            driver: "json-file".into(),
+            config: options.map(|(k, v)| (k.into(), v.into())).into(),
+        };
+        let mut writer = Writer::new(&config, &About::default(), &dir).unwrap();
+        let mut write = |n: u32| {
+            let line = format!("line {n}\n");
+            writer.write(Stream::Stdout, line.as_bytes(), "T").unwrap();
+        };
+        (0..10).for_each(&mut write);
+        let mut all = texts(&Filter::default(), &dir);
+        let packed = |number: u32| dir.join(format!("json.log.{number}.gz"));
+        let length = |path: &Path| std::fs::metadata(path).unwrap().len();
+        let cut = |path: &Path, left: u64| {
+            let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+            file.set_len(left).unwrap();
+        };
+        // Two lines are in each. Without its check sum a file is damaged, but has every line.
+        let sum_is_lost = length(&packed(1)) - 8;
+        cut(&packed(1), sum_is_lost);
+        cut(&packed(2), 0);
+        fs::replace(&packed(3), 0o600, &[0; 100]).unwrap();
+        all.drain(2..6);
+        let mut left = Vec::new();
+        let mut follow = read(&dir, &Filter::default(), |entry| {
+            left.push(entry.text);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(left, all);
+        let damage = follow.take_damage();
+        let names = [packed(3), packed(2), packed(1)].map(|path| path.display().to_string());
+        assert_eq!(damage.len(), names.len(), "{damage:?}");
+        for (said, name) in damage.iter().zip(names) {
+            assert!(said.contains(&name), "{said}");
+        }
+        (10..14).for_each(&mut write);
+        let mut more = Vec::new();
+        follow
+            .more(|entry| {
+                more.push(entry.text);
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(
+            more,
+            (10..14).map(|n| format!("line {n}\n")).collect::<Vec<_>>()
+        );
+        assert!(follow.take_damage().is_empty());
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
