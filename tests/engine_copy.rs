@@ -9,6 +9,7 @@
 mod common;
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
@@ -268,5 +269,80 @@ fn volumes_are_where_the_container_has_them() {
             "{refused:?}"
         );
         device.done(&["rm", "web"]);
+    });
+}
+
+/// What is in a folder, by name.
+fn names(dir: &Path) -> Vec<String> {
+    let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+    let mut names: Vec<String> = fs::read_dir(dir).unwrap().map(name).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_a_volume_shows_is_not_copied_onto_or_into_itself() {
+    on_device("copy-itself", |device| {
+        let app = device.join("app");
+        fs::create_dir_all(app.join("deep/er")).unwrap();
+        fs::write(app.join("app.json"), "kept").unwrap();
+        symlink("app.json", app.join("link")).unwrap();
+        let on_host = |name: &str| app.join(name).display().to_string();
+        let above = app.parent().unwrap().display().to_string();
+        let image = device.registry.name("shop/v1:1");
+        let bind = format!("{}:/app", app.display());
+        let same = "source and target are the same";
+        let within = "the target is the source or lies within it";
+        for (begin, runs) in [(&["run", "-d"][..], true), (&["run"], false)] {
+            let end: &[&str] = if runs { &[] } else { &["true"] };
+            let options = ["--name=web", "--network=none", "-v", &bind, &image];
+            device.done(&[begin, &options, end].concat());
+            for (options, source, target, said) in [
+                (&[][..], "web:/app/app.json", &on_host("")[..], same),
+                (&[], "web:/app/app.json", &on_host("app.json"), same),
+                (&[], &on_host("app.json"), "web:/app/link", same),
+                (&["-L"], "web:/app/link", &on_host("app.json"), same),
+                (&[], "web:/app/link", &on_host(""), same),
+                (&[], "web:/app", &above, within),
+                (&[], "web:/app/.", &on_host(""), within),
+                (&[], "web:/app", &on_host("deep/er"), within),
+                (&[], "web:/app", &on_host("new"), within),
+                (&[], &on_host(""), "web:/app", within),
+                (&[], &above, "web:/app/deep", within),
+            ] {
+                let refused = device.dray(&[&["cp"], options, &[source, target]].concat());
+                assert_eq!(refused.status.code(), Some(1), "{source} {target}");
+                assert!(refused.stderr.contains(said), "{refused:?}");
+                assert_eq!(names(&app), ["app.json", "deep", "link"], "{source}");
+                assert_eq!(names(&app.join("deep")), ["er"], "{source}");
+                assert_eq!(fs::read_to_string(app.join("app.json")).unwrap(), "kept");
+            }
+            // Beside it is fine.
+            device.done(&["cp", "web:/app/app.json", &on_host("deep/er")]);
+            assert_eq!(names(&app.join("deep/er")), ["app.json"]);
+            fs::remove_file(app.join("deep/er/app.json")).unwrap();
+            device.done(&["rm", "-f", "web"]);
+        }
+    });
+}
+
+#[test]
+fn a_full_disk_leaves_what_is_there() {
+    on_device("copy-full", |device| {
+        let image = device.registry.name("shop/v1:1");
+        let large = device.join("large");
+        fs::write(&large, vec![7; 2 << 20]).unwrap();
+        let [large, old] = [large, device.join("old")].map(|path| path.display().to_string());
+        fs::write(&old, "old").unwrap();
+        let small = ["--name=web", "--network=none", "--tmpfs=/small:size=1m"];
+        device.done(&[&["run", "-d"][..], &small, &[&image]].concat());
+        device.done(&["cp", &old, "web:/small/old"]);
+        let refused = device.dray(&["cp", &large, "web:/small/old"]);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert!(refused.stderr.contains("No space left"), "{refused:?}");
+        assert_eq!(inside(device, "/small/old", true), "old");
+        let left = device.done(&["exec", "web", "busybox", "ls", "-A", "/small"]);
+        assert_eq!(left.stdout, "old\n");
+        device.done(&["rm", "-f", "web"]);
     });
 }

@@ -374,6 +374,11 @@ fn prune_removes_what_nobody_needs_and_nothing_of_a_deployment() {
         let layers = device.layers();
         assert_eq!(device.done(&["image", "prune", "-af"]).stdout, none);
         device.done(&["rm", "-f", "web"]);
+        // A filter that nothing looks at would take more than was meant.
+        for filter in ["label=tier", "label!=tier", "until=24h"] {
+            let filtered = device.dray(&["image", "prune", "-f", "--filter", filter]);
+            refused(&filtered, "--filter is only for --all");
+        }
         assert_eq!(
             device.done(&["image", "prune", "-f"]).stdout,
             none,

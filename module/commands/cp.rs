@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use dray::engine::copy::{Copy, Root};
+use dray::engine::copy::{Copy, Root, keep_apart};
 use dray::engine::{Container, Engine};
 use dray::sys::beneath::{self, FileType};
 
@@ -170,6 +170,7 @@ fn place(
             .with_context(|| format!("failed to open {:?}", source.path))?;
         // The root has no name to be copied under.
         if let (Some(into), true) = (&into, only_content || own_name == ".") {
+            keep_apart(from.as_fd(), into.as_fd(), None)?;
             return Ok(copy.content(from.as_fd(), into.as_fd(), 0)?);
         }
         let (parent, name) = match into {
@@ -179,6 +180,7 @@ fn place(
                 (parent, name.to_owned())
             }
         };
+        keep_apart(from.as_fd(), parent.as_fd(), Some(name.as_bytes()))?;
         return Ok(copy.entry((from.as_fd(), b"."), (parent.as_fd(), name.as_bytes()), 0)?);
     }
     if let Some(into) = into {
@@ -212,9 +214,6 @@ fn single(
     let plain = beneath::status_of(dir.as_fd(), own_name.as_bytes())?;
     if plain.file_type == status.file_type {
         return Ok(copy.entry((dir.as_fd(), own_name.as_bytes()), to, 0)?);
-    }
-    if beneath::status_if_present(to.0, to.1)?.is_some() {
-        beneath::unlink(to.0, to.1)?;
     }
     let copied = copy.file((source.root, source.path.as_bytes()), to, status);
     copied.with_context(|| format!("failed to copy {:?}", source.path))

@@ -17,7 +17,7 @@ pub struct Words {
     /// Do not ask
     #[arg(short, long)]
     force: bool,
-    /// label=KEY[=VALUE], label!=KEY[=VALUE] or until=TIME, several times
+    /// label=KEY[=VALUE], label!=KEY[=VALUE] or until=TIME, several times; of images only with --all
     #[arg(long, value_name = "FILTER")]
     filter: Vec<String>,
 }
@@ -64,6 +64,11 @@ pub fn containers(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCo
 
 /// `dray image prune`
 pub fn images(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
+    if !words.all && !words.filter.is_empty() {
+        anyhow::bail!(
+            "--filter is only for --all: what goes without it has no name, and so no label and no time to choose by"
+        );
+    }
     let filters = Filters::parse(&words.filter, &KEYS)?;
     let until = filters.until(context)?;
     if !words.force {

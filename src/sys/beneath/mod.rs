@@ -113,6 +113,12 @@ pub fn make_node(
     )?)
 }
 
+/// Gives `old` in `dir` the name `new` there; what had that name, which is no directory, is replaced at once.
+pub fn rename(dir: BorrowedFd<'_>, old: &[u8], new: &[u8]) -> io::Result<()> {
+    let dir = Some(dir.as_raw_fd());
+    Ok(nix::fcntl::renameat(dir, old, dir, new)?)
+}
+
 /// Removes the name `name`, which is no directory, from `dir`.
 pub fn unlink(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     let flags = nix::unistd::UnlinkatFlags::NoRemoveDir;

@@ -51,6 +51,8 @@ pub struct Status {
     pub blocks: u64,
     /// Device number, of devices only.
     pub device: (u32, u32),
+    /// Number of the device that its filesystem lies on.
+    pub filesystem: u64,
     /// Inode number.
     pub inode: u64,
     /// Number of names.
@@ -60,6 +62,11 @@ pub struct Status {
 }
 
 impl Status {
+    /// Whether both are of one inode, by whatever name or mount.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.filesystem, self.inode) == (other.filesystem, other.inode)
+    }
+
     /// Whether it is overlay's mark for a deleted name: a character device 0:0.
     pub fn is_whiteout(&self) -> bool {
         self.file_type == FileType::CharDevice && self.device == (0, 0)
@@ -107,6 +114,7 @@ fn from_stat(stat: &libc::stat) -> Status {
         size: stat.st_size as u64,
         blocks: stat.st_blocks as u64,
         device: (libc::major(stat.st_rdev), libc::minor(stat.st_rdev)),
+        filesystem: stat.st_dev as u64,
         inode: stat.st_ino as u64,
         links: stat.st_nlink as u64,
         modified: Time {
