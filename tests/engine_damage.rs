@@ -395,6 +395,14 @@ fn a_damaged_note_costs_a_volume_its_labels_and_not_its_data() {
                 assert!(called.stdout.contains("other"), "{called:?}");
             }
         }
+        // Where there is no data, it may have been a note of what is to be mounted.
+        let empty = device.host.state.join("volumes/other/volume.json");
+        fs::write(&empty, "").unwrap();
+        let refused = device.dray(&["run", "--rm", "-v", "other:/data", &image, "true"]);
+        assert_eq!(refused.status.code(), Some(125), "{refused:?}");
+        let said = "volume other at /data: it has no data here and nobody knows";
+        assert!(refused.stderr.contains(said), "{refused:?}");
+        fs::remove_file(&empty).unwrap();
         fs::remove_file(&note).unwrap();
         assert_eq!(device.done(&["volume", "ls"]).stderr, "");
         device.done(&["volume", "rm", "named", "other"]);

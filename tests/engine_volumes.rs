@@ -573,6 +573,12 @@ fn volumes_are_mounted_while_containers_have_them() {
         device.done(&["start", "one"]);
         assert_eq!(exec("one", "busybox ls /fast"), "");
         assert_eq!(exec("one", "busybox ls /bound"), "host\nown");
+        // Whatever another one's start left behind: what is mounted is never emptied to be filled again.
+        let mark = device.host.run.join("volumes/filling");
+        std::fs::write(&mark, "").unwrap();
+        let over = ["-v", "bound:/srv"];
+        assert_eq!(shell(device, &image, &over, "busybox ls /srv"), "host\nown");
+        std::fs::remove_file(&mark).unwrap();
 
         let lost = device.dray(&["run", "--name=lost", "-v", "none:/none", &image, "true"]);
         assert_eq!(lost.status.code(), Some(125), "{lost:?}");

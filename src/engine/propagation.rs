@@ -4,7 +4,7 @@
 //! `shared` one has to be of the host's own mount: in the monitor's namespace everything is a slave already, so it is taken
 //! from the namespace that the monitor was started in, which the monitor keeps hold of for restarts by policy.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use super::record::{MountPoint, Record};
@@ -108,8 +108,13 @@ impl Travels {
                 }
                 None => late.then(|| mount::copy(&source, point.recursive)),
             };
+            let mut protect = false;
             let tree = copied
-                .map(|tree| tree.and_then(|tree| protected(point, tree)))
+                .map(|tree| {
+                    let tree = tree?;
+                    protect = !is_protected(point, tree.as_fd())?;
+                    Ok(tree)
+                })
                 .transpose()
                 .map_err(|error| EngineError::Mount {
                     name: record.name.clone(),
@@ -132,6 +137,7 @@ impl Travels {
                 mode: mode.to_owned(),
                 tree: tree.as_ref().map(AsRawFd::as_raw_fd),
                 late,
+                protect,
             });
             all._trees.extend(tree);
         }
@@ -142,17 +148,21 @@ impl Travels {
     }
 }
 
-fn protected(point: &MountPoint, tree: OwnedFd) -> std::io::Result<OwnedFd> {
-    if !point.rw {
-        propagation::make_read_only(tree.as_fd(), point.recursive && !point.writable_below)?;
+/// Makes the copy of a read-only mount so; `false` if the kernel can do that only once it is attached.
+fn is_protected(point: &MountPoint, tree: BorrowedFd<'_>) -> std::io::Result<bool> {
+    if point.rw {
+        return Ok(true);
     }
-    Ok(tree)
+    match propagation::make_read_only(tree, point.recursive && !point.writable_below) {
+        Err(error) if error.kind() == std::io::ErrorKind::Unsupported => Ok(false),
+        done => done.map(|()| true),
+    }
 }
 
 fn explain(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::Unsupported => {
-            "this kernel cannot copy mounts, which takes Linux 5.2, read-only ones 5.12".to_owned()
+            "this kernel cannot copy mounts, which takes Linux 5.2".to_owned()
         }
         _ => error.to_string(),
     }

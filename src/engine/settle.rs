@@ -1,7 +1,7 @@
 //! Putting right what a kill or a power cut left, at each start of dray.
 
 use super::record::UNSEEN;
-use super::{Engine, EngineError, Outcome, Remove, State, Status, restart, runtime, time};
+use super::{Engine, EngineError, Outcome, Remove, State, Status, restart, runtime, time, volumes};
 use crate::sys::lock::Exclusive;
 use crate::sys::{cgroup, fs};
 
@@ -164,6 +164,10 @@ impl Engine {
             process.wait(None).map_err(failed)?;
         }
         cgroup::remove(id, &self.group(id)).map_err(failed)?;
+        // Its mounts went with its monitor, their places did not.
+        if let Ok(record) = self.folders(id).record() {
+            volumes::unmount_all(self, &record)?;
+        }
         let bundle = super::monitor::bundle_of(self, id);
         runtime::forget(&bundle.borrow()).map_err(|reason| EngineError::Runtime {
             action: "forget",

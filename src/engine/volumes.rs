@@ -70,6 +70,17 @@ pub fn resolve(
                 let volume = engine.make_volume(&point.name, labels, options, names)?;
                 point.source = volume.data.display().to_string();
                 point.mounted = !volume.options.is_empty();
+                if let Some(damage) = volume.damage.as_ref().filter(|_| is_empty(&volume.data)) {
+                    return Err(refuse(
+                        container,
+                        &format!("volume {}", volume.name),
+                        &point.destination,
+                        &format!(
+                            "it has no data here and nobody knows what was to be mounted for it ({damage}); make it anew, or \
+                             remove its damaged volume.json if it was a plain one"
+                        ),
+                    ));
+                }
             }
         }
         mounts.push(point);
@@ -77,6 +88,10 @@ pub fn resolve(
     // A mount below another one has to come after it.
     mounts.sort_by_key(|mount| mount.destination.matches('/').count());
     Ok(mounts)
+}
+
+fn is_empty(data: &Path) -> bool {
+    std::fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// The mounts of the containers that `--volumes-from` names, by their place; of several for one place the last one counts.
@@ -211,14 +226,26 @@ fn volume(
     Ok(Wanted { point, make })
 }
 
+/// Several containers that start at once may have the volume.
+fn fill_one(root: &Path, mount: &MountPoint, data: &Path) -> std::io::Result<()> {
+    let own = !mount.mounted;
+    let mark = own.then(|| fill::mark(data));
+    let is_filled = std::fs::read_dir(data)?.next().is_some();
+    if is_filled && !mark.as_ref().is_some_and(|mark| mark.exists()) {
+        return Ok(());
+    }
+    let _lock = Exclusive::wait(&Path::new(&mount.source).with_file_name("lock"))?;
+    fill::fill(root, &mount.destination, data, mark.as_deref())
+}
+
 /// Gives the container's new volumes what the image has in their places; `root` is its mounted root filesystem.
 pub fn fill_all(root: &Path, run: &Path, record: &Record) -> Result<(), EngineError> {
     for (number, mount) in record.mounts.iter().enumerate() {
         if mount.kind != "volume" || mount.no_copy {
             continue;
         }
-        let volume = source_of(run, record, number);
-        fill::fill(root, &mount.destination, &volume).map_err(|source| EngineError::System {
+        let data = source_of(run, record, number);
+        fill_one(root, mount, &data).map_err(|source| EngineError::System {
             action: format!("fill volume {} from {}", mount.name, mount.destination),
             source,
         })?;

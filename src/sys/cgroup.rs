@@ -86,7 +86,10 @@ pub fn has_realtime() -> bool {
 /// beside what the others' groups have: the kernel gives a group no more than what is its parent's. Another parent's budget is
 /// for whoever made it to set.
 pub fn share_realtime(group: &str, runtime: i64, period: i64) -> io::Result<()> {
-    let Some(id) = group.strip_prefix(PARENT).map(|id| id.trim_matches('/')) else {
+    let below = group
+        .strip_prefix(PARENT)
+        .and_then(|id| id.strip_prefix('/'));
+    let Some(id) = below.filter(|id| !id.contains('/')) else {
         return Ok(());
     };
     let parent = Path::new(MOUNT).join("cpu").join(PARENT);

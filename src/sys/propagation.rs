@@ -6,6 +6,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use nix::mount::MsFlags;
+use nix::sys::statvfs::FsFlags;
+
 use super::mount::{attach, path, unmount};
 
 /// Makes a copy read-only, where asked for with the mounts below it.
@@ -56,6 +59,8 @@ pub struct Travel {
     pub tree: Option<RawFd>,
     /// Nothing is there to be replaced: the place itself is made where it is missing.
     pub late: bool,
+    /// The kernel could not make the copy read-only: the mount itself is.
+    pub protect: bool,
 }
 
 impl Travel {
@@ -69,6 +74,9 @@ impl Travel {
                 false => unmount(&self.target)?,
             }
             attach(tree, &self.target)?;
+            if self.protect {
+                remount_read_only(&self.target)?;
+            }
         }
         let (mode, recursive) = match self.mode.strip_prefix('r') {
             Some(mode) => (mode, libc::MS_REC),
@@ -95,6 +103,24 @@ impl Travel {
             _ => Err(io::Error::last_os_error()),
         }
     }
+}
+
+/// Before Linux 5.12 only a mount that is attached can be changed, and none below it along with it.
+fn remount_read_only(target: &Path) -> io::Result<()> {
+    const KEPT: FsFlags = FsFlags::ST_NOSUID
+        .union(FsFlags::ST_NODEV)
+        .union(FsFlags::ST_NOEXEC);
+    let flags = nix::sys::statvfs::statvfs(target)?.flags() & KEPT;
+    let remount = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+    // The numbers of both sets are the same.
+    let kept = MsFlags::from_bits_truncate(flags.bits());
+    Ok(nix::mount::mount(
+        None::<&str>,
+        target,
+        None::<&str>,
+        remount | kept,
+        None::<&str>,
+    )?)
 }
 
 /// Makes the file or folder that `tree` can be attached to, where it is missing.

@@ -140,7 +140,7 @@ fn close_device_folders(spec: &Spec) -> Result<(), String> {
         .into_iter()
         .flatten()
         .flat_map(|device| device.path().ancestors().skip(1))
-        .filter(|folder| folder.components().count() > 2)
+        .filter(|folder| folder.starts_with("/dev") && folder.components().count() > 2)
         .collect();
     for folder in folders {
         std::fs::set_permissions(folder, Permissions::from_mode(0o755))

@@ -26,7 +26,7 @@ pub(super) fn nodes(devices: &[Device]) -> Result<Vec<Value>, SpecError> {
         .filter(|device| seen.insert(&device.path))
         .map(|device| {
             let path = path_text(&device.path)?;
-            if !path.starts_with("/dev/") {
+            if !path.starts_with("/dev/") || path.split('/').any(|part| part == "..") {
                 return Err(SpecError::DevicePath(path.to_owned()));
             }
             Ok(json!({

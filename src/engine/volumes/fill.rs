@@ -5,13 +5,14 @@
 //! volumes/<name>/filling    there while content is being copied: a volume found with it is emptied and filled again
 //! ```
 //!
-//! Only an empty volume is filled, so nothing that a container wrote is ever touched.
+//! Only an empty volume is filled, so nothing that a container wrote is ever touched. One that is mounted, a disk or another
+//! machine's folder, is never emptied: what is in it after a failure is the business of whoever owns it.
 
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::sys::beneath::{self, FileType, Status};
 use crate::sys::fs;
@@ -19,8 +20,14 @@ use crate::sys::fs;
 /// Overlay's own attributes, which mean nothing outside of a layer.
 const OVERLAY: &[u8] = b"trusted.overlay.";
 
-/// Fills the volume whose data lies at `data` from `path` below the container's mounted `root`.
-pub fn fill(root: &Path, path: &str, data: &Path) -> io::Result<()> {
+/// The mark of a volume whose data lies at `data`.
+pub fn mark(data: &Path) -> PathBuf {
+    data.with_file_name("filling")
+}
+
+/// Fills the volume whose data lies at `data` from `path` below the container's mounted `root`; without a `mark` nothing tells
+/// the next one that it did not come to its end. The caller holds the volume's lock.
+pub fn fill(root: &Path, path: &str, data: &Path, mark: Option<&Path>) -> io::Result<()> {
     let root = beneath::open_dir(root)?;
     let from = match beneath::open_in_root(root.as_fd(), path.as_bytes()) {
         Ok(from) => from,
@@ -36,8 +43,7 @@ pub fn fill(root: &Path, path: &str, data: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     let to = beneath::open_dir(data)?;
-    let mark = data.with_file_name("filling");
-    if mark.exists() {
+    if mark.is_some_and(Path::exists) {
         clear(to.as_fd())?;
     } else if !names(to.as_fd())?.is_empty() {
         return Ok(());
@@ -45,14 +51,16 @@ pub fn fill(root: &Path, path: &str, data: &Path) -> io::Result<()> {
     if names(from.as_fd())?.is_empty() {
         return copy_attributes(from.as_fd(), to.as_fd());
     }
-    fs::replace(&mark, 0o600, b"")?;
+    if let Some(mark) = mark {
+        fs::replace(mark, 0o600, b"")?;
+    }
     let mut copy = Copy {
         top: to.as_fd(),
         linked: HashMap::new(),
     };
     copy.folder(from.as_fd(), to.as_fd(), &mut Vec::new())?;
     fs::sync_filesystem(data)?;
-    fs::remove_file(&mark)
+    mark.map_or(Ok(()), fs::remove_file)
 }
 
 fn names(folder: BorrowedFd<'_>) -> io::Result<Vec<(CString, FileType)>> {
@@ -211,7 +219,13 @@ mod tests {
         }
 
         fn fill(&self, path: &str) {
-            fill(&self.root(), path, &self.volume()).unwrap();
+            fill(
+                &self.root(),
+                path,
+                &self.volume(),
+                Some(&super::mark(&self.volume())),
+            )
+            .unwrap();
         }
 
         fn names(&self) -> Vec<String> {

@@ -5,6 +5,7 @@
 //! tmpfs too.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::super::record::Record;
@@ -32,7 +33,7 @@ pub fn mount_all(engine: &Engine, record: &Record) -> Result<(), EngineError> {
         fs::create_dirs(&place).map_err(failed)?;
         let shared = others(engine, &point.name, (&record.id, number))?
             .into_iter()
-            .find_map(|(namespace, place)| mount::copy_from(namespace.as_fd(), &place, false).ok());
+            .find_map(|other| other.copy());
         match shared {
             Some(tree) => mount::attach(tree.as_fd(), &place),
             None => {
@@ -69,13 +70,33 @@ pub(super) fn place(run: &Path, id: &str, number: usize) -> PathBuf {
     run.join("volumes").join(format!("{id}-{number}"))
 }
 
-/// The mount namespaces in which a volume is mounted by now, and where: those of the monitors whose containers have it. Of
-/// `own`, a container and one of its mounts, only what comes before that.
-fn others(
-    engine: &Engine,
-    name: &str,
-    own: (&str, usize),
-) -> Result<Vec<(OwnedFd, PathBuf)>, EngineError> {
+/// Where a volume may be mounted by now.
+struct Other {
+    namespace: OwnedFd,
+    place: PathBuf,
+    /// In the mount namespace of the calling process.
+    ours: bool,
+}
+
+impl Other {
+    /// A copy of the mount, if there is one: its container may be on its way up or down.
+    fn copy(&self) -> Option<OwnedFd> {
+        let tree = mount::copy_from(self.namespace.as_fd(), &self.place, false).ok()?;
+        if self.ours {
+            return Some(tree);
+        }
+        // For us the place is a bare folder: what is the same folder there is no mount, but memory that a boot wipes.
+        let bare = std::fs::metadata(&self.place).ok()?;
+        let found = std::fs::File::from(tree.try_clone().ok()?)
+            .metadata()
+            .ok()?;
+        ((bare.dev(), bare.ino()) != (found.dev(), found.ino())).then_some(tree)
+    }
+}
+
+/// The mount namespaces in which a volume may be mounted, and where: those of the monitors whose containers have it. Of `own`, a
+/// container and one of its mounts, only what comes before that.
+fn others(engine: &Engine, name: &str, own: (&str, usize)) -> Result<Vec<Other>, EngineError> {
     let mut found = Vec::new();
     for container in engine.list()? {
         let Some(monitor) = container.now.map(|now| now.monitor) else {
@@ -93,7 +114,11 @@ fn others(
             let to_come = container.record.id == own.0 && number >= own.1;
             if point.mounted && point.name == name && !to_come {
                 let place = place(&engine.host().run, &container.record.id, number);
-                found.extend(namespace.try_clone().map(|namespace| (namespace, place)));
+                found.extend(namespace.try_clone().map(|namespace| Other {
+                    namespace,
+                    place,
+                    ours: container.record.id == own.0,
+                }));
             }
         }
     }
