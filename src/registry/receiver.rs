@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
@@ -14,8 +14,10 @@ use super::certs::{self, ClientPair};
 use super::error::Problem;
 use super::tls;
 
-/// How long one answer of a handshake may take.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a handshake may take, all of it; whoever sends does nothing else meanwhile.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(4);
+/// Bytes of a receiver that are taken in at once; one that talks without end must not be listened to without end.
+const HEARD_AT_ONCE: usize = 64 << 10;
 
 /// Whom a receiver has to be, and who we are.
 #[derive(Debug, Clone, Default)]
@@ -39,21 +41,18 @@ pub struct SecureStream {
 
 impl SecureStream {
     /// Shakes hands with `host`, to whom `socket` leads.
-    pub fn connect(
-        mut socket: TcpStream,
-        host: &str,
-        trust: &Trust,
-    ) -> Result<SecureStream, Problem> {
+    pub fn connect(socket: TcpStream, host: &str, trust: &Trust) -> Result<SecureStream, Problem> {
         let broken = |error: &dyn std::error::Error| Problem::Unreachable(format!("TLS: {error}"));
         let name = ServerName::try_from(host.to_owned()).map_err(|error| broken(&error))?;
         let mut connection =
             ClientConnection::new(configure(trust)?, name).map_err(|error| broken(&error))?;
-        let timeout = Some(HANDSHAKE_TIMEOUT);
+        let mut hurried = Hurried {
+            socket: &socket,
+            end: Instant::now() + HANDSHAKE_TIMEOUT,
+        };
         let mut shake = || {
-            socket.set_read_timeout(timeout)?;
-            socket.set_write_timeout(timeout)?;
             while connection.is_handshaking() {
-                connection.complete_io(&mut socket)?;
+                connection.complete_io(&mut hurried)?;
             }
             socket.set_nonblocking(true)
         };
@@ -90,12 +89,13 @@ impl SecureStream {
         Ok(())
     }
 
-    /// Takes in what the receiver sent: tickets and the like, or the end.
+    /// Takes in what the receiver sent, up to a bound: tickets and the like, or the end.
     fn hear(&mut self) -> io::Result<()> {
-        loop {
+        let mut heard = 0;
+        while heard < HEARD_AT_ONCE {
             match self.connection.read_tls(&mut self.socket) {
                 Ok(0) => return Err(io::ErrorKind::ConnectionAborted.into()),
-                Ok(_) => {}
+                Ok(length) => heard += length,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
@@ -105,6 +105,44 @@ impl SecureStream {
             let mut said = vec![0; state.plaintext_bytes_to_read()];
             self.connection.reader().read_exact(&mut said)?;
         }
+        Ok(())
+    }
+}
+
+/// A socket until a given moment.
+struct Hurried<'a> {
+    socket: &'a TcpStream,
+    end: Instant,
+}
+
+impl Hurried<'_> {
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the receiver took too long to shake hands",
+            ));
+        }
+        Ok(Some(left))
+    }
+}
+
+impl Read for Hurried<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(self.left()?)?;
+        self.socket.read(buffer)
+    }
+}
+
+impl Write for Hurried<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(self.left()?)?;
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
     }
 }
 
@@ -141,4 +179,38 @@ fn configure(trust: &Trust) -> Result<Arc<ClientConfig>, Problem> {
         Err(problem) => return Err(problem),
     };
     tls::configure(&system, own, client)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_handshake_that_drips_has_an_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut receiver, _) = listener.accept().unwrap();
+        let dripping = std::thread::spawn(move || {
+            // The head of a long record of a handshake, and never the whole of it.
+            receiver.write_all(&[0x16, 3, 3, 0x40, 0]).unwrap();
+            let pause = Duration::from_millis(100);
+            receiver.set_read_timeout(Some(pause)).unwrap();
+            while receiver.write_all(&[0]).is_ok() {
+                let _ = receiver.read(&mut [0; 1024]);
+            }
+        });
+        let trust = Trust {
+            anybody: true,
+            ..Trust::default()
+        };
+        let begun = Instant::now();
+        let refused = SecureStream::connect(socket, "127.0.0.1", &trust);
+        let took = begun.elapsed();
+        assert!(refused.is_err());
+        let bounds = HANDSHAKE_TIMEOUT..HANDSHAKE_TIMEOUT + Duration::from_secs(2);
+        assert!(bounds.contains(&took), "{took:?}: {refused:?}");
+        dripping.join().unwrap();
+    }
 }
