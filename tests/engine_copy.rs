@@ -346,3 +346,23 @@ fn a_full_disk_leaves_what_is_there() {
         device.done(&["rm", "-f", "web"]);
     });
 }
+
+#[test]
+fn what_is_copied_before_the_first_start_is_seen_after_it() {
+    on_device("copy-created", |device| {
+        let file = sources(device).join("file").display().to_string();
+        let image = device.registry.name("shop/v1:1");
+        let single = format!("{file}:/else/where/single:ro");
+        let create = ["create", "--name=web", "--network=none", "-v", &single];
+        device.done(&[&create[..], &["-v", "data:/not/there", &image]].concat());
+        device.done(&["cp", &file, "web:/not/there"]);
+        let out = device.join("out").display().to_string();
+        device.done(&["cp", "web:/else/where/single", &out]);
+        assert_eq!(fs::read_to_string(&out).unwrap(), "one");
+        device.done(&["start", "web"]);
+        for path in ["/not/there/file", "/else/where/single"] {
+            assert_eq!(inside(device, path, true), "one", "{path}");
+        }
+        device.done(&["rm", "-f", "web"]);
+    });
+}

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::record::MountPoint;
 use super::{Container, Engine, EngineError, Record, rootfs, volumes};
-use crate::sys::beneath;
+use crate::sys::beneath::{self, FileType};
 use crate::sys::lock::Exclusive;
 use crate::sys::mount;
 
@@ -80,14 +80,18 @@ impl Engine {
     }
 }
 
-/// Shows a volume or bind where the container has it; not where there is no place for it yet.
+/// Shows a volume or bind where the container has it; the place is made if it never ran, as the runtime would.
 fn show(root: BorrowedFd<'_>, mount: &MountPoint, source: &Path) -> io::Result<()> {
-    let place = match beneath::find_in_root(root, mount.destination.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        found => found?,
-    };
     let host = beneath::open_dir("/".as_ref())?;
     let source = beneath::find_in_root(host.as_fd(), source.as_os_str().as_bytes())?;
+    let place = match beneath::find_in_root(root, mount.destination.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let is_dir = beneath::status(source.as_fd())?.file_type == FileType::Directory;
+            make_place(root, &mount.destination, is_dir)?;
+            beneath::find_in_root(root, mount.destination.as_bytes())?
+        }
+        found => found?,
+    };
     mount::bind(source.as_fd(), &beneath::through_proc(place.as_fd()))?;
     if !mount.rw {
         // What the handle led to lies below the mount.
@@ -95,4 +99,18 @@ fn show(root: BorrowedFd<'_>, mount: &MountPoint, source: &Path) -> io::Result<(
         mount::forbid_writing(place.as_fd())?;
     }
     Ok(())
+}
+
+/// Makes the folder or empty file that something is mounted on.
+fn make_place(root: BorrowedFd<'_>, path: &str, is_dir: bool) -> io::Result<()> {
+    let through = beneath::through_proc(root);
+    let path = path.trim_end_matches('/');
+    if is_dir {
+        return rootfs::make_folder(&through, path);
+    }
+    let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+    rootfs::make_folder(&through, above)?;
+    let above = beneath::open_in_root(root, above.as_bytes())?;
+    let file = beneath::create_file(above.as_fd(), name.as_bytes())?;
+    beneath::set_mode(file.as_fd(), 0o644)
 }
