@@ -507,12 +507,6 @@ struct Receiver {
 impl Receiver {
     /// With the certificate in `tls`; where asked for, senders have to show one of the authority there.
     fn start(tls: &Path, client: bool) -> Receiver {
-        // Its end would end the connections.
-        Receiver::saying(Stdio::piped(), tls, client)
-    }
-
-    /// One that says this to everybody.
-    fn saying(said: Stdio, tls: &Path, client: bool) -> Receiver {
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -527,7 +521,8 @@ impl Receiver {
         let mut child = Command::new("openssl")
             .args(words)
             .current_dir(tls)
-            .stdin(said)
+            // Its end would end the connections.
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -642,34 +637,6 @@ fn syslog_is_encrypted_where_asked_for() {
             );
             remove(device, "secret");
         }
-    });
-}
-
-#[test]
-fn a_receiver_that_talks_without_end_does_not_hold_the_monitor() {
-    on_device("logs-talking", |device| {
-        let image = push(device);
-        let tls = device.join("tls");
-        make_certificates(&tls, "IP:127.0.0.1");
-        let zeros = std::fs::File::open("/dev/zero").unwrap();
-        let receiver = Receiver::saying(zeros.into(), &tls, false);
-        let address = format!(
-            "--log-opt=syslog-address=tcp+tls://127.0.0.1:{}",
-            receiver.port
-        );
-        let options = [
-            "--name=heard",
-            "--log-driver=syslog",
-            &address,
-            "--log-opt=syslog-tls-skip-verify=true",
-        ];
-        start(device, &image, &options, "echo one; exit 3");
-        let begun = Instant::now();
-        while device.inspect("heard")["State"]["Status"] != "exited" {
-            assert!(begun.elapsed() < PATIENCE, "the monitor listens for ever");
-        }
-        assert_eq!(device.inspect("heard")["State"]["ExitCode"], 3);
-        remove(device, "heard");
     });
 }
 
