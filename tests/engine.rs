@@ -903,3 +903,25 @@ fn what_cannot_be_made_as_asked_for_leaves_nothing() {
         device.done(&[&native[..], &[&image, "true"]].concat());
     });
 }
+
+#[test]
+fn who_is_killed_has_ended_and_who_is_gone_need_not_be_removed() {
+    on_device("killed", |device| {
+        let image = device.registry.name("shop/v1:1");
+        let run = [
+            "run",
+            "-d",
+            "--network=none",
+            "--name=victim",
+            "--restart=always",
+        ];
+        device.done(&[&run[..], &[&image, "sleep", "1000"]].concat());
+        for word in ["kill", "start", "kill", "rm"] {
+            device.done(&[word, "victim"]);
+        }
+        let again = device.done(&["rm", "-f", "victim"]);
+        assert_eq!(again.stderr, "dray: no such container: victim\n");
+        let refused = device.dray(&["rm", "victim"]);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    });
+}

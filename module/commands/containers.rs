@@ -4,11 +4,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use dray::engine::{Engine, Remove};
+use dray::engine::{Engine, EngineError, Remove};
 use dray::runargs::signal;
 
 use super::keys::Keys;
 use super::{Context, each, foreground};
+use crate::exit;
 
 #[derive(Debug, Args)]
 pub struct Start {
@@ -139,7 +140,19 @@ pub fn rm(context: &Context<'_>, words: &Rm) -> anyhow::Result<ExitCode> {
         force: words.force,
         volumes: words.volumes,
     };
-    Ok(each(&words.containers, |word| {
+    // Docker's: what is to be gone and is, is no failure.
+    let mut there = words.containers.clone();
+    there.retain(|word| match engine.find(word) {
+        Err(error @ EngineError::NotFound(_)) if words.force => {
+            let is_damaged = damaged(&engine, word).is_some();
+            if !is_damaged {
+                eprintln!("dray: {}", exit::message(&error.into()));
+            }
+            is_damaged
+        }
+        _ => true,
+    });
+    Ok(each(&there, |word| {
         let id = match engine.find(word) {
             Ok(container) => container.id().to_owned(),
             Err(error) => damaged(&engine, word).ok_or(error)?,

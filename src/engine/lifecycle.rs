@@ -258,7 +258,7 @@ impl Engine {
     /// Sends a signal to a container's first process. One that pauses before a restart has none and stays as it is, whatever
     /// the signal: Docker's meaning of it.
     pub fn kill(&self, id: &str, signal: i32) -> Result<(), EngineError> {
-        let _lock = self.lock(id)?;
+        let lock = self.lock(id)?;
         let container = self.load(id)?;
         let ends = container.record.body.config.stop_signal.is_none()
             || stop_signal(&container).is_ok_and(|stop| stop == signal);
@@ -293,7 +293,19 @@ impl Engine {
                 if signal == SIGKILL || ends {
                     self.thaw(id)?;
                 }
-                self.rouse(id).map(drop)
+                self.rouse(id)?;
+                if signal != SIGKILL {
+                    return Ok(());
+                }
+                // Docker's: what comes next, a start or a removal, finds it ended.
+                drop(lock);
+                if !process.wait(Some(KILL_TIMEOUT)).map_err(failed)? {
+                    return Err(EngineError::Unkillable {
+                        name,
+                        seconds: KILL_TIMEOUT.as_secs(),
+                    });
+                }
+                self.wait_monitor(id)
             }
             None => Err(EngineError::NotRunning { name }),
         }

@@ -89,7 +89,21 @@ impl Engine {
                 return Ok(state.outcome.exit_code);
             }
         }
-        Ok(self.load(id)?.outcome.exit_code)
+        self.ended(id)
+    }
+
+    /// The exit code of a container that nobody attends to; if it runs all the same, nobody will ever know it.
+    pub fn ended(&self, id: &str) -> Result<i32, EngineError> {
+        let container = self.load(id)?;
+        match container.status {
+            Status::Running | Status::Paused => Err(EngineError::System {
+                action: format!("wait for container {}", container.name()),
+                source: std::io::Error::other(
+                    "its monitor was killed and it runs on; `dray boot` puts it right",
+                ),
+            }),
+            _ => Ok(container.outcome.exit_code),
+        }
     }
 }
 

@@ -113,6 +113,15 @@ pub(super) fn place(draft: &mut Draft<'_>) -> Result<(), RunArgsError> {
                 .into(),
         );
     }
+    let alone =
+        |target: &str| matches!(target, "host" | "none") || target.starts_with("container:");
+    if let Some(one) = networks.iter().find(|n| given > 1 && alone(&n.target)) {
+        return Err(format!(
+            "conflicting options: network {} goes together with no other",
+            one.target
+        )
+        .into());
+    }
     let target = networks.swap_remove(0).target;
     if let Some(owner) = target.strip_prefix("container:") {
         if owner.is_empty() {

@@ -4,9 +4,9 @@
 
 use std::collections::HashMap;
 use std::ffi::{CString, OsStr, OsString};
-use std::io::{self, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::PathBuf;
 
 /// Where programs are looked for when the environment names no folder.
@@ -79,6 +79,20 @@ pub fn let_go(fds: &[RawFd]) -> io::Result<()> {
         // SAFETY: dup3 takes three integers; what `fd` stood for is what is to be given up.
         if unsafe { libc::dup3(nothing.as_raw_fd(), *fd, libc::O_CLOEXEC) } < 0 {
             return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Gives the pipes or the terminal of this process to a user, who may open them by their names too (`/dev/stdout`). Anything
+/// else is the host's and stays whose it is.
+pub fn own_streams(uid: u32) -> io::Result<()> {
+    for fd in 0..=2 {
+        // SAFETY: the numbers stand for descriptors that this process has until its end.
+        let stream = unsafe { BorrowedFd::borrow_raw(fd) };
+        let meta = std::fs::File::from(stream.try_clone_to_owned()?).metadata()?;
+        if meta.file_type().is_fifo() || stream.is_terminal() {
+            std::os::unix::fs::fchown(stream, Some(uid), None)?;
         }
     }
     Ok(())

@@ -12,6 +12,8 @@ pub const ROWS: &[Row] = &[
     ("env", "--env IMAGE=no --env TERM=own -t", "echo $IMAGE $TERM", "no own"),
     ("env", "-e B=1 -e A=2 -e IMAGE=3", "tr '\\0' '\\n' </proc/1/environ | cut -d= -f1 | tr '\\n' ' '; test -f /.dockerenv",
         "PATH HOSTNAME B A IMAGE HOME"),
+    ("user", "-u bob", "echo own >/dev/stderr; echo too >/dev/stdout", "own\ntoo"),
+    ("user", "-t -u bob", "echo own >/dev/stderr", "own"),
     ("env", "-e IMAGE", "echo [$IMAGE]", "[]"),
     ("env", "-e 'A=ä\\\"$x'", "echo \"$A\"", "ä\\\"$x"),
     ("env-file", "--env-file {dir}/odd.env",

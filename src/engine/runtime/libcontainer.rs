@@ -116,6 +116,10 @@ impl Executor for Run {
 
 fn put_right(spec: &Spec, travels: &[Travel]) -> Result<(), String> {
     close_device_folders(spec)?;
+    if let Some(process) = spec.process() {
+        payload::own_streams(process.user().uid())
+            .map_err(|error| format!("give the input and output to its user: {error}"))?;
+    }
     for travel in travels {
         travel.apply().map_err(|error| {
             let (target, mode) = (travel.target.display(), &travel.mode);
