@@ -337,6 +337,24 @@ fn exec_has_docker_s_options_and_exit_codes() {
                 "7\n8\n",
             ),
             (vec!["-w", "/bin"], vec!["busybox", "pwd"], 0, "/bin\n"),
+            // The caller's own files stay outside, and who is not root opens the pipes by their names.
+            (
+                vec!["-u", "7:8"],
+                vec![
+                    "sh",
+                    "-c",
+                    "busybox readlink /proc/self/fd/1 | busybox cut -c1-5 >/dev/stdout; : >/dev/stderr",
+                ],
+                0,
+                "pipe:\n",
+            ),
+            // What goes on in the background holds nobody up.
+            (
+                vec![],
+                vec!["sh", "-c", "sleep 1000 & echo started"],
+                0,
+                "started\n",
+            ),
             (
                 vec![],
                 vec!["grep", "CapEff", "/proc/self/status"],
@@ -403,6 +421,37 @@ fn exec_has_docker_s_options_and_exit_codes() {
         assert_eq!(stopped.status.code(), Some(1), "{stopped:?}");
         assert!(stopped.stderr.contains("is not running"), "{stopped:?}");
         assert!(device.dray(&["rm", "host"]).status.success());
+    });
+}
+
+#[test]
+fn exec_passes_all_its_input_and_output_on() {
+    on_device("exec-streams", |device| {
+        let image = push(device);
+        run_detached(device, &["--name=host", &image, "sleep", "100000"]);
+        let exec = |options: &[&str], line: &str, input: Vec<u8>| {
+            let mut child = Command::new(env!("CARGO_BIN_EXE_dray"))
+                .args([&["exec"], options, &["host", "sh", "-c", line]].concat())
+                .env("DRAY_CONFIG", &device.host.config)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut stdin = child.stdin.take().unwrap();
+            // One that does not read hears nothing of it.
+            let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+            let output = child.wait_with_output().unwrap();
+            writer.join().unwrap();
+            assert!(output.status.success(), "{line}: {output:?}");
+            (output.stdout, output.stderr)
+        };
+        // More than any pipe holds, both ways at once.
+        let much: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+        let (out, err) = exec(&["-i"], "busybox tee /dev/stderr", much.clone());
+        assert!(out == much && err == much, "{} {}", out.len(), err.len());
+        assert_eq!(exec(&["-i"], "exec <&-; echo closed", much).0, b"closed\n");
+        assert_eq!(exec(&[], "cat; echo none", b"x".to_vec()).0, b"none\n");
     });
 }
 

@@ -3,6 +3,8 @@
 //! Entering happens in a process of its own, `dray enter`, which is not writable from inside the container and is the
 //! parent of what it starts.
 
+mod streams;
+
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -11,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use self::streams::Streams;
 use super::health::Check;
 use super::record::Record;
 use super::spec::user::{self, MAX_ACCOUNT_FILE};
@@ -29,7 +32,6 @@ const LEFT: &str = "left";
 /// Its descriptor.
 const TERMINAL: RawFd = 3;
 const SIGTERM: i32 = 15;
-const SIGKILL: i32 = 9;
 
 /// A process to be run in a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +63,8 @@ pub struct Executed {
     pub pid: i32,
     /// Its terminal, if it has one.
     pub terminal: Option<OwnedFd>,
+    /// Its input and output otherwise.
+    streams: Streams,
 }
 
 /// Arguments of the process that probes the health of container `id`.
@@ -159,7 +163,10 @@ impl Engine {
         if executed.terminal.is_some() {
             return relay(executed, &request);
         }
-        wait(executed.pid, &signals)
+        let failed = || EngineError::system("wait for the process in the container");
+        let child = Pidfd::open(executed.pid).map_err(failed())?;
+        executed.streams.relay(&child, &signals).map_err(failed())?;
+        Ok(process::wait_child(executed.pid).map_err(failed())?.code())
     }
 
     fn running(&self, id: &str) -> Result<Container, EngineError> {
@@ -231,24 +238,22 @@ impl Engine {
             reason,
         };
         if !request.tty {
-            let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map_err(failed());
-            let nothing = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .open("/dev/null")
-                .map_err(failed())?;
-            let or_nothing = |take: bool, fd| own(if take { fd } else { nothing.as_fd() });
-            let files = [
-                or_nothing(request.interactive, std::io::stdin().as_fd())?,
-                or_nothing(!request.detach, std::io::stdout().as_fd())?,
-                or_nothing(!request.detach, std::io::stderr().as_fd())?,
-            ];
+            let nothing = || {
+                let mut options = OpenOptions::new();
+                let opened = options.read(true).write(true).open("/dev/null");
+                opened.map(OwnedFd::from).map_err(failed())
+            };
+            let (streams, files) = match request.detach {
+                true => (Streams::default(), [nothing()?, nothing()?, nothing()?]),
+                false => Streams::make(request.interactive, nothing()?).map_err(failed())?,
+            };
             let stdio = runtime::Stdio::Files(files);
             let pid =
                 runtime::exec(&bundle.borrow(), file, capabilities, stdio).map_err(refused)?;
             return Ok(Executed {
                 pid,
                 terminal: None,
+                streams,
             });
         }
         let name = format!("console-{}", std::process::id());
@@ -266,6 +271,7 @@ impl Engine {
         Ok(Executed {
             pid,
             terminal: Some(terminal),
+            streams: Streams::default(),
         })
     }
 
@@ -350,22 +356,6 @@ fn keep_open() -> Result<i32, EngineError> {
             && !matches!(terminal.read(&mut buffer), Ok(1..))
         {
             return Ok(0);
-        }
-    }
-}
-
-/// Waits for a child inside a container; when we are asked to end, it ends first.
-fn wait(pid: i32, signals: &SignalFd) -> Result<i32, EngineError> {
-    let failed = || EngineError::system("wait for the process in the container");
-    let child = Pidfd::open(pid).map_err(failed())?;
-    loop {
-        let mut set = [PollFd::read(child.as_fd()), PollFd::read(signals.as_fd())];
-        process::poll(&mut set, None).map_err(failed())?;
-        if set[1].is_ready() && signals.take().is_some() {
-            child.signal(SIGKILL).map_err(failed())?;
-        }
-        if set[0].is_ready() {
-            return Ok(process::wait_child(pid).map_err(failed())?.code());
         }
     }
 }

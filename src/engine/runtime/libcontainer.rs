@@ -86,6 +86,11 @@ impl Executor for Run {
         let refuse = |reason: String| ExecutorValidationError::ArgValidationError(reason);
         // The first thing that runs in the container's process and is ours.
         payload::let_go(&self.release).map_err(|error| refuse(error.to_string()))?;
+        if let Some(process) = spec.process() {
+            let uid = process.user().uid();
+            payload::own_streams(uid)
+                .map_err(|error| refuse(format!("give the streams to user {uid}: {error}")))?;
+        }
         if let Some(travels) = &self.travels {
             put_right(spec, travels).map_err(refuse)?;
         }
@@ -116,10 +121,6 @@ impl Executor for Run {
 
 fn put_right(spec: &Spec, travels: &[Travel]) -> Result<(), String> {
     close_device_folders(spec)?;
-    if let Some(process) = spec.process() {
-        payload::own_streams(process.user().uid())
-            .map_err(|error| format!("give the input and output to its user: {error}"))?;
-    }
     for travel in travels {
         travel.apply().map_err(|error| {
             let (target, mode) = (travel.target.display(), &travel.mode);
