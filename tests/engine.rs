@@ -583,6 +583,9 @@ fn a_stopped_monitor_holds_nobody_up() {
             };
             while policy == "always" && !pauses(device.inspect("one")) {}
             let monitor = device.containers()[0].1.as_ref().unwrap().monitor.pid;
+            // Not on its way there, when it opens the store as everybody does.
+            let wchan = format!("/proc/{monitor}/wchan");
+            while !std::fs::read_to_string(&wchan).unwrap().contains("poll") {}
             let monitor = nix::unistd::Pid::from_raw(monitor);
             nix::sys::signal::kill(monitor, nix::sys::signal::Signal::SIGSTOP).unwrap();
             let begun = std::time::Instant::now();
