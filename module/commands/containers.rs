@@ -8,7 +8,7 @@ use dray::engine::{Engine, EngineError, Remove};
 use dray::runargs::signal;
 
 use super::keys::Keys;
-use super::{Context, each, foreground};
+use super::{Context, each, each_done, foreground};
 use crate::exit;
 
 #[derive(Debug, Args)]
@@ -140,24 +140,21 @@ pub fn rm(context: &Context<'_>, words: &Rm) -> anyhow::Result<ExitCode> {
         force: words.force,
         volumes: words.volumes,
     };
-    // Docker's: what is to be gone and is, is no failure.
-    let mut there = words.containers.clone();
-    there.retain(|word| match engine.find(word) {
-        Err(error @ EngineError::NotFound(_)) if words.force => {
-            let is_damaged = damaged(&engine, word).is_some();
-            if !is_damaged {
-                eprintln!("dray: {}", exit::message(&error.into()));
-            }
-            is_damaged
-        }
-        _ => true,
-    });
-    Ok(each(&there, |word| {
+    Ok(each_done(&words.containers, |word| {
         let id = match engine.find(word) {
             Ok(container) => container.id().to_owned(),
-            Err(error) => damaged(&engine, word).ok_or(error)?,
+            Err(error) => match damaged(&engine, word) {
+                Some(id) => id,
+                // Docker's: what is to be gone and is, is no failure.
+                None if words.force && matches!(error, EngineError::NotFound(_)) => {
+                    eprintln!("dray: {}", exit::message(&error.into()));
+                    return Ok(false);
+                }
+                None => return Err(error.into()),
+            },
         };
-        Ok(engine.remove(&id, how)?)
+        engine.remove(&id, how)?;
+        Ok(true)
     }))
 }
 

@@ -289,11 +289,17 @@ fn warn(warning: Option<&str>) {
 
 /// Does `act` to each, says what failed, and goes on; each success prints the word as given, as docker does.
 fn each(words: &[String], mut act: impl FnMut(&str) -> anyhow::Result<()>) -> ExitCode {
+    each_done(words, |word| act(word).map(|()| true))
+}
+
+/// The same, where `act` may have had nothing to do.
+fn each_done(words: &[String], mut act: impl FnMut(&str) -> anyhow::Result<bool>) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for word in words {
         match act(word) {
             // Whoever reads about it may have gone; the others are to be done all the same.
-            Ok(()) => {
+            Ok(false) => {}
+            Ok(true) => {
                 if writeln!(std::io::stdout(), "{word}").is_err() {
                     code = ExitCode::FAILURE;
                 }

@@ -7,7 +7,7 @@ mod streams;
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -357,11 +357,5 @@ fn keep_open() -> Result<i32, EngineError> {
         {
             return Ok(0);
         }
-    }
-}
-
-impl AsRawFd for Executed {
-    fn as_raw_fd(&self) -> i32 {
-        self.terminal.as_ref().map_or(-1, AsRawFd::as_raw_fd)
     }
 }

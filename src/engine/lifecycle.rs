@@ -180,12 +180,7 @@ impl Engine {
             process.signal(SIGKILL).map_err(failed)?;
             // It may have been paused meanwhile.
             self.thaw(&id)?;
-            if !process.wait(Some(KILL_TIMEOUT)).map_err(failed)? {
-                return Err(EngineError::Unkillable {
-                    name,
-                    seconds: KILL_TIMEOUT.as_secs(),
-                });
-            }
+            wait_for_the_killed(&process, name)?;
         }
         Ok(())
     }
@@ -299,12 +294,7 @@ impl Engine {
                 }
                 // Docker's: what comes next, a start or a removal, finds it ended.
                 drop(lock);
-                if !process.wait(Some(KILL_TIMEOUT)).map_err(failed)? {
-                    return Err(EngineError::Unkillable {
-                        name,
-                        seconds: KILL_TIMEOUT.as_secs(),
-                    });
-                }
+                wait_for_the_killed(&process, name)?;
                 self.wait_monitor(id)
             }
             None => Err(EngineError::NotRunning { name }),
@@ -422,5 +412,17 @@ impl Waiting {
             return Ok(0);
         }
         Ok(socket::receive(self.control.as_fd(), buffer, true)?.unwrap_or(0))
+    }
+}
+
+/// Waits for the end of a container's first process that was sent SIGKILL.
+fn wait_for_the_killed(process: &Pidfd, name: String) -> Result<(), EngineError> {
+    let ended = process.wait(Some(KILL_TIMEOUT));
+    match ended.map_err(EngineError::system(format!("wait for the end of {name}")))? {
+        true => Ok(()),
+        false => Err(EngineError::Unkillable {
+            name,
+            seconds: KILL_TIMEOUT.as_secs(),
+        }),
     }
 }

@@ -70,7 +70,11 @@ pub fn resolve(
                 let volume = engine.make_volume(&point.name, labels, options, names)?;
                 point.source = volume.data.display().to_string();
                 point.mounted = !volume.options.is_empty();
-                if let Some(damage) = volume.damage.as_ref().filter(|_| is_empty(&volume.data)) {
+                if let Some(damage) = volume
+                    .damage
+                    .as_ref()
+                    .filter(|_| is_empty(&volume.data).unwrap_or(false))
+                {
                     return Err(refuse(
                         container,
                         &format!("volume {}", volume.name),
@@ -90,8 +94,8 @@ pub fn resolve(
     Ok(mounts)
 }
 
-fn is_empty(data: &Path) -> bool {
-    std::fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_none())
+fn is_empty(data: &Path) -> std::io::Result<bool> {
+    Ok(std::fs::read_dir(data)?.next().is_none())
 }
 
 /// The mounts of the containers that `--volumes-from` names, by their place; of several for one place the last one counts.
@@ -230,8 +234,7 @@ fn volume(
 fn fill_one(root: &Path, mount: &MountPoint, data: &Path) -> std::io::Result<()> {
     let own = !mount.mounted;
     let mark = own.then(|| fill::mark(data));
-    let is_filled = std::fs::read_dir(data)?.next().is_some();
-    if is_filled && !mark.as_ref().is_some_and(|mark| mark.exists()) {
+    if !is_empty(data)? && !mark.as_ref().is_some_and(|mark| mark.exists()) {
         return Ok(());
     }
     let _lock = Exclusive::wait(&Path::new(&mount.source).with_file_name("lock"))?;
