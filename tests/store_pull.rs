@@ -24,6 +24,7 @@ use dray::host::Host;
 use dray::images::{self, Event, Images, ImagesError};
 use dray::oci::{Digest, Platform, Reference};
 use dray::store::Store;
+use dray::sys::lock::Exclusive;
 use dray::sys::mount::private_namespace;
 
 /// A device in a scratch folder.
@@ -710,7 +711,8 @@ fn two_pulls_of_one_image_at_once_both_succeed() {
     assert_eq!(device.content()["layers/sha256"], hexes(&built.diff_ids));
 }
 
-/// What a cut leaves under scratch names goes at the next opening, unless somebody is at work.
+/// What a cut leaves under scratch names goes when the store is swept, unless somebody is at work; opening alone waits for
+/// nobody and removes nothing.
 #[test]
 fn leftovers_go_when_nobody_is_at_work() {
     let device = Device::new();
@@ -723,14 +725,21 @@ fn leftovers_go_when_nobody_is_at_work() {
     };
     plant();
     let images = device.images();
+    assert!(!device.is_empty());
+    images.sweep().unwrap();
     assert!(device.is_empty());
     plant();
     let hold = images.hold().unwrap();
-    device.images();
+    device.images().sweep().unwrap();
     assert!(!device.is_empty());
     drop(hold);
-    device.images();
+    images.sweep().unwrap();
     assert!(device.is_empty());
+    let alone = Exclusive::attempt(&device.host.run.join("store.lock")).unwrap();
+    assert!(alone.is_some());
+    plant();
+    device.images().sweep().unwrap();
+    assert!(!device.is_empty());
 }
 
 #[test]

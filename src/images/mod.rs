@@ -110,6 +110,11 @@ impl Images {
         })
     }
 
+    /// Clears away what a cut left of images that were being brought or removed, unless somebody is at work.
+    pub fn sweep(&self) -> Result<(), ImagesError> {
+        Ok(self.store.sweep()?)
+    }
+
     /// Puts right what of the store is damaged and can be made anew; what is to be said about it.
     pub fn repair(&self) -> Result<Option<String>, ImagesError> {
         Ok(self.store.repair()?)

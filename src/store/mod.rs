@@ -19,7 +19,7 @@
 //! Everything begins under a name that starts with `.tmp-`, in the folder it will stay in. The order that survives a
 //! power cut is: all data of an image, one sync of the filesystem, the final names, one sync of each folder, and only
 //! then the record that says the image is there ([`commit`]). Removal goes the other way round. What a cut leaves
-//! under scratch names goes when the store is next opened and nobody else uses it.
+//! under scratch names goes when the store is next swept and nobody else uses it ([`Store::sweep`]).
 
 mod blob;
 mod boot;
@@ -88,7 +88,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store below the host's state folder, creating what is missing, and clears away what a cut left.
+    /// Opens the store below the host's state folder, creating what is missing. Where nothing is missing it waits for nobody:
+    /// a process that was stopped with a lock in its hand must not keep every other one from opening.
     pub fn open(host: &Host) -> Result<Store, StoreError> {
         let mut store = Store {
             state: host.state.clone(),
@@ -96,21 +97,38 @@ impl Store {
             boot_id: host.boot_id.clone(),
             damage: None,
         };
-        for folder in FOLDERS {
-            let folder = store.state.join(folder);
+        for folder in store.folders() {
             fs::create_dirs(&folder).map_err(failed("create", &folder))?;
         }
         std::fs::create_dir_all(&store.run).map_err(failed("create", &store.run))?;
-        if let Some(_alone) = store.try_lock_exclusive()? {
-            let folders = FOLDERS.map(|folder| store.state.join(folder));
-            for folder in folders.iter().chain([&store.state]) {
-                fs::sweep_scratch(folder).map_err(failed("clear", folder))?;
-            }
-        }
-        let _shared = store.lock_shared()?;
         store.damage = store.check_version()?;
         store.note_use()?;
         Ok(store)
+    }
+
+    /// Clears away what a cut left, unless somebody is at work: his scratch looks the same.
+    pub fn sweep(&self) -> Result<(), StoreError> {
+        let mut littered = Vec::new();
+        for folder in self.folders() {
+            if fs::has_scratch(&folder).map_err(failed("read", &folder))? {
+                littered.push(folder);
+            }
+        }
+        // Nearly always there is nothing, and then nobody is kept away.
+        if littered.is_empty() {
+            return Ok(());
+        }
+        if let Some(_alone) = self.try_lock_exclusive()? {
+            for folder in &littered {
+                fs::sweep_scratch(folder).map_err(failed("clear", folder))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn folders(&self) -> impl Iterator<Item = PathBuf> {
+        let below = FOLDERS.iter().map(|folder| self.state.join(folder));
+        below.chain([self.state.clone()])
     }
 
     /// Writes a damaged format version anew and returns what is to be said about it. It loses nothing: every record has a
@@ -145,6 +163,7 @@ impl Store {
                 found,
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let _shared = self.lock_shared()?;
                 self.write_version().map_err(failed("write", &path))?;
                 Ok(None)
             }

@@ -9,6 +9,7 @@
     reason = "this is the durable writer that the lint points to"
 )]
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
@@ -160,15 +161,26 @@ fn put_aside(path: &Path) -> io::Result<Option<PathBuf>> {
     }
 }
 
+/// Whether interrupted writes or deletions left something directly below `dir`, or somebody is writing there.
+pub fn has_scratch(dir: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(dir)? {
+        if is_scratch(&entry?.file_name()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is_scratch(name: &OsStr) -> bool {
+    name.as_encoded_bytes()
+        .starts_with(SCRATCH_PREFIX.as_bytes())
+}
+
 /// Removes what interrupted writes and deletions left directly below `dir`. Call under the lock that guards `dir`.
 pub fn sweep_scratch(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
-        if entry
-            .file_name()
-            .as_encoded_bytes()
-            .starts_with(SCRATCH_PREFIX.as_bytes())
-        {
+        if is_scratch(&entry.file_name()) {
             let removed = match entry.file_type()?.is_dir() {
                 true => fs::remove_dir_all(entry.path()),
                 false => fs::remove_file(entry.path()),
