@@ -40,6 +40,7 @@ pub mod runtime;
 mod settle;
 mod share;
 pub mod spec;
+mod teardown;
 mod time;
 pub mod volumes;
 mod watch;
@@ -152,6 +153,7 @@ impl Engine {
     pub fn open(host: &Host, settings: &Settings) -> Result<Engine, EngineError> {
         let mut engine = Engine::open_as_is(host, settings)?;
         engine.repaired = engine.images.repair()?;
+        engine.images.sweep()?;
         engine.settle()?;
         Ok(engine)
     }

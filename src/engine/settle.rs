@@ -1,9 +1,9 @@
 //! Putting right what a kill or a power cut left, at each start of dray.
 
 use super::record::UNSEEN;
-use super::{Engine, EngineError, Outcome, Remove, State, Status, restart, runtime, time, volumes};
+use super::{Engine, EngineError, Outcome, Remove, State, Status, restart, teardown, time};
+use crate::sys::fs;
 use crate::sys::lock::Exclusive;
-use crate::sys::{cgroup, fs};
 
 /// A container that was to be started at boot.
 #[derive(Debug)]
@@ -163,19 +163,11 @@ impl Engine {
             self.thaw(id)?;
             process.wait(None).map_err(failed)?;
         }
-        cgroup::remove(id, &self.group(id)).map_err(failed)?;
-        // Its mounts went with its monitor, their places did not.
-        if let Ok(record) = self.folders(id).record() {
-            volumes::unmount_all(self, &record)?;
-        }
-        let bundle = super::monitor::bundle_of(self, id);
-        runtime::forget(&bundle.borrow()).map_err(|reason| EngineError::Runtime {
-            action: "forget",
-            name: id.to_owned(),
-            reason,
-        })?;
-        self.network.detach(id)?;
-        Ok(())
+        let record = self.folders(id).record().ok();
+        let down = teardown::take_down(self, id, record.as_ref());
+        // What it was on is free, whatever else stays.
+        let left = self.network.detach(id).map_err(EngineError::from);
+        down.and(left)
     }
 
     /// Removes scratch folders, pins of containers that do not exist, and run folders of those.

@@ -5,13 +5,14 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
+use super::attempt::Attempt;
 use super::clients::{Clients, Wish};
-use super::launch::{self, Attempt};
-use super::{bundle_of, probe};
+use super::handover::Handover;
+use super::{launch, probe};
 use crate::engine::files::NetworkMode;
 use crate::engine::logs::{About, Stream, Writer};
 use crate::engine::record::{Folders, Intent, Record, State, Status};
-use crate::engine::{Engine, EngineError, attach, restart, rootfs, runtime, time, volumes};
+use crate::engine::{Engine, EngineError, attach, restart, teardown, time};
 use crate::sys::process::{self, Pidfd, PollFd};
 use crate::sys::program;
 use crate::sys::{cgroup, doze};
@@ -24,76 +25,6 @@ const QUIET: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(1);
 /// How long output that is still in the pipes is waited for once the container has ended and somebody else holds them open.
 const DRAIN: Duration = Duration::from_millis(100);
-
-/// What the first life hands to the second: descriptors by number, which stay open over the execution.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Handover {
-    /// The container's first process.
-    pub init: i32,
-    /// A handle on it.
-    pub pidfd: RawFd,
-    /// Its output, or its terminal.
-    pub output: RawFd,
-    /// Its error output; absent with a terminal.
-    pub error: Option<RawFd>,
-    /// Its input, if that is kept open.
-    pub input: Option<RawFd>,
-    /// Where clients connect.
-    pub listener: RawFd,
-    /// The mount namespace that the monitor was started in, if restarts need it.
-    pub outside: Option<RawFd>,
-    /// The pause before this start.
-    pub paused: Duration,
-}
-
-impl Handover {
-    /// As arguments.
-    pub fn encode(&self) -> Vec<String> {
-        let optional = |fd: Option<RawFd>| fd.unwrap_or(-1);
-        let numbers = [
-            self.init,
-            self.pidfd,
-            self.output,
-            optional(self.error),
-            optional(self.input),
-            self.listener,
-            optional(self.outside),
-            self.paused.as_millis() as i32,
-        ];
-        numbers.iter().map(i32::to_string).collect()
-    }
-
-    fn decode(words: &[String]) -> Option<Handover> {
-        let numbers: Vec<i32> = words
-            .iter()
-            .map(|word| word.parse().ok())
-            .collect::<Option<_>>()?;
-        let [init, pidfd, output, error, input, listener, outside, paused] = numbers[..] else {
-            return None;
-        };
-        let optional = |fd: i32| (fd >= 0).then_some(fd);
-        let paused = Duration::from_millis(u64::try_from(paused).ok()?);
-        Some(Handover {
-            init,
-            pidfd,
-            output,
-            error: optional(error),
-            input: optional(input),
-            listener,
-            outside: optional(outside),
-            paused,
-        })
-    }
-
-    /// Every descriptor that must stay open.
-    pub fn descriptors(&self) -> Vec<RawFd> {
-        let optional = self.error.into_iter().chain(self.input).chain(self.outside);
-        [self.pidfd, self.output, self.listener]
-            .into_iter()
-            .chain(optional)
-            .collect()
-    }
-}
 
 /// A container that runs.
 struct Attendant<'a> {
@@ -393,18 +324,7 @@ impl<'a> Attendant<'a> {
 
     fn take_down(&mut self) -> Result<(), EngineError> {
         let id = &self.record.id;
-        rootfs::unmount(&self.folders)?;
-        volumes::unmount_all(self.engine, &self.record)?;
-        let bundle = bundle_of(self.engine, id);
-        // Children of the container's first process may have outlived it where it had no process namespace of its own.
-        cgroup::remove(id, &self.record.group()).map_err(EngineError::system(format!(
-            "remove the control groups of {id}"
-        )))?;
-        runtime::forget(&bundle.borrow()).map_err(|reason| EngineError::Runtime {
-            action: "forget",
-            name: self.record.name.clone(),
-            reason,
-        })?;
+        teardown::take_down(self.engine, id, Some(&self.record))?;
         if NetworkMode::of(&self.record) == NetworkMode::Bridge {
             self.engine.network().release(id)?;
         }

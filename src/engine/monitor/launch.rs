@@ -2,118 +2,36 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::time::Duration;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use super::{BundlePaths, GO, Report, SHARED, TAKE_OVER, attend, bundle_of};
+use super::attempt::Attempt;
+use super::handover::Handover;
+use super::streams::{self, Streams};
+use super::{BundlePaths, Report, bundle_of};
 use crate::engine::files::{self, NetworkMode};
 use crate::engine::health::{Check, starting};
 use crate::engine::logs::{About, Writer};
 use crate::engine::propagation::{self, Travels};
-use crate::engine::record::{Outcome, Record, State, Status};
-use crate::engine::runtime::{self, First, Stdio};
+use crate::engine::record::{Folders, Outcome, Record, State, Status};
+use crate::engine::runtime::{self, First};
 use crate::engine::share::Joined;
 use crate::engine::{
-    Engine, EngineError, attach, foresee, limits, networks, rootfs, time, volumes,
+    Engine, EngineError, attach, foresee, limits, networks, rootfs, teardown, time, volumes,
 };
-use crate::sys::lock::Exclusive;
-use crate::sys::process::{self, Pidfd, PollFd, ProcessId};
+use crate::sys::process::{Pidfd, ProcessId};
 use crate::sys::program;
 use crate::sys::{bpf, cgroup, fs, mount, socket};
 
-/// One attempt to start.
-#[derive(Debug)]
-pub(super) struct Attempt {
-    /// The command that waits for us; absent for a restart by policy.
-    control: Option<OwnedFd>,
-    /// Of a restart by policy: the socket of clients that stay connected, and the container's lock.
-    earlier: Option<(OwnedFd, Exclusive)>,
-    /// Of a restart by policy: the mount namespace that the monitor was started in, if the container needs it.
-    outside: Option<OwnedFd>,
-    /// Restarts by policy so far.
-    pub restarts: u32,
-    /// The pause before this attempt.
-    pub paused: Duration,
-}
-
-impl Attempt {
-    pub(super) fn first(control: OwnedFd) -> Attempt {
-        Attempt {
-            control: Some(control),
-            earlier: None,
-            outside: None,
-            restarts: 0,
-            paused: Duration::ZERO,
-        }
-    }
-
-    /// The lock is held until the program runs, so that whoever stops the container finds either no attempt or a program
-    /// that hears the signal.
-    pub(super) fn again(
-        (listener, lock): (OwnedFd, Exclusive),
-        outside: Option<OwnedFd>,
-        restarts: u32,
-        paused: Duration,
-    ) -> Attempt {
-        Attempt {
-            control: None,
-            earlier: Some((listener, lock)),
-            outside,
-            restarts,
-            paused,
-        }
-    }
-
-    /// What somebody waits for, so that the container's first process must not keep it open.
-    fn shared(&self) -> Vec<RawFd> {
-        match &self.earlier {
-            None => SHARED.to_vec(),
-            Some((_, lock)) => vec![lock.as_fd().as_raw_fd()],
-        }
-    }
-
-    fn report(&self, report: &Report) {
-        if let Some(control) = &self.control {
-            // Nobody may be left to hear it: a killed command does not stop the container.
-            let _ = socket::send(control.as_fd(), &report.encode());
-        }
-    }
-
-    /// Waits for the word to go: whether the container takes over its scope's ports. `None` if the command has given up or
-    /// died.
-    fn wait_for_go(&self) -> Option<bool> {
-        let Some(control) = &self.control else {
-            // Who restarts by policy may have been replaced meanwhile.
-            return Some(false);
-        };
-        let mut buffer = [0; 8];
-        let length = socket::receive(control.as_fd(), &mut buffer, true).ok()??;
-        match &buffer[..length] {
-            GO => Some(false),
-            TAKE_OVER => Some(true),
-            _ => None,
-        }
-    }
-}
-
 /// A container whose process waits.
 struct Created {
-    engine_folders: crate::engine::Folders,
     bundle: BundlePaths,
+    folders: Folders,
     record: Record,
     state: State,
     listener: OwnedFd,
     outside: Option<OwnedFd>,
     streams: Streams,
     report: OwnedFd,
-}
-
-/// Our ends of the container's input and output.
-struct Streams {
-    input: Option<OwnedFd>,
-    output: OwnedFd,
-    error: Option<OwnedFd>,
-    terminal: bool,
 }
 
 /// Brings the container up and becomes its attendant; returns only if it did not come up.
@@ -125,16 +43,9 @@ pub(super) fn run(engine: &Engine, id: &str, attempt: Attempt) -> Result<(), Eng
         }
         Ok(Some(created)) => {
             attempt.report(&Report::Started);
-            let failed = become_attendant(engine, id, created, &attempt);
-            fail(
-                engine,
-                id,
-                &attempt,
-                EngineError::System {
-                    action: "become the attendant".into(),
-                    source: failed,
-                },
-            )
+            let failed = become_attendant(id, &created, &attempt);
+            let error = EngineError::system("become the attendant")(failed);
+            fail(engine, id, &attempt, error)
         }
         Err(error) => fail(engine, id, &attempt, error),
     }
@@ -180,7 +91,7 @@ fn bring_up(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Option<Creat
     created.state.outcome.error.clear();
     // With the state, not with the first probe: nobody must take it for a container without a check.
     created.state.health = Check::of(&created.record.body.config).map(|_| starting());
-    created.engine_folders.write_now(&created.state)?;
+    created.folders.write_now(&created.state)?;
     Ok(Some(created))
 }
 
@@ -190,27 +101,7 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     if attempt.control.is_some() {
         reach_log(engine, &record, &folders)?;
     }
-    let own = ProcessId::own().map_err(EngineError::system("read our own process"))?;
-    let restarts = attempt.restarts;
-    // A restart by policy goes on telling how it ended last, and any start tells when.
-    let ended = match attempt.earlier {
-        Some(_) => folders.now(&engine.host().boot_id)?.map(|now| now.outcome),
-        None => folders.outcome()?.map(|last| Outcome {
-            finished_at: last.finished_at,
-            ..Outcome::default()
-        }),
-    };
-    let mut state = State {
-        boot_id: engine.host().boot_id.clone(),
-        status: Status::Prepared,
-        monitor: own,
-        init: None,
-        outcome: Outcome {
-            restart_count: restarts,
-            ..ended.unwrap_or_default()
-        },
-        health: None,
-    };
+    let mut state = first_state(engine, &folders, attempt)?;
     fs::create_dirs(&folders.run).map_err(|source| EngineError::write(&folders.run, source))?;
     folders.write_now(&state)?;
     cgroup::enter_monitor(id, &record.group())
@@ -220,57 +111,9 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         None => socket::listen_packets(&folders.run, attach::SOCKET),
     };
     let listener = listener.map_err(EngineError::system("listen for clients"))?;
-
     let outside = outside(&record, attempt)?;
-    mount::private_namespace()
-        .map_err(EngineError::system("enter a mount namespace of our own"))?;
-    let root = rootfs::mount(engine, &record, &folders)?;
-    let working_dir = &record.body.config.working_dir;
-    rootfs::make_folder(&root, working_dir).map_err(|source| EngineError::System {
-        action: format!("create working directory {working_dir}"),
-        source,
-    })?;
-    foresee::start(&record, &root)?;
-    volumes::mount_all(engine, &record)?;
-    volumes::fill_all(&root, &engine.host().run, &record)?;
-    let subpaths = volumes::Subpaths::mount(engine, &record)?;
-    let travels = Travels::of(engine, &record, outside.as_ref())?;
-    let joined = Joined::find(engine, &record, &folders.run)?;
-    let guard = files::write_all(engine, &record, &folders, &root, &joined)?;
-    let (report, ours) = socket::pipe().map_err(EngineError::system("make a pipe"))?;
-    let bundle = bundle_of(engine, id);
-    fs::create_dirs(&engine.host().run.join("runtime"))
-        .map_err(EngineError::system("make the runtime's folder"))?;
-    let console = folders.run.join("console");
-    let terminal = record.body.config.tty;
-    let (stdio, streams) = stdio(&record, &folders, &console)?;
-    let init = record.body.host_config.init == Some(true);
-    let failed = |reason| EngineError::Runtime {
-        action: "create",
-        name: record.name.clone(),
-        reason,
-    };
-    let first = First {
-        init,
-        report: ours.as_raw_fd(),
-        release: &attempt.shared(),
-        travels: &travels.list,
-    };
-    let pid = runtime::create(&bundle.borrow(), stdio, first)
-        .map_err(|reason| failed(with_sysctls(reason, &record)))?;
-    // The container has mounts of its own by now.
-    drop((ours, joined, subpaths, travels));
-    limits::apply(&record.group(), pid, &record.body.host_config)?;
-    if let Some(program) = guard {
-        // Before the word to go: none of the container's own programs ever runs without it.
-        bpf::filter_devices(&cgroup::unified_group(&record.group()), &program)
-            .map_err(EngineError::system("guard the container's devices"))?;
-    }
-    let streams = match streams {
-        Either::Ready(streams) => streams,
-        Either::Console(listener) => console_streams(&listener, &console, pid)?,
-    };
-    debug_assert_eq!(terminal, streams.terminal);
+    let ground = Ground::lay(engine, &record, &folders, outside.as_ref())?;
+    let (pid, streams, report) = make_process(engine, &record, &folders, attempt, ground)?;
     state.init =
         Some(ProcessId::of(pid).map_err(EngineError::system("read the container's process"))?);
     folders.write_now(&state)?;
@@ -281,8 +124,8 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         None => {}
     }
     Ok(Created {
-        engine_folders: folders,
-        bundle,
+        bundle: bundle_of(engine, id),
+        folders,
         record,
         state,
         listener,
@@ -290,6 +133,110 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
         streams,
         report,
     })
+}
+
+/// What is going on before there is a process.
+fn first_state(
+    engine: &Engine,
+    folders: &Folders,
+    attempt: &Attempt,
+) -> Result<State, EngineError> {
+    // A restart by policy goes on telling how it ended last, and any start tells when.
+    let ended = match attempt.earlier {
+        Some(_) => folders.now(&engine.host().boot_id)?.map(|now| now.outcome),
+        None => folders.outcome()?.map(|last| Outcome {
+            finished_at: last.finished_at,
+            ..Outcome::default()
+        }),
+    };
+    Ok(State {
+        boot_id: engine.host().boot_id.clone(),
+        status: Status::Prepared,
+        monitor: ProcessId::own().map_err(EngineError::system("read our own process"))?,
+        init: None,
+        outcome: Outcome {
+            restart_count: attempt.restarts,
+            ..ended.unwrap_or_default()
+        },
+        health: None,
+    })
+}
+
+/// What the runtime finds in place when it makes the container: mounts in a namespace of the monitor's own, and files. What
+/// is held here is needed until the container has its own.
+struct Ground {
+    travels: Travels,
+    /// The program that guards devices where control groups do not.
+    guard: Option<Vec<bpf::Instruction>>,
+    _subpaths: volumes::Subpaths,
+    _joined: Joined,
+}
+
+impl Ground {
+    fn lay(
+        engine: &Engine,
+        record: &Record,
+        folders: &Folders,
+        outside: Option<&OwnedFd>,
+    ) -> Result<Ground, EngineError> {
+        mount::private_namespace()
+            .map_err(EngineError::system("enter a mount namespace of our own"))?;
+        let root = rootfs::mount(engine, record, folders)?;
+        let working_dir = &record.body.config.working_dir;
+        rootfs::make_folder(&root, working_dir).map_err(EngineError::system(format!(
+            "create working directory {working_dir}"
+        )))?;
+        foresee::start(record, &root)?;
+        volumes::mount_all(engine, record)?;
+        volumes::fill_all(&root, &engine.host().run, record)?;
+        let subpaths = volumes::Subpaths::mount(engine, record)?;
+        let travels = Travels::of(engine, record, outside)?;
+        let joined = Joined::find(engine, record, &folders.run)?;
+        let guard = files::write_all(engine, record, folders, &root, &joined)?;
+        fs::create_dirs(&engine.host().run.join("runtime"))
+            .map_err(EngineError::system("make the runtime's folder"))?;
+        Ok(Ground {
+            travels,
+            guard,
+            _subpaths: subpaths,
+            _joined: joined,
+        })
+    }
+}
+
+/// Has the runtime make the container's first process, with all its limits: its pid, our side of its streams, and where it
+/// reports why it cannot execute the program.
+fn make_process(
+    engine: &Engine,
+    record: &Record,
+    folders: &Folders,
+    attempt: &Attempt,
+    ground: Ground,
+) -> Result<(i32, Streams, OwnedFd), EngineError> {
+    let (report, theirs) = socket::pipe().map_err(EngineError::system("make a pipe"))?;
+    let console = folders.run.join(streams::CONSOLE);
+    let (stdio, awaited) = streams::offer(record, folders, &console)?;
+    let first = First {
+        init: record.body.host_config.init == Some(true),
+        report: theirs.as_raw_fd(),
+        release: &attempt.shared(),
+        travels: &ground.travels.list,
+    };
+    let pid = runtime::create(&bundle_of(engine, &record.id).borrow(), stdio, first).map_err(
+        |reason| EngineError::Runtime {
+            action: "create",
+            name: record.name.clone(),
+            reason: with_sysctls(reason, record),
+        },
+    )?;
+    drop(theirs);
+    limits::apply(&record.group(), pid, &record.body.host_config)?;
+    if let Some(program) = &ground.guard {
+        // Before the word to go: none of the container's own programs ever runs without it.
+        bpf::filter_devices(&cgroup::unified_group(&record.group()), program)
+            .map_err(EngineError::system("guard the container's devices"))?;
+    }
+    Ok((pid, awaited.receive(&console, pid)?, report))
 }
 
 /// The mount namespace that the monitor was started in, where the container needs it; what cannot be had from there is
@@ -331,11 +278,7 @@ fn has_own_network(record: &Record) -> bool {
 }
 
 /// Docker's: a container whose log cannot be taken is not started; once it runs nobody takes it down for that.
-fn reach_log(
-    engine: &Engine,
-    record: &Record,
-    folders: &crate::engine::Folders,
-) -> Result<(), EngineError> {
+fn reach_log(engine: &Engine, record: &Record, folders: &Folders) -> Result<(), EngineError> {
     let config = &record.body.host_config.log_config;
     let mut log = Writer::new(
         config,
@@ -352,78 +295,13 @@ fn reach_log(
     )))
 }
 
-/// Streams that exist already, or a console that the runtime will send.
-enum Either {
-    Ready(Streams),
-    Console(OwnedFd),
-}
-
-fn stdio<'a>(
-    record: &Record,
-    folders: &crate::engine::Folders,
-    console: &'a std::path::Path,
-) -> Result<(Stdio<'a>, Either), EngineError> {
-    let failed = || EngineError::system("make the container's pipes");
-    if record.body.config.tty {
-        let listener = socket::listen_stream(&folders.run, "console").map_err(failed())?;
-        return Ok((Stdio::Console(console), Either::Console(listener)));
-    }
-    let (theirs, input) = if record.body.config.open_stdin {
-        let (read, write) = socket::pipe().map_err(failed())?;
-        (read, Some(write))
-    } else {
-        (File::open("/dev/null").map_err(failed())?.into(), None)
-    };
-    let (output, out) = socket::pipe().map_err(failed())?;
-    let (error, err) = socket::pipe().map_err(failed())?;
-    let streams = Streams {
-        input,
-        output,
-        error: Some(error),
-        terminal: false,
-    };
-    Ok((Stdio::Files([theirs, out, err]), Either::Ready(streams)))
-}
-
-fn console_streams(
-    listener: &OwnedFd,
-    path: &std::path::Path,
-    init: i32,
-) -> Result<Streams, EngineError> {
-    let failed = || EngineError::system("receive the container's terminal");
-    // The container's first process sends it, unless it is killed before: then nobody ever connects.
-    let init = Pidfd::open(init).map_err(failed())?;
-    let mut set = [PollFd::read(listener.as_fd()), PollFd::read(init.as_fd())];
-    process::poll(&mut set, None).map_err(failed())?;
-    if !set[0].is_ready() {
-        let died = std::io::Error::other("its first process was killed");
-        return Err(failed()(died));
-    }
-    let connection = socket::accept(listener.as_fd()).map_err(failed())?;
-    let connection = connection.ok_or_else(|| failed()(std::io::ErrorKind::WouldBlock.into()))?;
-    let master = socket::receive_fd(connection.as_fd()).map_err(failed())?;
-    let _ = std::fs::remove_file(path);
-    let input = Some(master.try_clone().map_err(failed())?);
-    Ok(Streams {
-        input,
-        output: master,
-        error: None,
-        terminal: true,
-    })
-}
-
 /// Executes ourselves anew, with the container's descriptors; returns only if that failed.
-fn become_attendant(
-    _engine: &Engine,
-    id: &str,
-    created: Created,
-    attempt: &Attempt,
-) -> std::io::Error {
+fn become_attendant(id: &str, created: &Created, attempt: &Attempt) -> std::io::Error {
     let result = (|| {
         let init = created.state.init.as_ref().map_or(0, |init| init.pid);
         let pidfd = Pidfd::open(init)?;
         let fd = |fd: &OwnedFd| fd.as_raw_fd();
-        let handover = attend::Handover {
+        let handover = Handover {
             init,
             pidfd: pidfd.as_fd().as_raw_fd(),
             output: fd(&created.streams.output),
@@ -481,21 +359,13 @@ fn fail(
 
 /// Takes down whatever of the container is up.
 fn take_down(engine: &Engine, id: &str) {
-    let bundle = bundle_of(engine, id);
-    // Each step on its own: what one cannot remove must not keep the others from being removed. What stays is found by
-    // the next settling through the state file.
-    // The processes first, with their groups.
-    let groups = cgroup::remove(id, &engine.group(id));
-    let runtime = runtime::forget(&bundle.borrow());
-    let root = rootfs::unmount(&engine.folders(id));
+    let folders = engine.folders(id);
+    let record = folders.record().ok();
     // Before anybody removes folders here: what is mounted below them is not ours to remove.
-    let volumes = match engine.folders(id).record() {
-        Ok(record) => volumes::unmount_all(engine, &record),
-        Err(_) => Ok(()),
-    };
-    let network = engine.network().detach(id);
-    if root.is_ok() && volumes.is_ok() && runtime.is_ok() && network.is_ok() && groups.is_ok() {
-        let _ = std::fs::remove_file(engine.folders(id).run.join("state.json"));
+    let down = teardown::take_down(engine, id, record.as_ref());
+    let left = engine.network().detach(id);
+    if down.is_ok() && left.is_ok() {
+        let _ = std::fs::remove_file(folders.run.join("state.json"));
     }
-    let _ = std::fs::remove_file(engine.folders(id).run.join(attach::SOCKET));
+    let _ = std::fs::remove_file(folders.run.join(attach::SOCKET));
 }

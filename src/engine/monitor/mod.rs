@@ -14,10 +14,13 @@
 //!                    ◄── S ──── second life: attend
 //! ```
 
+mod attempt;
 mod attend;
 mod clients;
+mod handover;
 mod launch;
 mod probe;
+mod streams;
 
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -138,7 +141,7 @@ pub fn run(host: &Host, settings: &Settings, words: &[String]) -> Result<(), Eng
             lock = Some(inherited(LOCK, "lock")?);
             surroundings::as_at_boot().map_err(EngineError::system("leave the caller's limits"))?;
             surroundings::outlast_others();
-            launch::run(&engine, id, launch::Attempt::first(control))
+            launch::run(&engine, id, attempt::Attempt::first(control))
         }
         [id, rest @ ..] => attend::run(&engine, id, rest),
         [] => return Err(EngineError::NotFound(String::new())),
