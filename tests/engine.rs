@@ -523,6 +523,18 @@ fn a_killed_monitor_is_noticed() {
                 let looked = device.done(words);
                 assert!(looked.stderr.contains(&said), "{words:?}: {looked:?}");
             }
+            // They could never tell how it ended.
+            for word in ["wait", "attach"] {
+                let refused = device.dray(&[word, policy]);
+                let text = refused.stderr;
+                assert!(!refused.status.success(), "{word}");
+                assert!(
+                    text.contains(
+                        "its monitor was killed and it runs on; `dray boot` puts it right"
+                    ),
+                    "{word}: {text}"
+                );
+            }
             let state = device.inspect(policy)["State"].clone();
             assert_eq!(
                 (&state["Status"], &state["Pid"]),

@@ -209,7 +209,7 @@ pub fn unpause(context: &Context<'_>, words: &Named) -> anyhow::Result<ExitCode>
 
 /// `dray wait`
 pub fn wait(context: &Context<'_>, words: &Named) -> anyhow::Result<ExitCode> {
-    let engine = context.engine()?;
+    let engine = context.engine_to_look()?;
     for word in &words.containers {
         println!("{}", engine.wait(engine.find(word)?.id())?);
     }

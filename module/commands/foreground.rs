@@ -44,7 +44,7 @@ pub struct Words {
 /// `dray attach`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let keys = Keys::new(words.detach_keys.as_deref())?;
-    let engine = context.engine()?;
+    let engine = context.engine_to_look()?;
     let container = engine.find(&words.container)?;
     let config = &container.record.body.config;
     check_terminal(!words.no_stdin, config.tty)?;
@@ -53,6 +53,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         return Err(EngineError::Paused { name }.into());
     }
     let Some(session) = engine.attach(container.id(), true)? else {
+        engine.ended(container.id())?;
         return Err(EngineError::NotRunning {
             name: container.record.name,
         }
