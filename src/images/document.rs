@@ -1,10 +1,11 @@
 //! From a reference to the manifest and configuration of this platform's image, out of the store where they are.
 
-use super::{Event, Images, ImagesError, Progress};
+use super::source::Source;
+use super::{Images, ImagesError};
 use crate::oci::stream::{Verified, read_limited};
 use crate::oci::{
     Descriptor, Digest, Document, ImageConfig, LayerCompression, MAX_CONFIG, Manifest, Platform,
-    Reference, choose,
+    choose,
 };
 use crate::store::BlobDraft;
 
@@ -24,26 +25,26 @@ pub(super) struct Documents {
 /// A search in progress.
 struct Search<'a> {
     images: &'a Images,
-    reference: &'a Reference,
+    source: &'a dyn Source,
+    /// What was asked for, for messages.
+    image: &'a str,
     drafts: Vec<BlobDraft>,
 }
 
 impl Images {
-    /// Finds or fetches the documents of the image that `reference` means on `platform`.
+    /// Finds or fetches the documents of the image that `digest`, an index or a manifest, means on `platform`; `image` is
+    /// what it is called in messages.
     pub(super) fn documents(
         &self,
-        reference: &Reference,
+        source: &dyn Source,
+        image: &str,
+        digest: Digest,
         platform: &Platform,
-        progress: &dyn Progress,
     ) -> Result<Documents, ImagesError> {
-        let digest = match reference.digest {
-            Some(digest) => digest,
-            None => self.client().resolve(reference)?.digest,
-        };
-        progress.event(&Event::Resolved { reference, digest });
         let mut search = Search {
             images: self,
-            reference,
+            source,
+            image,
             drafts: Vec::new(),
         };
         let (manifest_digest, manifest) = search.manifest(digest, platform)?;
@@ -60,7 +61,7 @@ impl Images {
 
 impl Search<'_> {
     fn image(&self) -> String {
-        self.reference.familiar()
+        self.image.to_owned()
     }
 
     fn manifest(
@@ -96,8 +97,7 @@ impl Search<'_> {
         let (bytes, content_type) = match self.images.store.document(digest)? {
             Some(bytes) => (bytes, None),
             None => {
-                let client = self.images.client();
-                let (bytes, content_type) = client.manifest(self.reference, digest)?;
+                let (bytes, content_type) = self.source.document(digest)?;
                 self.keep(&bytes)?;
                 (bytes, content_type)
             }
@@ -139,7 +139,7 @@ impl Search<'_> {
         if let Some(bytes) = self.images.store.document(&descriptor.digest)? {
             return Ok(bytes);
         }
-        let blob = self.images.client().blob(self.reference, descriptor)?;
+        let blob = self.source.blob(descriptor)?;
         let bytes = read_limited(Verified::of(blob, descriptor), MAX_CONFIG).map_err(|source| {
             ImagesError::Document {
                 image: self.image(),

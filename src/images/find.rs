@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::layer::Condition;
+use super::check::Condition;
 use super::record::{Root, plain};
 use super::{Image, Images, ImagesError};
 use crate::oci::{Digest, ImageConfig, Reference};

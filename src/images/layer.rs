@@ -1,4 +1,4 @@
-//! One layer: fetched, checked, unpacked and sealed in one pass by three threads; and looked at again later.
+//! One layer: fetched, checked, unpacked and sealed in one pass by three threads.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -6,36 +6,23 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
 use zstd::zstd_safe::DCtx;
 
+use super::check::seal_file;
 use super::inflate::{Codec, Inflated};
 use super::pipe::{Inlet, pipe};
-use super::{Event, Images, ImagesError, Progress};
+use super::source::Source;
+use super::{Event, ImagesError, Progress};
 use crate::oci::stream::{StreamError, Verified};
-use crate::oci::{Descriptor, Digest, LayerCompression, Reference};
-use crate::registry::{Client, RegistryError};
+use crate::oci::{Descriptor, Digest, LayerCompression};
 use crate::store::{BlobDraft, LayerDraft, Store};
-use crate::sys::beneath;
-use crate::unpack::{ArchiveError, Budget, Seal, UnpackError, unpack};
+use crate::unpack::{ArchiveError, Budget, UnpackError, unpack};
 
 /// How often a layer whose connection breaks is begun.
 const ATTEMPTS: u32 = 3;
 
 /// How much arrives between two progress events.
 const REPORT_BYTES: u64 = 512 << 10;
-
-/// `seal.json`.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SealFile {
-    version: u64,
-    diff_id: Digest,
-    seal: Seal,
-}
-
-/// The seal format this release writes; a layer with another one counts as absent and is fetched again.
-const SEAL_VERSION: u64 = 1;
 
 /// A layer to be brought.
 #[derive(Debug, Clone)]
@@ -48,8 +35,7 @@ pub(super) struct Wanted {
 /// What all layers of a pull have in common.
 pub(super) struct Fetch<'a> {
     pub(super) store: &'a Store,
-    pub(super) client: &'a Client,
-    pub(super) reference: &'a Reference,
+    pub(super) source: &'a dyn Source,
     pub(super) progress: &'a dyn Progress,
     pub(super) budget: &'a Budget,
     pub(super) keep_blobs: bool,
@@ -63,13 +49,6 @@ pub(super) struct Fetch<'a> {
 pub(super) struct Fetched {
     pub(super) layer: LayerDraft,
     pub(super) blob: Option<BlobDraft>,
-}
-
-/// How a layer on disk looks.
-pub(super) enum Condition {
-    Whole,
-    Absent,
-    Damaged,
 }
 
 impl Fetch<'_> {
@@ -152,8 +131,8 @@ impl Fetch<'_> {
         Ok(Fetched { layer, blob })
     }
 
-    /// The blob's bytes: from the store if it was kept, else from the registry.
-    fn open(&self, wanted: &Wanted) -> Result<Box<dyn Read + Send>, RegistryError> {
+    /// The blob's bytes: from the store if it was kept, else from where the image comes from.
+    fn open(&self, wanted: &Wanted) -> Result<Box<dyn Read + Send + '_>, ImagesError> {
         if let Some(file) = self
             .store
             .blob(&wanted.blob.digest)
@@ -161,18 +140,8 @@ impl Fetch<'_> {
         {
             return Ok(Box::new(file));
         }
-        self.client.blob(self.reference, &wanted.blob)
+        self.source.blob(&wanted.blob)
     }
-}
-
-fn seal_file(diff_id: Digest, seal: Seal) -> Vec<u8> {
-    let file = SealFile {
-        version: SEAL_VERSION,
-        diff_id,
-        seal,
-    };
-    // Numbers, digests and escaped paths: nothing JSON could refuse.
-    serde_json::to_vec(&file).unwrap_or_default()
 }
 
 /// Whether the blob ended early, which a proxy may do to a connection without breaking it.
@@ -200,7 +169,7 @@ fn inflate(source: Metered<'_>, codec: Codec<'_>, wanted: &Wanted, inlet: &Inlet
 
 /// The blob's bytes on their way: counted, copied if they are to be kept, stopped if another layer has failed.
 struct Metered<'a> {
-    inner: Box<dyn Read + Send>,
+    inner: Box<dyn Read + Send + 'a>,
     copy: Option<&'a mut BlobDraft>,
     fetch: &'a Fetch<'a>,
     layer: Digest,
@@ -235,41 +204,5 @@ impl Read for Metered<'_> {
             });
         }
         Ok(read)
-    }
-}
-
-impl Images {
-    /// Looks at a layer: at its seal, and at every file's status if a power cut may have harmed it since it was last
-    /// looked at. What is damaged is set aside.
-    pub(super) fn condition(&self, diff_id: &Digest) -> Result<Condition, ImagesError> {
-        let Some(seal) = self.seal(diff_id)? else {
-            if !self.store.has_layer(diff_id) {
-                return Ok(Condition::Absent);
-            }
-            self.store.set_aside(diff_id)?;
-            return Ok(Condition::Damaged);
-        };
-        if self.store.is_checked(diff_id) {
-            return Ok(Condition::Whole);
-        }
-        let holds = beneath::open_dir(&self.store.tree_dir(diff_id))
-            .map_err(UnpackError::Read)
-            .and_then(|tree| seal.holds(tree.as_fd()));
-        // A tree that cannot be read is as bad as one that has changed.
-        if let Ok(true) = holds {
-            self.store.note_checked(diff_id)?;
-            return Ok(Condition::Whole);
-        }
-        self.store.set_aside(diff_id)?;
-        Ok(Condition::Damaged)
-    }
-
-    /// A layer's seal; `None` if it has none that this release understands.
-    pub(super) fn seal(&self, diff_id: &Digest) -> Result<Option<Seal>, ImagesError> {
-        let bytes = self.store.seal(diff_id)?;
-        let file: Option<SealFile> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Ok(file
-            .filter(|file| file.version == SEAL_VERSION && file.diff_id == *diff_id)
-            .map(|file| file.seal))
     }
 }

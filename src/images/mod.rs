@@ -4,6 +4,7 @@
 //! An image is kept by names and pins and by nothing else: `dray pull` gives a name, containers and deployments pin.
 //! Pull, then pin or name, then write the record that speaks of the image; remove in the opposite order, then collect.
 
+mod check;
 mod document;
 mod dress;
 mod error;
@@ -15,6 +16,7 @@ mod pipe;
 mod progress;
 mod pull;
 mod record;
+mod source;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

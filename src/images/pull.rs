@@ -5,11 +5,13 @@ use std::sync::{Mutex, PoisonError};
 
 use zstd::zstd_safe::DCtx;
 
+use super::check::Condition;
 use super::document::Documents;
-use super::layer::{Condition, Fetch, Fetched, Wanted};
+use super::layer::{Fetch, Fetched, Wanted};
 use super::record::Root;
+use super::source::{Remote, Source};
 use super::{Event, Image, Images, ImagesError, Progress};
-use crate::oci::{LayerCompression, Platform, Reference};
+use crate::oci::{Digest, LayerCompression, Platform, Reference};
 use crate::store;
 use crate::sys::beneath;
 use crate::sys::fs::broken;
@@ -23,6 +25,16 @@ const RESERVE: u64 = 16 << 20;
 /// beforehand, the rest is noticed while unpacking.
 const RATIO: u64 = 2;
 
+/// An image to be brought.
+pub(super) struct Wish<'a> {
+    pub(super) source: &'a dyn Source,
+    /// What it is called in messages.
+    pub(super) name: &'a str,
+    /// Of its index or manifest.
+    pub(super) digest: Digest,
+    pub(super) platform: &'a Platform,
+}
+
 impl Images {
     /// Brings an image. One that is present, asked for by digest, needs no network; damaged layers are replaced.
     ///
@@ -34,10 +46,30 @@ impl Images {
         platform: &Platform,
         progress: &dyn Progress,
     ) -> Result<Image, ImagesError> {
+        let digest = match reference.digest {
+            Some(digest) => digest,
+            None => self.client().resolve(reference)?.digest,
+        };
+        progress.event(&Event::Resolved { reference, digest });
+        let wish = Wish {
+            source: &Remote::new(self, reference),
+            name: &reference.familiar(),
+            digest,
+            platform,
+        };
+        self.bring(&wish, progress)
+    }
+
+    /// Brings an image from wherever it is; as [`Images::pull`] otherwise.
+    pub(super) fn bring(
+        &self,
+        wish: &Wish<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Image, ImagesError> {
         let _shared = self.store.lock_shared()?;
-        let documents = self.documents(reference, platform, progress)?;
+        let documents = self.documents(wish.source, wish.name, wish.digest, wish.platform)?;
         let missing = self.missing(&documents, progress)?;
-        self.plan_room(reference, &missing)?;
+        self.plan_room(wish.name, &missing)?;
         let root = Root {
             digest: documents.digest,
             manifest: documents.manifest,
@@ -45,9 +77,13 @@ impl Images {
             layers: documents.layers.iter().map(|w| w.diff_id).collect(),
         };
         if broken("journal-first") {
-            self.write_name(reference, &root)?;
+            let reference = wish
+                .name
+                .parse()
+                .map_err(|_| ImagesError::Absent(wish.name.to_owned()))?;
+            self.write_name(&reference, &root)?;
         }
-        let fetched = self.fetch(reference, &missing, progress)?;
+        let fetched = self.fetch(wish.source, &missing, progress)?;
         let (mut layers, mut blobs) = (Vec::new(), documents.drafts);
         for Fetched { layer, blob } in fetched {
             layers.push(layer);
@@ -81,7 +117,7 @@ impl Images {
         Ok(missing)
     }
 
-    fn plan_room(&self, reference: &Reference, missing: &[Wanted]) -> Result<(), ImagesError> {
+    fn plan_room(&self, image: &str, missing: &[Wanted]) -> Result<(), ImagesError> {
         let needed = missing.iter().fold(0_u64, |needed, wanted| {
             let size = wanted.blob.size;
             let unpacked = match wanted.compression {
@@ -96,7 +132,7 @@ impl Images {
             return Ok(());
         }
         Err(ImagesError::Space {
-            image: reference.familiar(),
+            image: image.to_owned(),
             path: self.store.root().to_owned(),
             needed,
             free,
@@ -114,7 +150,7 @@ impl Images {
 
     fn fetch(
         &self,
-        reference: &Reference,
+        source: &dyn Source,
         missing: &[Wanted],
         progress: &dyn Progress,
     ) -> Result<Vec<Fetched>, ImagesError> {
@@ -126,8 +162,7 @@ impl Images {
         let budget = Budget::new(self.free()?);
         let fetch = Fetch {
             store: &self.store,
-            client: self.client(),
-            reference,
+            source,
             progress,
             budget: &budget,
             keep_blobs: self.keep_blobs,

@@ -1,0 +1,76 @@
+//! Looking at a layer that is here: at its seal, and after an unclean stop at every file.
+
+use std::os::fd::AsFd;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Images, ImagesError};
+use crate::oci::Digest;
+use crate::sys::beneath;
+use crate::unpack::{Seal, UnpackError};
+
+/// `seal.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SealFile {
+    version: u64,
+    diff_id: Digest,
+    seal: Seal,
+}
+
+/// The seal format this release writes; a layer with another one counts as absent and is fetched again.
+const SEAL_VERSION: u64 = 1;
+
+/// How a layer on disk looks.
+pub(super) enum Condition {
+    Whole,
+    Absent,
+    Damaged,
+}
+
+/// The content of `seal.json`.
+pub(super) fn seal_file(diff_id: Digest, seal: Seal) -> Vec<u8> {
+    let file = SealFile {
+        version: SEAL_VERSION,
+        diff_id,
+        seal,
+    };
+    // Numbers, digests and escaped paths: nothing JSON could refuse.
+    serde_json::to_vec(&file).unwrap_or_default()
+}
+
+impl Images {
+    /// Looks at a layer: at its seal, and at every file's status if a power cut may have harmed it since it was last
+    /// looked at. What is damaged is set aside.
+    pub(super) fn condition(&self, diff_id: &Digest) -> Result<Condition, ImagesError> {
+        let Some(seal) = self.seal(diff_id)? else {
+            if !self.store.has_layer(diff_id) {
+                return Ok(Condition::Absent);
+            }
+            self.store.set_aside(diff_id)?;
+            return Ok(Condition::Damaged);
+        };
+        if self.store.is_checked(diff_id) {
+            return Ok(Condition::Whole);
+        }
+        let holds = beneath::open_dir(&self.store.tree_dir(diff_id))
+            .map_err(UnpackError::Read)
+            .and_then(|tree| seal.holds(tree.as_fd()));
+        // A tree that cannot be read is as bad as one that has changed.
+        if let Ok(true) = holds {
+            self.store.note_checked(diff_id)?;
+            return Ok(Condition::Whole);
+        }
+        self.store.set_aside(diff_id)?;
+        Ok(Condition::Damaged)
+    }
+
+    /// A layer's seal; `None` if it has none that this release understands.
+    pub(super) fn seal(&self, diff_id: &Digest) -> Result<Option<Seal>, ImagesError> {
+        let bytes = self.store.seal(diff_id)?;
+        let file: Option<SealFile> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(file
+            .filter(|file| file.version == SEAL_VERSION && file.diff_id == *diff_id)
+            .map(|file| file.seal))
+    }
+}

@@ -1,0 +1,38 @@
+//! Where an image's bytes come from.
+
+use std::io::Read;
+
+use super::{Images, ImagesError};
+use crate::oci::{Descriptor, Digest, Reference};
+
+/// Something that has an image's documents and blobs by digest.
+pub(super) trait Source: Sync {
+    /// The index or manifest with this digest, checked against it, and the media type it came under, where that was said.
+    fn document(&self, digest: &Digest) -> Result<(Vec<u8>, Option<String>), ImagesError>;
+
+    /// The bytes of a blob as they come, unchecked.
+    fn blob(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, ImagesError>;
+}
+
+/// The registry that a reference names.
+pub(super) struct Remote<'a> {
+    images: &'a Images,
+    reference: &'a Reference,
+}
+
+impl<'a> Remote<'a> {
+    /// Asks nobody anything yet.
+    pub(super) fn new(images: &'a Images, reference: &'a Reference) -> Remote<'a> {
+        Remote { images, reference }
+    }
+}
+
+impl Source for Remote<'_> {
+    fn document(&self, digest: &Digest) -> Result<(Vec<u8>, Option<String>), ImagesError> {
+        Ok(self.images.client().manifest(self.reference, digest)?)
+    }
+
+    fn blob(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, ImagesError> {
+        Ok(self.images.client().blob(self.reference, blob)?)
+    }
+}
