@@ -5,6 +5,7 @@
 //! - [`sys`]: the only room with unsafe code or raw system calls
 //! - [`host`]: the outside world as a value: folders, clock, boot id, environment
 //! - [`oci`]: digests, references, manifests, image configurations, platforms
+//! - [`tarball`]: the parts that tars are read with
 //! - [`api`]: container configuration under Docker Engine API names
 //! - [`runargs`]: `docker run`'s words
 //! - [`config`]: the device's settings
@@ -32,5 +33,6 @@ pub mod runargs;
 #[cfg(feature = "device")]
 pub mod store;
 pub mod sys;
+pub mod tarball;
 #[cfg(feature = "device")]
 pub mod unpack;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const RANKS: &[&[&str]] = &[
     &["sys"],
     &["host"],
-    &["oci"],
+    &["oci", "tarball"],
     &["api"],
     &["runargs", "config"],
     &["trust"],

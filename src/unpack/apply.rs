@@ -6,12 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::UnpackError;
 use super::archive::{Archive, CopyError};
-use super::entry::{Entry, Kind, Xattr};
-use super::path::{SafePath, quoted};
-use super::sparse::SparseMap;
+use super::entry::{Entry, Kind};
 use super::tree::{Folder, Tree, failed};
 use super::whiteout::{self, Whiteout};
 use crate::sys::beneath::{self, FileType};
+use crate::tarball::{SafePath, SparseMap, Xattr, quoted};
 
 /// Overlay's own attributes: in a layer they would change what other layers show.
 const OVERLAY: &[u8] = b"trusted.overlay.";

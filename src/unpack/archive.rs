@@ -5,20 +5,13 @@
 
 use std::io::{self, BufRead, Write};
 
-use super::block::{BLOCK, Block};
+use super::Budget;
 use super::entry::{Attributes, Entry, Kind};
-use super::extension::Extensions;
-use super::path::{SafePath, quoted};
-use super::pax::Pax;
-use super::sparse::{self, SparseMap};
-use super::{ArchiveError, Budget};
 use crate::sys::beneath::{FileType, Time};
-
-/// Largest extension header; real ones hold a few paths and attributes.
-pub(super) const MAX_EXTENSION: u64 = 1 << 20;
-
-/// Most entries of one layer; the largest images in use have a few hundred thousand.
-pub(super) const MAX_ENTRIES: u64 = 4_000_000;
+use crate::tarball::{
+    ArchiveError, BLOCK, Block, Extensions, MAX_ENTRIES, MAX_EXTENSION, Pax, SafePath, SparseMap,
+    quoted, sparse,
+};
 
 /// What an entry takes on disk beside its data: an inode and a place in its folder.
 const ENTRY_COST: u64 = 512;

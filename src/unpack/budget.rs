@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::ArchiveError;
+use crate::tarball::ArchiveError;
 
 /// How much may still be unpacked; several layers that are unpacked at once share one.
 #[derive(Debug)]

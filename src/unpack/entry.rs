@@ -1,8 +1,7 @@
 //! One entry of a layer, as a type.
 
-use super::path::SafePath;
-use super::sparse::SparseMap;
 use crate::sys::beneath::{FileType, Time};
+use crate::tarball::{SafePath, SparseMap, Xattr};
 
 /// What an entry makes or changes, before whiteouts are told apart.
 #[derive(Debug)]
@@ -41,11 +40,4 @@ pub(super) struct Attributes {
     pub(super) gid: u32,
     pub(super) modified: Time,
     pub(super) xattrs: Vec<Xattr>,
-}
-
-/// An extended attribute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Xattr {
-    pub(super) name: Vec<u8>,
-    pub(super) value: Vec<u8>,
 }

@@ -2,9 +2,7 @@
 
 use std::io;
 
-use super::archive::{MAX_ENTRIES, MAX_EXTENSION};
-use super::path::PathError;
-use super::sparse::MAX_REGIONS;
+use crate::tarball::ArchiveError;
 
 /// Why a layer cannot be unpacked. The layer's name is the caller's to add.
 #[derive(Debug, thiserror::Error)]
@@ -43,61 +41,4 @@ pub enum UnpackError {
     /// The folder cannot be read.
     #[error("failed to read the unpacked layer: {0}")]
     Read(#[from] io::Error),
-}
-
-/// Why a stream is not an archive that may be unpacked.
-#[derive(Debug, thiserror::Error)]
-pub enum ArchiveError {
-    /// The stream itself failed: the network, the decompressor, the digest.
-    #[error("{0}")]
-    Read(#[source] io::Error),
-    /// It ends in the middle of an entry.
-    #[error("the archive ends in the middle of an entry")]
-    Truncated,
-    /// A header is damaged, or not a header.
-    #[error("a header's checksum is wrong")]
-    Checksum,
-    /// A field is not a number in its range.
-    #[error("a header's {0} is not a number in its range")]
-    Number(&'static str),
-    /// An extension record that cannot be read.
-    #[error("an extension header is malformed at {0}")]
-    Pax(&'static str),
-    /// An extension header that other readers would apply to other entries.
-    #[error("an extension header contradicts another one about {0}")]
-    Contradiction(&'static str),
-    /// A global header that changes entries.
-    #[error("a global extension header would change the entries after it")]
-    Global,
-    /// An extension header larger than any real one.
-    #[error("an extension header has {0} bytes, more than the {MAX_EXTENSION} allowed")]
-    ExtensionSize(u64),
-    /// A sparse map that does not fit its file.
-    #[error("a sparse file is malformed: {0}")]
-    Sparse(&'static str),
-    /// A sparse map larger than any real one.
-    #[error("a sparse file has more than {limit} regions", limit = MAX_REGIONS)]
-    SparseRegions,
-    /// A type of entry that is not part of layers.
-    #[error("entry {name} has the unknown type {flag:?}")]
-    Type {
-        /// Its name, quoted.
-        name: String,
-        /// The type's letter.
-        flag: char,
-    },
-    /// A name that leads out.
-    #[error("entry {name} is refused: {source}")]
-    Path {
-        /// The name, quoted.
-        name: String,
-        /// What is wrong with it.
-        source: PathError,
-    },
-    /// More entries than any real layer has.
-    #[error("the archive has more than {MAX_ENTRIES} entries")]
-    Entries,
-    /// More data than there may be.
-    #[error("it unpacks to more than the {0} bytes it may take")]
-    Full(u64),
 }

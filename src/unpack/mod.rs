@@ -14,15 +14,10 @@
 
 mod apply;
 mod archive;
-mod block;
 mod budget;
 mod entry;
 mod error;
-mod extension;
-mod path;
-mod pax;
 mod seal;
-mod sparse;
 mod tree;
 mod whiteout;
 
@@ -34,9 +29,10 @@ use archive::Archive;
 use tree::Tree;
 
 pub use budget::Budget;
-pub use error::{ArchiveError, UnpackError};
-pub use path::PathError;
+pub use error::UnpackError;
 pub use seal::{Seal, TreePath};
+
+pub use crate::tarball::{ArchiveError, PathError};
 
 /// Unpacks the uncompressed layer `source` into the empty folder `root` and looks at the result. Reads the stream to
 /// its end, so that a reader that checks it has checked all of it; refuses one that unpacks to more than the `budget`,

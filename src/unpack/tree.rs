@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::UnpackError;
-use super::path::{MAX_DEPTH, quoted};
 use crate::sys::beneath::{self, FileType, Time};
+use crate::tarball::{MAX_DEPTH, quoted};
 
 /// Overlay's mark for a folder that hides what lower layers have in it.
 const OPAQUE: &[u8] = b"trusted.overlay.opaque";

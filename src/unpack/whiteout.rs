@@ -7,9 +7,9 @@
 use std::os::fd::AsFd;
 
 use super::UnpackError;
-use super::path::quoted;
 use super::tree::{Folder, Tree, failed};
 use crate::sys::beneath::{self, FileType, Time};
+use crate::tarball::quoted;
 
 const PREFIX: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";

@@ -5,8 +5,8 @@ use super::block::Block;
 use super::pax::Pax;
 
 /// Extension headers waiting for their entry.
-#[derive(Default)]
-pub(super) struct Extensions {
+#[derive(Debug, Default)]
+pub struct Extensions {
     pax: Option<Pax>,
     long_name: Option<Vec<u8>>,
     long_link: Option<Vec<u8>>,
@@ -14,12 +14,12 @@ pub(super) struct Extensions {
 
 impl Extensions {
     /// Whether a header of this type is one.
-    pub(super) fn is_type(flag: u8) -> bool {
+    pub fn is_type(flag: u8) -> bool {
         matches!(flag, b'x' | b'g' | b'L' | b'K')
     }
 
     /// Takes the body of one.
-    pub(super) fn take(&mut self, flag: u8, body: Vec<u8>) -> Result<(), ArchiveError> {
+    pub fn take(&mut self, flag: u8, body: Vec<u8>) -> Result<(), ArchiveError> {
         match flag {
             b'x' => set_once(&mut self.pax, Pax::parse(&body)?, "its attributes"),
             b'L' => set_once(&mut self.long_name, until_nul(body), "its name"),
@@ -30,12 +30,13 @@ impl Extensions {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether none is waiting.
+    pub fn is_empty(&self) -> bool {
         self.pax.is_none() && self.long_name.is_none() && self.long_link.is_none()
     }
 
     /// Attributes, name and link of the entry; GNU's and PAX's long names must not both be there and differ.
-    pub(super) fn resolve(self, block: &Block) -> Result<(Pax, Vec<u8>, Vec<u8>), ArchiveError> {
+    pub fn resolve(self, block: &Block) -> Result<(Pax, Vec<u8>, Vec<u8>), ArchiveError> {
         let mut pax = self.pax.unwrap_or_default();
         let name = agree(self.long_name, pax.path.take(), "its name")?;
         let link = agree(self.long_link, pax.link.take(), "its link")?;

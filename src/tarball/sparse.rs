@@ -4,25 +4,29 @@ use super::ArchiveError;
 use super::block::{BLOCK, Block, parse_number};
 
 /// Most data regions of one sparse file: 1 MiB of map in memory.
-pub(super) const MAX_REGIONS: usize = 1 << 16;
+pub const MAX_REGIONS: usize = 1 << 16;
 
 /// A stretch of data in a sparse file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Region {
-    pub(super) offset: u64,
-    pub(super) length: u64,
+pub struct Region {
+    /// Where it belongs in the file.
+    pub offset: u64,
+    /// Its bytes.
+    pub length: u64,
 }
 
 /// Where a sparse file's data belongs, checked: ascending, inside the file, and as long as the data there is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct SparseMap {
-    pub(super) regions: Vec<Region>,
-    pub(super) real_size: u64,
+pub struct SparseMap {
+    /// Its data, ascending.
+    pub regions: Vec<Region>,
+    /// The file's size with all holes.
+    pub real_size: u64,
 }
 
 impl SparseMap {
     /// Checks regions against the file's size and the `stored` bytes in the archive.
-    pub(super) fn new(
+    pub fn new(
         regions: Vec<Region>,
         real_size: u64,
         stored: u64,
@@ -58,7 +62,7 @@ const REAL_SIZE: (usize, usize) = (483, 495);
 const MORE_REGIONS: usize = 504;
 
 /// The old form's regions, its real size, and whether extension blocks follow.
-pub(super) fn old_header(block: &Block) -> Result<(Vec<Region>, u64, bool), ArchiveError> {
+pub fn old_header(block: &Block) -> Result<(Vec<Region>, u64, bool), ArchiveError> {
     let mut regions = Vec::new();
     take_regions(block.field(REGIONS), &mut regions)?;
     let size = field_number(block.field(REAL_SIZE))?;
@@ -66,10 +70,7 @@ pub(super) fn old_header(block: &Block) -> Result<(Vec<Region>, u64, bool), Arch
 }
 
 /// Takes the regions of an extension block; returns whether another one follows.
-pub(super) fn old_extension(
-    block: &[u8; BLOCK],
-    regions: &mut Vec<Region>,
-) -> Result<bool, ArchiveError> {
+pub fn old_extension(block: &[u8; BLOCK], regions: &mut Vec<Region>) -> Result<bool, ArchiveError> {
     take_regions(&block[..MORE_REGIONS], regions)?;
     Ok(block[MORE_REGIONS] != 0)
 }
@@ -99,7 +100,7 @@ fn field_number(field: &[u8]) -> Result<u64, ArchiveError> {
 
 /// Version 1.0: the map is text at the start of the data, a number a line, padded to whole blocks. `next` gives the
 /// next block of the data.
-pub(super) fn map_in_data(
+pub fn map_in_data(
     mut next: impl FnMut() -> Result<[u8; BLOCK], ArchiveError>,
 ) -> Result<Vec<Region>, ArchiveError> {
     let mut block = next()?;

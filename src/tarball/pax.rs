@@ -1,7 +1,6 @@
 //! PAX extension records: `LENGTH KEY=VALUE\n`, with the keys that change what is unpacked.
 
 use super::ArchiveError;
-use super::entry::Xattr;
 use super::sparse::{MAX_REGIONS, Region};
 use crate::sys::beneath::Time;
 
@@ -11,34 +10,56 @@ const MAX_XATTR: usize = 64 << 10;
 /// Prefix of the keys that hold extended attributes.
 const XATTR: &[u8] = b"SCHILY.xattr.";
 
+/// An extended attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Xattr {
+    /// With its namespace, such as `user.`.
+    pub name: Vec<u8>,
+    /// What it says.
+    pub value: Vec<u8>,
+}
+
 /// What one extension header says of the entry that follows.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Pax {
-    pub(super) path: Option<Vec<u8>>,
-    pub(super) link: Option<Vec<u8>>,
-    pub(super) size: Option<u64>,
-    pub(super) uid: Option<u64>,
-    pub(super) gid: Option<u64>,
-    pub(super) mtime: Option<Time>,
-    pub(super) xattrs: Vec<Xattr>,
-    pub(super) sparse: PaxSparse,
+pub struct Pax {
+    /// Name, instead of the header's.
+    pub path: Option<Vec<u8>>,
+    /// Link, instead of the header's.
+    pub link: Option<Vec<u8>>,
+    /// Bytes of the body, instead of the header's.
+    pub size: Option<u64>,
+    /// Owner, instead of the header's.
+    pub uid: Option<u64>,
+    /// Group, instead of the header's.
+    pub gid: Option<u64>,
+    /// Time, instead of the header's.
+    pub mtime: Option<Time>,
+    /// Extended attributes.
+    pub xattrs: Vec<Xattr>,
+    /// Where a sparse file's data belongs.
+    pub sparse: PaxSparse,
 }
 
 /// GNU's sparse keys, of versions 0.0, 0.1 and 1.0.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct PaxSparse {
-    pub(super) major: Option<u64>,
-    pub(super) minor: Option<u64>,
-    pub(super) name: Option<Vec<u8>>,
-    pub(super) real_size: Option<u64>,
-    pub(super) regions: Vec<Region>,
+pub struct PaxSparse {
+    /// Version.
+    pub major: Option<u64>,
+    /// Version.
+    pub minor: Option<u64>,
+    /// The file's own name.
+    pub name: Option<Vec<u8>>,
+    /// Its size with all holes.
+    pub real_size: Option<u64>,
+    /// Its data, of versions before 1.0.
+    pub regions: Vec<Region>,
     /// Version 0.0: an offset whose length has not come yet.
     offset: Option<u64>,
 }
 
 impl Pax {
     /// Parses the body of an extension header.
-    pub(super) fn parse(mut rest: &[u8]) -> Result<Pax, ArchiveError> {
+    pub fn parse(mut rest: &[u8]) -> Result<Pax, ArchiveError> {
         let mut pax = Pax::default();
         while !rest.is_empty() {
             let (key, value, after) = record(rest).ok_or(ArchiveError::Pax("a record"))?;

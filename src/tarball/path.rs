@@ -11,11 +11,11 @@ const MAX_PATH: usize = 4095;
 const MAX_NAME: usize = 255;
 
 /// Deepest nesting of folders: one descriptor each is needed to remove such a tree, and processes have 1024.
-pub(super) const MAX_DEPTH: usize = 256;
+pub const MAX_DEPTH: usize = 256;
 
 /// A path below an image's root: no leading slash, no `.` or `..`, no empty name. The root itself is the empty path.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct SafePath(Vec<u8>);
+pub struct SafePath(Vec<u8>);
 
 /// Why a name in an archive is refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum PathError {
 
 impl SafePath {
     /// Normalises a name as written in an archive; a leading slash means the image's root.
-    pub(super) fn parse(name: &[u8]) -> Result<SafePath, PathError> {
+    pub fn parse(name: &[u8]) -> Result<SafePath, PathError> {
         let mut path = Vec::with_capacity(name.len());
         let mut depth = 0;
         for part in name.split(|&byte| byte == b'/') {
@@ -58,16 +58,18 @@ impl SafePath {
         Ok(SafePath(path))
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    /// The path without a slash at either end.
+    pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    pub(super) fn is_root(&self) -> bool {
+    /// Whether it is the root itself.
+    pub fn is_root(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The folder and the name in it; the root is the nameless entry of itself.
-    pub(super) fn split(&self) -> (&[u8], &[u8]) {
+    pub fn split(&self) -> (&[u8], &[u8]) {
         match self.0.iter().rposition(|&byte| byte == b'/') {
             Some(slash) => (&self.0[..slash], &self.0[slash + 1..]),
             None => (b"", &self.0),
@@ -89,7 +91,7 @@ impl fmt::Debug for SafePath {
 }
 
 /// A name as it may go into a message: quoted, escaped, and no longer than a line.
-pub(super) fn quoted(name: &[u8]) -> String {
+pub fn quoted(name: &[u8]) -> String {
     const SHOWN: usize = 200;
     if name.len() <= SHOWN {
         return format!("{:?}", OsStr::from_bytes(name));

@@ -4,7 +4,7 @@
 use super::ArchiveError;
 
 /// Size of a header, and the unit that bodies are padded to.
-pub(super) const BLOCK: usize = 512;
+pub const BLOCK: usize = 512;
 
 /// Places of the fields: start and end.
 const NAME: (usize, usize) = (0, 100);
@@ -25,11 +25,11 @@ const STAR_TRAILER: (usize, usize) = (508, 512);
 
 /// A header whose checksum is right.
 #[derive(Debug)]
-pub(super) struct Block([u8; BLOCK]);
+pub struct Block([u8; BLOCK]);
 
 impl Block {
     /// Checks the checksum; `None` for a block of zeros, which ends an archive.
-    pub(super) fn parse(bytes: [u8; BLOCK]) -> Result<Option<Block>, ArchiveError> {
+    pub fn parse(bytes: [u8; BLOCK]) -> Result<Option<Block>, ArchiveError> {
         if bytes.iter().all(|&byte| byte == 0) {
             return Ok(None);
         }
@@ -53,43 +53,51 @@ impl Block {
         }
     }
 
-    pub(super) fn type_flag(&self) -> u8 {
+    /// What kind of entry follows, as tar's letter or digit.
+    pub fn type_flag(&self) -> u8 {
         self.0[TYPE]
     }
 
-    pub(super) fn size(&self) -> Result<u64, ArchiveError> {
+    /// Bytes of the body.
+    pub fn size(&self) -> Result<u64, ArchiveError> {
         self.unsigned(SIZE, "size")
     }
 
-    pub(super) fn mode(&self) -> Result<u64, ArchiveError> {
+    /// Permission bits, and on old systems the file type.
+    pub fn mode(&self) -> Result<u64, ArchiveError> {
         self.unsigned(MODE, "mode")
     }
 
-    pub(super) fn uid(&self) -> Result<u64, ArchiveError> {
+    /// Owner.
+    pub fn uid(&self) -> Result<u64, ArchiveError> {
         self.unsigned(UID, "uid")
     }
 
-    pub(super) fn gid(&self) -> Result<u64, ArchiveError> {
+    /// Group.
+    pub fn gid(&self) -> Result<u64, ArchiveError> {
         self.unsigned(GID, "gid")
     }
 
-    pub(super) fn mtime(&self) -> Result<i64, ArchiveError> {
+    /// Last change of content, in seconds.
+    pub fn mtime(&self) -> Result<i64, ArchiveError> {
         self.number(MTIME, "mtime")
     }
 
-    pub(super) fn device(&self) -> Result<(u64, u64), ArchiveError> {
+    /// Major and minor number.
+    pub fn device(&self) -> Result<(u64, u64), ArchiveError> {
         Ok((
             self.unsigned(DEV_MAJOR, "device major")?,
             self.unsigned(DEV_MINOR, "device minor")?,
         ))
     }
 
-    pub(super) fn link(&self) -> &[u8] {
+    /// What a link points at.
+    pub fn link(&self) -> &[u8] {
         until_nul(self.field(LINK))
     }
 
     /// The name with the prefix of the formats that have one.
-    pub(super) fn name(&self) -> Vec<u8> {
+    pub fn name(&self) -> Vec<u8> {
         let name = until_nul(self.field(NAME));
         let prefix = match self.field(MAGIC) {
             b"ustar\x0000" if self.field(STAR_TRAILER) == b"tar\0" => self.field(STAR_PREFIX),
@@ -104,7 +112,7 @@ impl Block {
     }
 
     /// Whether the fields of GNU's own header form are there.
-    pub(super) fn is_gnu(&self) -> bool {
+    pub fn is_gnu(&self) -> bool {
         self.field(MAGIC) == b"ustar  \0"
     }
 
