@@ -10,6 +10,7 @@
 //! - [`runargs`]: `docker run`'s words
 //! - [`config`]: the device's settings
 //! - [`registry`]: images from registries
+//! - [`archive`]: images from files and folders
 //! - [`artifact`]: Mender artifacts: the request inside them, and their writer
 //! - `store`: the image store on disk (feature `device`, like every room below)
 //! - `unpack`: a layer into a folder
@@ -18,6 +19,7 @@
 //! - [`deploy`]: what should run, and what if it stops halfway
 
 pub mod api;
+pub mod archive;
 pub mod artifact;
 pub mod config;
 #[cfg(feature = "device")]

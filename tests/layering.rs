@@ -13,7 +13,7 @@ const RANKS: &[&[&str]] = &[
     &["api"],
     &["runargs", "config"],
     &["trust"],
-    &["registry", "store", "unpack", "artifact"],
+    &["registry", "archive", "store", "unpack", "artifact"],
     &["images"],
     &["engine"],
     &["deploy"],

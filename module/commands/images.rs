@@ -38,6 +38,9 @@ pub struct Words {
     name: Option<String>,
 }
 
+/// Where there is nothing to show.
+const NONE: &str = "<none>";
+
 /// One line of the list: an image has as many as it has names.
 struct Row<'a> {
     repository: String,
@@ -107,7 +110,8 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         words.format.print(rows.into_iter().map(object))?;
     } else if words.digests {
         let row = |row: Row<'_>| {
-            let digest = row.image.digest.to_string();
+            let digest = row.image.stated_digest();
+            let digest = digest.map_or_else(|| NONE.into(), |digest| digest.to_string());
             [
                 row.repository,
                 row.tag,
@@ -173,7 +177,6 @@ pub fn warn_of_damage(engine: &Engine) -> anyhow::Result<bool> {
 }
 
 fn rows(image: &Image) -> Vec<Row<'_>> {
-    const NONE: &str = "<none>";
     if image.names.is_empty() {
         return vec![Row {
             repository: NONE.into(),

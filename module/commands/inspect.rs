@@ -95,8 +95,8 @@ fn image_document(image: &Image) -> Value {
     json!({
         "Id": image.id,
         "RepoTags": names().map(|name| name.familiar()).collect::<Vec<_>>(),
-        "RepoDigests": image.names.iter().map(|name| format!("{}@{}", name.familiar_name(), image.digest)).collect::<Vec<_>>(),
-        "Digest": image.digest,
+        "RepoDigests": image.stated_digest().iter().flat_map(|digest| image.names.iter().map(move |name| format!("{}@{digest}", name.familiar_name()))).collect::<Vec<_>>(),
+        "Digest": image.stated_digest(),
         "Manifest": image.manifest,
         "Created": image.created,
         "Architecture": config.platform.architecture,

@@ -13,6 +13,7 @@ mod images;
 mod info;
 mod inspect;
 mod keys;
+mod load;
 mod logs;
 mod network;
 mod port;
@@ -150,6 +151,8 @@ enum Word {
     Images(images::Words),
     /// Bring an image from its registry
     Pull(pull::Words),
+    /// Bring images out of a file: what docker save wrote, or an OCI image layout
+    Load(load::Words),
     /// Take names of images away and remove what nobody needs any more
     Rmi(images::Rmi),
     /// Give an image a further name
@@ -235,6 +238,7 @@ pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Resu
         Word::Network(words) => network::run(&context, &words),
         Word::Images(words) => images::run(&context, &words),
         Word::Pull(words) => pull::run(&context, &words),
+        Word::Load(words) => load::run(&context, &words),
         Word::Rmi(words) => images::rmi(&context, &words),
         Word::Tag(words) => images::tag(&context, &words),
         Word::Version(words) => info::version(&words),

@@ -75,7 +75,7 @@ pub fn pull(
 }
 
 /// One line on a terminal: layers, bytes, rate.
-struct Progress {
+pub struct Progress {
     shown: bool,
     started: Instant,
     state: Mutex<State>,
@@ -95,7 +95,7 @@ struct Layer {
 }
 
 impl Progress {
-    fn new(context: &Context<'_>, shown: bool) -> Progress {
+    pub fn new(context: &Context<'_>, shown: bool) -> Progress {
         Progress {
             shown,
             started: context.host.instant(),
@@ -103,7 +103,7 @@ impl Progress {
         }
     }
 
-    fn event(&self, event: &Event<'_>) {
+    pub fn event(&self, event: &Event<'_>) {
         // A thread that panicked while it held the lock has ended the program.
         let Ok(mut state) = self.state.lock() else {
             return;
@@ -152,7 +152,7 @@ impl Progress {
         let _ = out.flush();
     }
 
-    fn finish(&self) {
+    pub fn finish(&self) {
         if self.shown
             && let Ok(state) = self.state.lock()
         {

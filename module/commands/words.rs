@@ -11,7 +11,7 @@ const SAME: [(&str, &str); 3] = [
         "container",
         "attach cp create exec kill logs pause port rename restart rm run start stats stop top unpause wait",
     ),
-    ("image", "pull tag"),
+    ("image", "load pull tag"),
     ("system", "info"),
 ];
 
@@ -38,7 +38,7 @@ const REFUSED: [(&str, &str); 15] = [
         "images are made elsewhere: build on a workstation and push to a registry",
     ),
     ("push", "devices only pull: push from a workstation"),
-    ("load save", "not built yet; images come from registries"),
+    ("save", "not built yet; images come from registries"),
     (
         "login logout",
         "not built yet; passwords of registries stand in docker's config.json",

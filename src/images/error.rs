@@ -3,7 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::oci::{Digest, ImageConfigError, ManifestError, MediaTypeError, Platform};
+use crate::archive::ImageArchiveError;
+use crate::oci::{
+    Digest, ImageConfigError, ManifestError, MediaTypeError, Platform, ReferenceError,
+};
 use crate::registry::RegistryError;
 use crate::store::StoreError;
 use crate::unpack::UnpackError;
@@ -111,6 +114,56 @@ pub enum ImagesError {
         expected: Digest,
         /// What it is.
         found: Digest,
+    },
+    /// A file or folder with images cannot be used.
+    #[error("image archive {path:?} is refused: {source}")]
+    Archive {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: ImageArchiveError,
+    },
+    /// Part of an image is neither in its archive nor here.
+    #[error(
+        "image archive {path:?} lacks {blobs} of {image}, and the store does not have them either"
+    )]
+    Sparse {
+        /// Which one.
+        path: PathBuf,
+        /// What the image is called there.
+        image: String,
+        /// Digests, separated by commas.
+        blobs: String,
+    },
+    /// A blob in an archive has another size than its manifest says.
+    #[error("image archive {path:?} has {found} bytes of {blob}, its manifest says {expected}")]
+    Size {
+        /// Which one.
+        path: PathBuf,
+        /// The blob.
+        blob: Digest,
+        /// What the manifest says.
+        expected: u64,
+        /// What there is.
+        found: u64,
+    },
+    /// An archive has other images than the one asked for.
+    #[error("image archive {path:?} has no image {wanted:?}, only {offered}")]
+    NotThere {
+        /// Which one.
+        path: PathBuf,
+        /// What was asked for.
+        wanted: String,
+        /// What there is, separated by commas.
+        offered: String,
+    },
+    /// A name in an archive that no image can have.
+    #[error("image archive {path:?} is refused: {source}")]
+    Name {
+        /// Which one.
+        path: PathBuf,
+        /// What is wrong with the name.
+        source: ReferenceError,
     },
     /// Not enough room for it.
     #[error(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::check::Condition;
-use super::record::{Root, plain};
+use super::record::{Root, is_unnamed, plain};
 use super::{Image, Images, ImagesError};
 use crate::oci::{Digest, ImageConfig, Reference};
 
@@ -137,7 +137,7 @@ impl Images {
             size += seal.bytes;
         }
         let names = self.names()?.into_iter();
-        let names = names.filter(|name| name.image == *root);
+        let names = names.filter(|name| name.image == *root && !is_unnamed(&name.reference));
         Ok(Image {
             id: root.config,
             digest: root.digest,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::record::Root;
+use super::record::{Root, is_unnamed, unnamed};
 use super::{Collected, Image, Images, ImagesError, Removed};
 use crate::oci::{Digest, Document, Reference};
 use crate::sys::lock::Exclusive;
@@ -121,7 +121,7 @@ impl Images {
         let one = one.map(|reference| super::record::plain(&reference));
         let doomed: Vec<Reference> = match one.filter(|one| names.contains(one)) {
             Some(one) => vec![one],
-            None if names.len() > 1 && !force => {
+            None if names.iter().filter(|name| !is_unnamed(name)).count() > 1 && !force => {
                 let names: Vec<String> = names.iter().map(Reference::familiar).collect();
                 return Err(ImagesError::ManyNames {
                     image: words.to_owned(),
@@ -138,6 +138,7 @@ impl Images {
         }
         Ok(doomed
             .iter()
+            .filter(|name| !is_unnamed(name))
             .map(|name| Removed::Untagged(name.familiar()))
             .collect())
     }
@@ -149,7 +150,7 @@ impl Images {
             Err(ImagesError::InUse { .. }) => return Ok(Vec::new()),
             unpinned => unpinned?,
         }
-        for name in &image.names {
+        for name in image.names.iter().chain([&unnamed(image.id)]) {
             self.remove_name(name)?;
         }
         Ok(image.names.clone())

@@ -12,6 +12,7 @@ mod find;
 mod gc;
 mod inflate;
 mod layer;
+mod load;
 mod pipe;
 mod progress;
 mod pull;
@@ -29,6 +30,7 @@ use crate::store::Store;
 use crate::sys::lock::Shared;
 
 pub use error::ImagesError;
+pub use load::{Carried, Loaded, Place};
 pub use progress::{Event, Progress};
 
 /// An image that is present as a whole: its documents and all its layers.
@@ -36,7 +38,7 @@ pub use progress::{Event, Progress};
 pub struct Image {
     /// Digest of the configuration: what docker calls the image's id.
     pub id: Digest,
-    /// What was asked for: the digest of an index or of a manifest.
+    /// What was asked for: the digest of an index or of a manifest; of an image that no registry is known to have, its id.
     pub digest: Digest,
     /// Digest of this platform's manifest; equals `digest` unless that is an index.
     pub manifest: Digest,
@@ -97,6 +99,13 @@ pub struct Pin {
     pub holder: String,
     /// What is needed, as [`Image::digest`]; none if the record is damaged.
     pub images: Vec<Digest>,
+}
+
+impl Image {
+    /// The digest by which others know it; none of an image that came without one.
+    pub fn stated_digest(&self) -> Option<Digest> {
+        Some(self.digest).filter(|digest| *digest != self.id)
+    }
 }
 
 impl Images {

@@ -32,6 +32,8 @@ pub(super) struct Wish<'a> {
     pub(super) name: &'a str,
     /// Of its index or manifest.
     pub(super) digest: Digest,
+    /// Whether that digest means something to others. An image without one goes by its id.
+    pub(super) is_stated: bool,
     pub(super) platform: &'a Platform,
 }
 
@@ -55,6 +57,7 @@ impl Images {
             source: &Remote::new(self, reference),
             name: &reference.familiar(),
             digest,
+            is_stated: true,
             platform,
         };
         self.bring(&wish, progress)
@@ -69,9 +72,17 @@ impl Images {
         let _shared = self.store.lock_shared()?;
         let documents = self.documents(wish.source, wish.name, wish.digest, wish.platform)?;
         let missing = self.missing(&documents, progress)?;
+        let to_bring = missing.iter().map(|wanted| &wanted.blob);
+        let to_bring: Vec<_> = to_bring
+            .filter(|blob| self.store.blob(&blob.digest).is_none())
+            .collect();
+        wish.source.prove(&to_bring)?;
         self.plan_room(wish.name, &missing)?;
         let root = Root {
-            digest: documents.digest,
+            digest: match wish.is_stated {
+                true => documents.digest,
+                false => documents.config,
+            },
             manifest: documents.manifest,
             config: documents.config,
             layers: documents.layers.iter().map(|w| w.diff_id).collect(),
@@ -139,7 +150,8 @@ impl Images {
         })
     }
 
-    fn free(&self) -> Result<u64, ImagesError> {
+    /// Bytes that may be taken.
+    pub(super) fn free(&self) -> Result<u64, ImagesError> {
         let path = self.store.root();
         let room = beneath::room(path).map_err(|source| ImagesError::Room {
             path: path.to_owned(),

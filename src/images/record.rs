@@ -24,6 +24,11 @@ const VERSION: u64 = 1;
 const MAX_HOLDER: usize = 200;
 
 /// All that one image consists of.
+///
+/// What `docker save` wrote has no digest that a registry would know, and none is made up: `digest` is the image's id
+/// then (as `config`), which shows as `<none>`. `manifest` is made here for such an image and listed like any other, so
+/// that pins, collection and the check of its layers need not know the difference; and the record's format is the same,
+/// so that every release reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Root {
@@ -78,7 +83,31 @@ impl Root {
     }
 }
 
+/// What stands for the name of an image that has none: where docker keeps such an image until somebody prunes it, here
+/// only names and pins keep any. Shown nowhere.
+pub(super) fn unnamed(id: Digest) -> Reference {
+    Reference {
+        host: "localhost".to_owned(),
+        repository: "unnamed".to_owned(),
+        tag: None,
+        digest: Some(id),
+    }
+}
+
+/// Whether a name is one of those.
+pub(super) fn is_unnamed(name: &Reference) -> bool {
+    name.digest.is_some_and(|id| *name == unnamed(id))
+}
+
 impl Images {
+    /// Keeps an image without a name until [`Images::remove`] or [`Images::forget`].
+    pub fn keep(&self, image: &Image) -> Result<(), ImagesError> {
+        match image.names.is_empty() {
+            true => self.tag(&unnamed(image.id), image),
+            false => Ok(()),
+        }
+    }
+
     /// Gives an image a durable name, which keeps it until [`Images::remove`]. A name that another image had moves.
     pub fn tag(&self, reference: &Reference, image: &Image) -> Result<(), ImagesError> {
         let _shared = self.store.lock_shared()?;

@@ -12,6 +12,11 @@ pub(super) trait Source: Sync {
 
     /// The bytes of a blob as they come, unchecked.
     fn blob(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, ImagesError>;
+
+    /// Fails if it is known not to have all of these blobs; asked before the first of them is brought.
+    fn prove(&self, _blobs: &[&Descriptor]) -> Result<(), ImagesError> {
+        Ok(())
+    }
 }
 
 /// The registry that a reference names.

@@ -1,0 +1,81 @@
+//! An OCI image layout's index: which images it has, and what they are called.
+
+use serde::Deserialize;
+
+use super::place::Place;
+use super::{ImageArchiveError, Listed};
+use crate::oci::media_type::manifest_kind;
+use crate::oci::{Descriptor, Digest, Document, MAX_MANIFEST};
+
+/// The file that says that it is one.
+pub(super) const MARKER: &str = "oci-layout";
+
+/// Largest marker.
+const MAX_MARKER: u64 = 4 << 10;
+
+/// Where names stand: containerd's is whole, the other one is up to its writer.
+const NAMES: [&str; 2] = [
+    "io.containerd.image.name",
+    "org.opencontainers.image.ref.name",
+];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Marker {
+    image_layout_version: String,
+}
+
+/// Where a blob lies.
+pub(super) fn blob_path(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+pub(super) fn read(place: &Place) -> Result<Vec<Listed>, ImageArchiveError> {
+    let marker = place.read(MARKER.as_bytes(), MAX_MARKER)?;
+    let marker: Marker =
+        serde_json::from_slice(&marker).map_err(|error| ImageArchiveError::Document {
+            name: MARKER.to_owned(),
+            reason: error.to_string(),
+        })?;
+    let version = marker.image_layout_version;
+    if version != "1.0.0" {
+        return Err(ImageArchiveError::Version(
+            version.chars().take(20).collect(),
+        ));
+    }
+    let index = place.read(b"index.json", MAX_MANIFEST)?;
+    let index = match Document::parse(&index, None).map_err(ImageArchiveError::Index)? {
+        Document::Index(index) => index,
+        Document::Manifest(_) => {
+            return Err(ImageArchiveError::Document {
+                name: "index.json".to_owned(),
+                reason: "it is a manifest, not an index".to_owned(),
+            });
+        }
+    };
+    let images: Vec<Listed> = index.manifests.iter().filter_map(listed).collect();
+    match images.is_empty() {
+        true => Err(ImageArchiveError::NoImages),
+        false => Ok(images),
+    }
+}
+
+/// An entry of the index; `None` for what is no image: attestations, signatures.
+fn listed(entry: &Descriptor) -> Option<Listed> {
+    manifest_kind(&entry.media_type).ok()?;
+    let platform = entry.platform.clone();
+    if platform.as_ref().is_some_and(|p| p.os == "unknown") {
+        return None;
+    }
+    let mut names: Vec<String> = NAMES
+        .iter()
+        .filter_map(|key| entry.annotations.get(*key).cloned())
+        .collect();
+    names.dedup();
+    Some(Listed {
+        names,
+        digest: entry.digest,
+        is_stated: true,
+        platform,
+    })
+}

@@ -1,0 +1,127 @@
+//! Images that come in a file or a folder: OCI image layouts and what `docker save` writes, old and new.
+//!
+//! ```text
+//! oci-layout            {"imageLayoutVersion":"1.0.0"}: it is an OCI image layout
+//! index.json            its images, with their names as annotations
+//! blobs/sha256/<hex>    manifests, configurations, layers; some may be missing (a sparse layout)
+//!
+//! manifest.json         docker save: [{"Config":…,"RepoTags":[…],"Layers":[…]}]
+//! <id>/layer.tar        a plain layer, or a link to another one's; since docker 25 blobs/sha256/<hex>
+//! <hex>.json            a configuration
+//! ```
+//!
+//! What both have (docker writes both since 25) is read as a layout: only that has digests that a registry knows too.
+//! `manifest.json` names none, so its manifests are made here ([`Listed::is_stated`] is false), and its images go by
+//! their ids. Nothing is ever written below a name from an archive: members are looked up in an index of the tar, links
+//! among them are followed there, and what is not a file, a folder or a link is refused.
+
+mod content;
+mod docker;
+mod error;
+mod layout;
+mod members;
+mod place;
+mod spool;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+use crate::oci::stream::read_limited;
+use crate::oci::{Digest, MAX_MANIFEST, Platform};
+
+pub use content::Content;
+pub use error::ImageArchiveError;
+pub use spool::seekable;
+
+use place::Place;
+
+/// An archive whose index has been read.
+#[derive(Debug)]
+pub struct Archive {
+    place: Place,
+    images: Vec<Listed>,
+    /// Manifests that were made here.
+    made: BTreeMap<Digest, Vec<u8>>,
+    /// Where blobs lie whose place is not their digest's.
+    elsewhere: BTreeMap<Digest, Vec<u8>>,
+}
+
+/// An image in an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// As written there: whole names in most archives, in layouts also bare tags.
+    pub names: Vec<String>,
+    /// Of its index or manifest.
+    pub digest: Digest,
+    /// Whether the archive says so. Otherwise the manifest was made here, and means something to nobody else.
+    pub is_stated: bool,
+    /// Whom it is for, where that is said.
+    pub platform: Option<Platform>,
+}
+
+impl Archive {
+    /// Opens a folder with an unpacked archive.
+    pub fn folder(path: &Path) -> Result<Archive, ImageArchiveError> {
+        Archive::of(Place::folder(path)?)
+    }
+
+    /// Opens a plain tar; see [`seekable`].
+    pub fn tar(file: File) -> Result<Archive, ImageArchiveError> {
+        Archive::of(Place::tar(file)?)
+    }
+
+    fn of(place: Place) -> Result<Archive, ImageArchiveError> {
+        let mut archive = Archive {
+            place,
+            images: Vec::new(),
+            made: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
+        };
+        if archive.place.has(layout::MARKER)? {
+            archive.images = layout::read(&archive.place)?;
+        } else if archive.place.has(docker::MANIFEST)? {
+            docker::read(&mut archive)?;
+        } else if archive.place.has(docker::ANCIENT)? {
+            return Err(ImageArchiveError::Ancient);
+        } else {
+            return Err(ImageArchiveError::Unknown);
+        }
+        Ok(archive)
+    }
+
+    /// Its images, in its order; at least one.
+    pub fn images(&self) -> &[Listed] {
+        &self.images
+    }
+
+    /// An index or manifest; `None` if it is not in there.
+    pub fn document(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ImageArchiveError> {
+        if let Some(made) = self.made.get(digest) {
+            return Ok(Some(made.clone()));
+        }
+        let Some(content) = self.blob(digest)? else {
+            return Ok(None);
+        };
+        let failed = |source| ImageArchiveError::Blob {
+            digest: *digest,
+            source,
+        };
+        let bytes = read_limited(content, MAX_MANIFEST).map_err(failed)?;
+        match Digest::of(&bytes) {
+            found if found == *digest => Ok(Some(bytes)),
+            found => Err(ImageArchiveError::Digest {
+                expected: *digest,
+                found,
+            }),
+        }
+    }
+
+    /// A blob's bytes, unchecked; `None` if it is not in there.
+    pub fn blob(&self, digest: &Digest) -> Result<Option<Content>, ImageArchiveError> {
+        match self.elsewhere.get(digest) {
+            Some(path) => self.place.open(path),
+            None => self.place.open(layout::blob_path(digest).as_bytes()),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Images from files and folders into the store.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::pull::Wish;
+use super::source::Source;
+use super::{Image, Images, ImagesError, Progress};
+use crate::archive::{self, Archive, ImageArchiveError, Listed};
+use crate::oci::{Descriptor, Digest, Platform, Reference};
+use crate::sys::fs;
+
+/// Where an archive is.
+#[derive(Debug)]
+pub enum Place {
+    /// A folder.
+    Folder(PathBuf),
+    /// A file or pipe, and what it is called in messages.
+    Stream(File, PathBuf),
+}
+
+/// An archive of images whose index has been read.
+#[derive(Debug)]
+pub struct Carried {
+    archive: Archive,
+    path: PathBuf,
+}
+
+/// An image out of an archive.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What is in the store now.
+    pub image: Image,
+    /// The whole names that the archive gives it.
+    pub names: Vec<Reference>,
+}
+
+/// One image of an archive as a pull sees it.
+struct Inside<'a> {
+    carried: &'a Carried,
+    name: &'a str,
+}
+
+impl Images {
+    /// Reads an archive's index. What is compressed or comes through a pipe is copied into the state folder first, into
+    /// a file without a name.
+    pub fn open_archive(&self, place: Place) -> Result<Carried, ImagesError> {
+        let (archive, path) = match place {
+            Place::Folder(path) => (Archive::folder(&path), path),
+            Place::Stream(file, path) => {
+                let tar = archive::seekable(file, || self.nameless(), self.free()?);
+                (tar.and_then(Archive::tar), path)
+            }
+        };
+        match archive {
+            Ok(archive) => Ok(Carried { archive, path }),
+            Err(source) => Err(refused(&path, source)),
+        }
+    }
+
+    /// Brings the images of an archive and names them as it does; of several with the same names the one that fits the
+    /// platform best. `wanted` chooses one by its name, or in a layout by its tag.
+    pub fn load_archive(
+        &self,
+        carried: &Carried,
+        wanted: Option<&str>,
+        platform: &Platform,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Loaded>, ImagesError> {
+        let mut chosen = Vec::new();
+        for listed in carried.chosen(wanted, platform)? {
+            chosen.push((listed, carried.names(listed)?));
+        }
+        let _hold = self.hold()?;
+        let mut loaded = Vec::new();
+        for (listed, names) in chosen {
+            let called = match listed.names.first() {
+                Some(name) => name.clone(),
+                None => listed.digest.to_string(),
+            };
+            let source = Inside {
+                carried,
+                name: &called,
+            };
+            let wish = Wish {
+                source: &source,
+                name: &called,
+                digest: listed.digest,
+                is_stated: listed.is_stated,
+                platform,
+            };
+            let image = self.bring(&wish, progress)?;
+            for name in &names {
+                self.tag(name, &image)?;
+            }
+            if names.is_empty() {
+                self.keep(&image)?;
+            }
+            loaded.push(Loaded { image, names });
+        }
+        Ok(loaded)
+    }
+
+    /// A file that goes with its descriptor.
+    fn nameless(&self) -> io::Result<File> {
+        let path = fs::scratch_beside(&self.store.root().join("archive"));
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        std::fs::remove_file(&path)?;
+        Ok(file)
+    }
+}
+
+impl Carried {
+    /// The images that are meant: those of a name, else all that fit the platform.
+    fn chosen(
+        &self,
+        wanted: Option<&str>,
+        platform: &Platform,
+    ) -> Result<Vec<&Listed>, ImagesError> {
+        let named: Vec<&Listed> = match wanted {
+            None => self.archive.images().iter().collect(),
+            Some(wanted) => {
+                let is_meant = |listed: &&Listed| listed.names.iter().any(|n| is_name(n, wanted));
+                self.archive.images().iter().filter(is_meant).collect()
+            }
+        };
+        if let (Some(wanted), true) = (wanted, named.is_empty()) {
+            let offered = self.archive.images().iter().flat_map(|l| l.names.clone());
+            return Err(ImagesError::NotThere {
+                path: self.path.clone(),
+                wanted: wanted.to_owned(),
+                offered: offered.collect::<Vec<_>>().join(", "),
+            });
+        }
+        let rank = |listed: &Listed| {
+            listed
+                .platform
+                .as_ref()
+                .map_or(Some(0), |p| platform.rank(p))
+        };
+        let is_best = |one: &&&Listed| {
+            let better = |other: &&Listed| {
+                other.names == one.names && !one.names.is_empty() && rank(other) < rank(one)
+            };
+            rank(one).is_some()
+                && !named
+                    .iter()
+                    .any(|other| rank(other).is_some() && better(other))
+        };
+        let best: Vec<&Listed> = named.iter().filter(is_best).copied().collect();
+        if best.is_empty() {
+            let offered = named.iter().filter_map(|listed| listed.platform.as_ref());
+            return Err(ImagesError::Platform {
+                image: self.path.display().to_string(),
+                wanted: platform.clone(),
+                offered: offered
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            });
+        }
+        Ok(best)
+    }
+
+    /// The names that say which repository they are in; a bare tag does not.
+    fn names(&self, listed: &Listed) -> Result<Vec<Reference>, ImagesError> {
+        let whole = listed.names.iter().filter(|name| name.contains([':', '/']));
+        let mut names = Vec::new();
+        for name in whole {
+            let name: Reference = name.parse().map_err(|source| ImagesError::Name {
+                path: self.path.clone(),
+                source,
+            })?;
+            // An archive cannot promise what a digest means; that is checked by what is in it.
+            if name.digest.is_none() && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// Whether a name in an archive is the one that a person means, who may leave out what docker leaves out.
+fn is_name(name: &str, wanted: &str) -> bool {
+    let parse = |text: &str| text.parse::<Reference>().ok();
+    name == wanted
+        || (name.contains([':', '/']) && parse(name).is_some_and(|n| parse(wanted) == Some(n)))
+}
+
+impl Source for Inside<'_> {
+    fn document(&self, digest: &Digest) -> Result<(Vec<u8>, Option<String>), ImagesError> {
+        let document = self.carried.archive.document(digest);
+        match document.map_err(|source| refused(&self.carried.path, source))? {
+            Some(bytes) => Ok((bytes, None)),
+            None => Err(self.lacks(&[*digest])),
+        }
+    }
+
+    fn blob(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, ImagesError> {
+        let content = self.carried.archive.blob(&blob.digest);
+        match content.map_err(|source| refused(&self.carried.path, source))? {
+            Some(content) => Ok(Box::new(content)),
+            None => Err(self.lacks(&[blob.digest])),
+        }
+    }
+
+    fn prove(&self, blobs: &[&Descriptor]) -> Result<(), ImagesError> {
+        let mut lacking = Vec::new();
+        for blob in blobs {
+            let content = self.carried.archive.blob(&blob.digest);
+            match content.map_err(|source| refused(&self.carried.path, source))? {
+                None => lacking.push(blob.digest),
+                Some(content) if content.size() == blob.size => {}
+                Some(content) => {
+                    return Err(ImagesError::Size {
+                        path: self.carried.path.clone(),
+                        blob: blob.digest,
+                        expected: blob.size,
+                        found: content.size(),
+                    });
+                }
+            }
+        }
+        match lacking.is_empty() {
+            true => Ok(()),
+            false => Err(self.lacks(&lacking)),
+        }
+    }
+}
+
+impl Inside<'_> {
+    fn lacks(&self, digests: &[Digest]) -> ImagesError {
+        let blobs: Vec<String> = digests.iter().map(Digest::to_string).collect();
+        ImagesError::Sparse {
+            path: self.carried.path.clone(),
+            image: self.name.to_owned(),
+            blobs: blobs.join(", "),
+        }
+    }
+}
+
+fn refused(path: &Path, source: ImageArchiveError) -> ImagesError {
+    ImagesError::Archive {
+        path: path.to_owned(),
+        source,
+    }
+}

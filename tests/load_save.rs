@@ -1,0 +1,721 @@
+//! Images out of files and into them: what skopeo, podman, umoci and docker write is loaded with the right digests and
+//! ids, hostile archives are refused by name, and nothing outside changes.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test files need no durable writer; a broken set-up should panic"
+)]
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use common::Scratch;
+use common::image::{Built, Entry, Flavour, Image, Layer, Packing, index, tar};
+use dray::oci::Digest;
+use serde_json::{Value, json};
+
+/// A device in a scratch folder, used through its command line.
+struct Device {
+    scratch: Scratch,
+}
+
+impl Device {
+    fn new() -> Device {
+        let device = Device {
+            scratch: Scratch::new("load"),
+        };
+        device.configure("");
+        device
+    }
+
+    fn configure(&self, rest: &str) {
+        let dir = self.scratch.path().display();
+        let text = format!("[paths]\nstate = {dir}/state\nrun = {dir}/run\n{rest}");
+        fs::write(self.scratch.join("dray.ini"), text).unwrap();
+    }
+
+    fn join(&self, name: &str) -> PathBuf {
+        self.scratch.join(name)
+    }
+
+    fn command(&self, words: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dray"));
+        command
+            .args(words.split_whitespace())
+            .current_dir(self.scratch.path())
+            .env("DRAY_CONFIG", self.join("dray.ini"))
+            .env("TZ", "UTC")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Standard output of a call that is expected to succeed.
+    fn dray(&self, words: &str) -> String {
+        said(self.command(words).output().unwrap(), words)
+    }
+
+    /// Standard output, with a file for its input.
+    fn dray_reads(&self, words: &str, input: &Path) -> String {
+        let mut command = self.command(words);
+        command.stdin(fs::File::open(input).unwrap());
+        said(command.output().unwrap(), words)
+    }
+
+    /// Standard output, with bytes through a pipe for its input.
+    fn dray_hears(&self, words: &str, input: &[u8]) -> Output {
+        let mut command = self.command(words);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        // What is refused early is not read to its end.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        child.wait_with_output().unwrap()
+    }
+
+    /// What a call that is expected to fail says.
+    fn refusal(&self, words: &str) -> String {
+        let output = self.command(words).output().unwrap();
+        assert!(!output.status.success(), "{words} succeeded");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{words}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn inspect(&self, image: &str) -> Value {
+        let text = self.dray(&format!("image inspect {image}"));
+        serde_json::from_str::<Value>(&text).unwrap()[0].clone()
+    }
+
+    /// Names in the store's folders.
+    fn store(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for folder in ["layers/sha256", "blobs/sha256", "names", "pins", "."] {
+            let dir = self.join("state").join(folder);
+            for entry in fs::read_dir(dir).into_iter().flatten() {
+                let entry = entry.unwrap();
+                if folder != "." || entry.file_name().as_encoded_bytes().starts_with(b".tmp") {
+                    found.push(format!("{folder}/{}", entry.file_name().display()));
+                }
+            }
+        }
+        found
+    }
+}
+
+fn said(output: Output, words: &str) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{words}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A tool of the host, expected to succeed.
+fn tool(program: &str, words: &[&str]) -> String {
+    let output = Command::new(program).args(words).output().unwrap();
+    said(output, program)
+}
+
+fn skopeo(words: &[&str]) -> String {
+    tool(
+        "skopeo",
+        &[&["--insecure-policy", "--override-os", "linux"], words].concat(),
+    )
+}
+
+/// Two layers, the upper one with a whiteout.
+fn two_layers() -> Built {
+    let lower = Layer::of(&[
+        Entry::dir("etc"),
+        Entry::file("etc/motd", "hello\n").mode(0o600).owner(3, 4),
+        Entry::file("etc/gone", "x"),
+    ]);
+    let upper = Layer::of(&[
+        Entry::file("etc/.wh.gone", ""),
+        Entry::file("big", vec![b'x'; 200_000]),
+    ]);
+    Image::oci([lower, upper])
+        .config(json!({"Cmd": ["/bin/true"], "Env": ["A=b"]}))
+        .build()
+}
+
+/// `docker save` as it was from 1.10 to 24: folders with numbers of their own, a layer that appears twice as a link.
+fn docker_archive(built: &Built, tars: &[Vec<u8>], tags: &[&str]) -> Vec<Entry> {
+    let config = format!("{}.json", built.config.hex());
+    let mut entries = vec![Entry::file(&config, &built.blobs[&built.config])];
+    let mut paths = Vec::new();
+    for (number, content) in tars.iter().enumerate() {
+        let id = Digest::of(&[number as u8]).hex();
+        entries.push(Entry::dir(format!("{id}/")));
+        entries.push(Entry::file(format!("{id}/VERSION"), "1.0"));
+        entries.push(Entry::file(format!("{id}/json"), "{}"));
+        let path = format!("{id}/layer.tar");
+        match tars[..number].iter().position(|other| other == content) {
+            Some(first) => {
+                let first = Digest::of(&[first as u8]).hex();
+                entries.push(Entry::symlink(&path, format!("../{first}/layer.tar")));
+            }
+            None => entries.push(Entry::file(&path, content)),
+        }
+        paths.push(path);
+    }
+    let manifest = json!([{"Config": config, "RepoTags": tags, "Layers": paths}]);
+    entries.push(Entry::file("manifest.json", manifest.to_string()));
+    entries.push(Entry::file("repositories", "{}"));
+    entries
+}
+
+fn layout_entries(dir: &Path) -> Vec<Entry> {
+    let mut entries = vec![Entry::dir("blobs"), Entry::dir("blobs/sha256")];
+    for blob in fs::read_dir(dir.join("blobs/sha256")).unwrap() {
+        let blob = blob.unwrap();
+        let name = format!("blobs/sha256/{}", blob.file_name().display());
+        entries.push(Entry::file(name, fs::read(blob.path()).unwrap()));
+    }
+    for name in ["index.json", "oci-layout"] {
+        entries.push(Entry::file(name, fs::read(dir.join(name)).unwrap()));
+    }
+    entries
+}
+
+#[test]
+fn a_layout_is_loaded_from_a_folder_a_tar_and_through_a_pipe() {
+    let built = two_layers();
+    let source = Scratch::new("layout");
+    built.write_layout(&source.join("l"), "shop/web:1");
+    let plain = tar(&layout_entries(&source.join("l")));
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&plain).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let zstd = zstd::encode_all(&plain[..], 1).unwrap();
+    for (name, bytes) in [("plain", &plain), ("gzip", &gzip), ("zstd", &zstd)] {
+        fs::write(source.join(name), bytes).unwrap();
+    }
+    let path = |name: &str| source.join(name).display().to_string();
+    let check = |device: &Device, said: &str, how: &str| {
+        assert_eq!(said, "Loaded image: shop/web:1\n", "{how}");
+        let image = device.inspect("shop/web:1");
+        assert_eq!(image["Id"], json!(built.config), "{how}");
+        let digest = format!("shop/web@{}", built.digest);
+        assert_eq!(image["RepoDigests"], json!([digest]), "{how}");
+        assert_eq!(image["RootFS"]["Layers"], json!(built.diff_ids), "{how}");
+        let listed = device.dray("images --digests");
+        assert!(listed.contains(&built.digest.to_string()), "{listed}");
+        assert!(device.store().iter().all(|name| !name.contains(".tmp")));
+    };
+    for name in ["l", "plain", "gzip", "zstd"] {
+        let device = Device::new();
+        let said = device.dray(&format!("load -i {}", path(name)));
+        check(&device, &said, name);
+        if name != "l" {
+            let device = Device::new();
+            check(
+                &device,
+                &device.dray_reads("load", &source.join(name)),
+                name,
+            );
+            let device = Device::new();
+            let heard = device.dray_hears("load", &fs::read(source.join(name)).unwrap());
+            check(&device, &said_by(heard), name);
+        }
+    }
+}
+
+fn said_by(output: Output) -> String {
+    said(output, "load")
+}
+
+#[test]
+fn what_docker_saved_before_25_goes_by_its_id() {
+    let lower = tar(&[Entry::dir("etc"), Entry::file("etc/motd", "hello\n")]);
+    let upper = tar(&[Entry::file("etc/more", "x")]);
+    // A layer that is there twice is a link in such an archive.
+    let tars = [lower.clone(), upper, lower];
+    let built = Image::docker(tars.iter().map(|tar| Layer::of_tar(tar.clone()))).build();
+    let archive = tar(&docker_archive(
+        &built,
+        &tars,
+        &["shop/web:1", "shop/web:2"],
+    ));
+    let device = Device::new();
+    let heard = device.dray_hears("load", &archive);
+    assert_eq!(
+        said_by(heard),
+        "Loaded image: shop/web:1\nLoaded image: shop/web:2\n"
+    );
+    let image = device.inspect("shop/web:1");
+    assert_eq!(image["Id"], json!(built.config));
+    assert_eq!(image["RepoTags"], json!(["shop/web:1", "shop/web:2"]));
+    // No registry knows it, and none is made to.
+    assert_eq!(image["RepoDigests"], json!([]));
+    let listed = device.dray("images --digests --no-trunc");
+    for line in listed.lines().skip(1) {
+        assert!(line.contains("<none>"), "{line}");
+        assert!(line.contains(&built.config.to_string()), "{line}");
+    }
+    // It is kept like any other, by its names alone.
+    device.dray("gc");
+    assert_eq!(device.inspect("shop/web:2")["Id"], json!(built.config));
+    device.dray("rmi shop/web:1");
+    device.dray("rmi shop/web:2");
+    assert_eq!(device.store(), [""; 0]);
+}
+
+#[test]
+fn an_archive_without_names_is_kept_until_it_is_removed_by_its_id() {
+    let tars = [tar(&[Entry::file("a", "b")])];
+    let built = Image::docker([Layer::of_tar(tars[0].clone())]).build();
+    let archive = tar(&docker_archive(&built, &tars, &[]));
+    let device = Device::new();
+    let heard = device.dray_hears("load -q", &archive);
+    assert_eq!(
+        said_by(heard),
+        format!("Loaded image ID: {}\n", built.config)
+    );
+    device.dray("gc");
+    let listed = device.dray("images --filter dangling=true");
+    let line = listed.lines().nth(1).unwrap();
+    let words: Vec<&str> = line.split_whitespace().take(3).collect();
+    assert_eq!(words, ["<none>", "<none>", &built.config.hex()[..12]]);
+    assert_eq!(device.inspect(&built.config.hex())["RepoTags"], json!([]));
+    let removed = device.dray(&format!("rmi {}", &built.config.hex()[..12]));
+    assert!(!removed.contains("Untagged"), "{removed}");
+    assert_eq!(device.store(), [""; 0]);
+}
+
+#[test]
+fn archives_of_skopeo_podman_and_umoci_are_loaded() {
+    let built = two_layers();
+    let source = Scratch::new("tools");
+    built.write_layout(&source.join("l"), "1");
+    let path = |name: &str| source.join(name).display().to_string();
+    let layout = format!("oci:{}:1", path("l"));
+    skopeo(&[
+        "copy",
+        &layout,
+        &format!("docker-archive:{}:shop/web:1", path("d")),
+    ]);
+    skopeo(&[
+        "copy",
+        &layout,
+        &format!("oci-archive:{}:shop/web:1", path("o")),
+    ]);
+    // skopeo writes the configuration anew: the digest and the id in there are its own.
+    for (name, stated) in [("d", false), ("o", true)] {
+        let device = Device::new();
+        let said = device.dray(&format!("load -i {}", path(name)));
+        assert_eq!(said, "Loaded image: shop/web:1\n");
+        let image = device.inspect("shop/web:1");
+        assert_eq!(image["RootFS"]["Layers"], json!(built.diff_ids), "{name}");
+        assert_eq!(
+            image["RepoDigests"].as_array().unwrap().len(),
+            usize::from(stated)
+        );
+    }
+    // umoci makes layouts with bare tags, which are no names.
+    tool("umoci", &["init", "--layout", &path("u")]);
+    tool(
+        "umoci",
+        &["new", "--image", &format!("{}:latest", path("u"))],
+    );
+    let device = Device::new();
+    let said = device.dray(&format!("load -i {}", path("u")));
+    assert!(said.starts_with("Loaded image ID: sha256:"), "{said}");
+}
+
+#[test]
+fn layers_of_docker_archives_may_be_compressed_and_sparse_tars_are_read() {
+    let content = tar(&[Entry::file("a", vec![b'x'; 100_000])]);
+    for packing in [Packing::Gzip, Packing::Zstd, Packing::Plain] {
+        let layer = Layer::of_tar(content.clone()).packed(packing);
+        let built = Image::docker([layer.clone()]).build();
+        let archive = tar(&docker_archive(&built, &[layer.blob()], &["packed:1"]));
+        let device = Device::new();
+        said_by(device.dray_hears("load", &archive));
+        let image = device.inspect("packed:1");
+        assert_eq!(
+            image["RootFS"]["Layers"],
+            json!(built.diff_ids),
+            "{packing:?}"
+        );
+    }
+    // A layer with a hole, put into archives by tar itself.
+    let holes = tar(&[
+        Entry::file("zeros", vec![0; 1 << 20]),
+        Entry::file("end", "x"),
+    ]);
+    let built = Image::docker([Layer::of_tar(holes.clone())]).build();
+    let source = Scratch::new("sparse");
+    let folder = source.join("f");
+    fs::create_dir_all(folder.join("x")).unwrap();
+    let layer = fs::File::create(folder.join("x/layer.tar")).unwrap();
+    for (at, block) in holes.chunks(4096).enumerate() {
+        if block.iter().any(|&byte| byte != 0) {
+            std::os::unix::fs::FileExt::write_all_at(&layer, block, at as u64 * 4096).unwrap();
+        }
+    }
+    layer.set_len(holes.len() as u64).unwrap();
+    fs::write(folder.join("config.json"), &built.blobs[&built.config]).unwrap();
+    let manifest =
+        json!([{"Config": "config.json", "RepoTags": ["holes:1"], "Layers": ["x/layer.tar"]}]);
+    fs::write(folder.join("manifest.json"), manifest.to_string()).unwrap();
+    for format in [
+        "--format=gnu",
+        "--format=posix --sparse-version=0.0",
+        "--format=posix --sparse-version=0.1",
+        "--format=posix --sparse-version=1.0",
+    ] {
+        let archive = source.join("archive.tar").display().to_string();
+        let mut words = vec!["-S", "-C", folder.to_str().unwrap(), "-cf", &archive];
+        words.extend(format.split(' '));
+        tool("tar", &[&words[..], &["."]].concat());
+        assert!(fs::metadata(&archive).unwrap().len() < 100_000, "{format}");
+        let device = Device::new();
+        device.dray(&format!("load -i {archive}"));
+        assert_eq!(
+            device.inspect("holes:1")["Id"],
+            json!(built.config),
+            "{format}"
+        );
+    }
+}
+
+#[test]
+fn an_index_gives_the_image_of_the_platform() {
+    let image = |platform: &str| {
+        let marker = Entry::file("platform", platform);
+        Image::oci([Layer::of(&[marker])])
+            .platform(platform)
+            .build()
+    };
+    let [amd, arm] = ["linux/amd64", "linux/arm64"].map(image);
+    let both = index(Flavour::Oci, &[&amd, &arm]);
+    let source = Scratch::new("platforms");
+    both.write_layout(&source.join("l"), "both:1");
+    for (words, built) in [
+        ("--platform linux/amd64", &amd),
+        ("--platform linux/arm64", &arm),
+    ] {
+        let device = Device::new();
+        device.dray(&format!("load {words} -i {}", source.join("l").display()));
+        let found = device.inspect("both:1");
+        assert_eq!(found["Id"], json!(built.config));
+        // The pinned digest is the index's, as a registry has it.
+        assert_eq!(
+            found["RepoDigests"],
+            json!([format!("both@{}", both.digest)])
+        );
+    }
+    let device = Device::new();
+    let said = device.refusal(&format!(
+        "load --platform linux/riscv64 -i {}",
+        source.join("l").display()
+    ));
+    assert!(
+        said.contains("is not available for linux/riscv64, only for linux/amd64, linux/arm64"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_sparse_layout_needs_what_it_lacks_in_the_store() {
+    let (old, new) = (
+        Layer::of(&[Entry::file("a", "1")]),
+        Layer::of(&[Entry::file("b", "2")]),
+    );
+    let first = Image::oci([old.clone()]).build();
+    let second = Image::oci([old.clone(), new]).build();
+    let source = Scratch::new("sparse");
+    first.write_layout(&source.join("one"), "shop/web:1");
+    second.write_layout(&source.join("two"), "shop/web:2");
+    let shared = Digest::of(&old.blob());
+    fs::remove_file(source.join("two/blobs/sha256").join(shared.hex())).unwrap();
+    let device = Device::new();
+    let said = device.refusal(&format!("load -i {}", source.join("two").display()));
+    assert!(
+        said.contains(&format!("lacks {shared} of shop/web:2")),
+        "{said}"
+    );
+    assert_eq!(device.store(), [""; 0], "something was begun");
+    device.dray(&format!("load -i {}", source.join("one").display()));
+    device.dray(&format!("load -i {}", source.join("two").display()));
+    assert_eq!(device.inspect("shop/web:2")["Id"], json!(second.config));
+}
+
+/// Hostile archives: each row is named after its defect and says what the refusal says.
+#[test]
+fn hostile_archives_are_refused_by_name() {
+    let content = tar(&[Entry::file("a", "b")]);
+    let built = Image::docker([Layer::of_tar(content.clone())]).build();
+    let good = docker_archive(&built, std::slice::from_ref(&content), &["bad:1"]);
+    let with = |entry: Entry| tar(&[good.clone(), vec![entry]].concat());
+    // The member of the only layer, replaced.
+    let layer = format!("{}/layer.tar", Digest::of(&[0]).hex());
+    let instead = |entry: Entry| {
+        let mut entries = good.clone();
+        entries[4] = entry;
+        tar(&entries)
+    };
+    let manifest = |text: Value| {
+        let mut entries = good.clone();
+        entries[5] = Entry::file("manifest.json", text.to_string());
+        tar(&entries)
+    };
+    let config = format!("{}.json", built.config.hex());
+    let source = Scratch::new("hostile");
+    built.write_layout(&source.join("l"), "bad:1");
+    let whole = tar(&good);
+    let layout = |change: &dyn Fn(&Path)| {
+        let dir = source.join("changed");
+        let _ = fs::remove_dir_all(&dir);
+        two_layers().write_layout(&dir, "bad:1");
+        change(&dir);
+        tar(&layout_entries(&dir))
+    };
+    let layer_blob = two_layers()
+        .blobs
+        .keys()
+        .find(|d| **d != two_layers().config)
+        .copied()
+        .unwrap();
+    let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+        ("empty", Vec::new(), "it is empty"),
+        (
+            "no-tar",
+            b"<html>no</html>".repeat(100),
+            "it is no tar archive",
+        ),
+        (
+            "other-tar",
+            tar(&[Entry::file("etc/passwd", "x")]),
+            "it is no image archive",
+        ),
+        (
+            "before-1.10",
+            tar(&[Entry::file("repositories", "{}")]),
+            "docker before 1.10",
+        ),
+        (
+            "xz",
+            [&b"\xfd7zXZ\0"[..], &[0; 100]].concat(),
+            "compressed with xz",
+        ),
+        ("bzip2", b"BZh91AY".to_vec(), "compressed with bzip2"),
+        ("climbs", with(Entry::file("../canary", "x")), "leads up"),
+        (
+            "climbs-inside",
+            with(Entry::file("a/../../canary", "x")),
+            "leads up",
+        ),
+        (
+            "link-out",
+            instead(Entry::symlink(&layer, "../../canary")),
+            "link that leads out",
+        ),
+        (
+            "link-absolute",
+            instead(Entry::symlink(&layer, "/etc/hostname")),
+            "link that leads out",
+        ),
+        (
+            "hardlink-out",
+            instead(Entry::hardlink(&layer, "../canary")),
+            "link that leads out",
+        ),
+        (
+            "link-to-itself",
+            instead(Entry::symlink(&layer, "layer.tar")),
+            "link to a link",
+        ),
+        (
+            "link-to-nothing",
+            instead(Entry::symlink(&layer, "../none")),
+            "is missing",
+        ),
+        (
+            "device",
+            with(Entry::char_device("null", 1, 3)),
+            "is a device",
+        ),
+        (
+            "block-device",
+            with(Entry::block_device("sda", 8, 0)),
+            "is a device",
+        ),
+        ("pipe", with(Entry::fifo("pipe")), "is a pipe"),
+        (
+            "unknown-type",
+            with(Entry::raw("x", b'Z', "")),
+            "unknown type 'Z'",
+        ),
+        ("doubled", with(Entry::file(&layer, "other")), "twice"),
+        (
+            "truncated-in-body",
+            whole[..whole.len() / 2].to_vec(),
+            "ends in the middle",
+        ),
+        (
+            "truncated-in-header",
+            whole[..700].to_vec(),
+            "ends in the middle",
+        ),
+        (
+            "absurd-size",
+            with(Entry::file("x", "").pax("size", "9000000000000000000")),
+            "ends in the middle",
+        ),
+        (
+            "absurd-extension",
+            with(Entry::raw("x", b'x', vec![b'1'; 2 << 20])),
+            "more than the 1048576 allowed",
+        ),
+        (
+            "many-members",
+            tar(&(0..100_000)
+                .map(|n| Entry::file(n.to_string(), ""))
+                .collect::<Vec<_>>()),
+            "more than 50000 members",
+        ),
+        (
+            "long-names",
+            tar(&(0..9_000)
+                .map(|n| {
+                    Entry::file(
+                        format!(
+                            "{}/{n}",
+                            [
+                                "x".repeat(250),
+                                "y".repeat(250),
+                                "z".repeat(250),
+                                "w".repeat(250)
+                            ]
+                            .join("/")
+                        ),
+                        "",
+                    )
+                })
+                .collect::<Vec<_>>()),
+            "names of more than 8388608 bytes",
+        ),
+        (
+            "other-layer",
+            instead(Entry::file(&layer, tar(&[Entry::file("a", "c")]))),
+            "arrived with the digest",
+        ),
+        (
+            "no-json",
+            manifest(json!("x")),
+            "its manifest.json is malformed",
+        ),
+        ("no-images", manifest(json!([])), "it lists no images"),
+        (
+            "fewer-layers",
+            manifest(json!([{"Config": config, "RepoTags": ["bad:1"], "Layers": []}])),
+            "gives 0 layers for a configuration of 1",
+        ),
+        (
+            "config-elsewhere",
+            manifest(
+                json!([{"Config": "/etc/hostname", "RepoTags": ["bad:1"], "Layers": [layer]}]),
+            ),
+            "etc/hostname\" is missing",
+        ),
+        (
+            "config-above",
+            manifest(
+                json!([{"Config": "../../etc/hostname", "RepoTags": ["bad:1"], "Layers": [layer]}]),
+            ),
+            "leads up",
+        ),
+        (
+            "bad-name",
+            manifest(json!([{"Config": config, "RepoTags": ["Bad:1"], "Layers": [layer]}])),
+            "upper-case",
+        ),
+        (
+            "layout-version",
+            layout(&|dir| {
+                fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"2.0"}"#).unwrap()
+            }),
+            "version \"2.0\"",
+        ),
+        (
+            "layout-index",
+            layout(&|dir| fs::write(dir.join("index.json"), "[").unwrap()),
+            "index.json is refused",
+        ),
+        (
+            "layout-blob-changed",
+            layout(&|dir| {
+                fs::write(
+                    dir.join("blobs/sha256").join(two_layers().digest.hex()),
+                    "{}",
+                )
+                .unwrap()
+            }),
+            "has the digest",
+        ),
+        (
+            "layout-layer-longer",
+            layout(&|dir| {
+                fs::OpenOptions::new()
+                    .append(true)
+                    .open(dir.join("blobs/sha256").join(layer_blob.hex()))
+                    .unwrap()
+                    .write_all(b"x")
+                    .unwrap();
+            }),
+            "its manifest says",
+        ),
+        (
+            "layout-layer-flipped",
+            layout(&|dir| {
+                let path = dir.join("blobs/sha256").join(layer_blob.hex());
+                let mut bytes = fs::read(&path).unwrap();
+                let end = bytes.len() - 1;
+                bytes[end] ^= 1;
+                fs::write(path, bytes).unwrap();
+            }),
+            "failed to unpack layer",
+        ),
+    ];
+    let canary = source.join("canary");
+    fs::write(&canary, "untouched").unwrap();
+    for (name, bytes, expected) in cases {
+        for through_pipe in [true, false] {
+            let device = Device::new();
+            let output = match through_pipe {
+                true => device.dray_hears("load", &bytes),
+                false => {
+                    fs::write(device.join("archive"), &bytes).unwrap();
+                    device.command("load -i archive").output().unwrap()
+                }
+            };
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!output.status.success(), "{name} was loaded");
+            assert!(said.contains(expected), "{name}: {said}");
+            assert_eq!(device.store(), [""; 0], "{name} left something");
+        }
+    }
+    assert_eq!(fs::read_to_string(&canary).unwrap(), "untouched");
+}
+
+#[test]
+fn links_in_a_folder_do_not_lead_out_of_it() {
+    let built = two_layers();
+    let source = Scratch::new("links");
+    built.write_layout(&source.join("l"), "shop/web:1");
+    let secret = source.join("secret");
+    fs::write(&secret, "secret").unwrap();
+    let index = source.join("l/index.json");
+    fs::remove_file(&index).unwrap();
+    std::os::unix::fs::symlink(&secret, &index).unwrap();
+    let device = Device::new();
+    let said = device.refusal(&format!("load -i {}", source.join("l").display()));
+    assert!(said.contains("\"index.json\" is missing"), "{said}");
+    fs::remove_file(&index).unwrap();
+    tool("mkfifo", &[index.to_str().unwrap()]);
+    let said = device.refusal(&format!("load -i {}", source.join("l").display()));
+    assert!(said.contains("not a regular file"), "{said}");
+}
