@@ -13,13 +13,10 @@ use super::inflate::{Codec, Inflated};
 use super::pipe::{Inlet, pipe};
 use super::source::Source;
 use super::{Event, ImagesError, Progress};
-use crate::oci::stream::{StreamError, Verified};
+use crate::oci::stream::Verified;
 use crate::oci::{Descriptor, Digest, LayerCompression};
 use crate::store::{BlobDraft, LayerDraft, Store};
-use crate::unpack::{ArchiveError, Budget, UnpackError, unpack};
-
-/// How often a layer whose connection breaks is begun.
-const ATTEMPTS: u32 = 3;
+use crate::unpack::{Budget, unpack};
 
 /// How much arrives between two progress events.
 const REPORT_BYTES: u64 = 512 << 10;
@@ -56,33 +53,15 @@ impl Fetch<'_> {
     pub(super) fn layer(&self, wanted: &Wanted) -> Result<Fetched, ImagesError> {
         let mut zstd = (wanted.compression == LayerCompression::Zstd)
             .then(|| self.zstd.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut attempt = 1;
-        loop {
-            let broken = AtomicBool::new(false);
-            let codec = match (&mut zstd, wanted.compression) {
-                (Some(context), _) => Codec::Zstd(context),
-                (None, LayerCompression::Gzip) => Codec::Gzip,
-                (None, _) => Codec::Plain,
-            };
-            match self.attempt(wanted, codec, &broken) {
-                Err(error)
-                    if attempt < ATTEMPTS
-                        && (broken.load(Ordering::Relaxed) || is_short(&error))
-                        && !self.cancelled.load(Ordering::Relaxed) =>
-                {
-                    attempt += 1;
-                }
-                done => return done,
-            }
-        }
+        let codec = match (&mut zstd, wanted.compression) {
+            (Some(context), _) => Codec::Zstd(context),
+            (None, LayerCompression::Gzip) => Codec::Gzip,
+            (None, _) => Codec::Plain,
+        };
+        self.attempt(wanted, codec)
     }
 
-    fn attempt(
-        &self,
-        wanted: &Wanted,
-        codec: Codec<'_>,
-        broken: &AtomicBool,
-    ) -> Result<Fetched, ImagesError> {
+    fn attempt(&self, wanted: &Wanted, codec: Codec<'_>) -> Result<Fetched, ImagesError> {
         self.progress.event(&Event::Started {
             layer: wanted.diff_id,
             size: wanted.blob.size,
@@ -98,7 +77,6 @@ impl Fetch<'_> {
             fetch: self,
             layer: wanted.diff_id,
             unreported: 0,
-            broken,
         };
         let tree = layer.tree()?;
         let (inlet, meter, mut outlet) = pipe();
@@ -144,21 +122,6 @@ impl Fetch<'_> {
     }
 }
 
-/// Whether the blob ended early, which a proxy may do to a connection without breaking it.
-fn is_short(error: &ImagesError) -> bool {
-    let ImagesError::Layer {
-        source: UnpackError::Archive(ArchiveError::Read(error)),
-        ..
-    } = error
-    else {
-        return false;
-    };
-    let inner = error
-        .get_ref()
-        .and_then(|e| e.downcast_ref::<StreamError>());
-    matches!(inner, Some(StreamError::TooShort { .. }))
-}
-
 /// Decompresses the blob into the pipe.
 fn inflate(source: Metered<'_>, codec: Codec<'_>, wanted: &Wanted, inlet: &Inlet) {
     match Inflated::new(Verified::of(source, &wanted.blob), codec) {
@@ -174,7 +137,6 @@ struct Metered<'a> {
     fetch: &'a Fetch<'a>,
     layer: Digest,
     unreported: u64,
-    broken: &'a AtomicBool,
 }
 
 impl Read for Metered<'_> {
@@ -185,14 +147,7 @@ impl Read for Metered<'_> {
         if self.fetch.progress.is_cancelled() {
             return Err(io::Error::other("the pull was cancelled"));
         }
-        let read = match self.inner.read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-            Err(error) => {
-                self.broken.store(true, Ordering::Relaxed);
-                return Err(error);
-            }
-            Ok(read) => read,
-        };
+        let read = self.inner.read(buffer)?;
         if let Some(copy) = &mut self.copy {
             copy.write_all(&buffer[..read])?;
         }

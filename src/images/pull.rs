@@ -191,6 +191,7 @@ impl Images {
                 let fetched = fetch.layer(wanted);
                 if fetched.is_err() {
                     cancelled.store(true, Ordering::Relaxed);
+                    source.give_up();
                 }
                 // A poisoned lock means a panic, which the scope passes on.
                 let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,6 +4,7 @@ use std::io::Read;
 
 use super::{Images, ImagesError};
 use crate::oci::{Descriptor, Digest, Reference};
+use crate::registry::Client;
 
 /// Something that has an image's documents and blobs by digest.
 pub(super) trait Source: Sync {
@@ -17,27 +18,37 @@ pub(super) trait Source: Sync {
     fn prove(&self, _blobs: &[&Descriptor]) -> Result<(), ImagesError> {
         Ok(())
     }
+
+    /// What is under way is no longer wanted: whoever waits for it should stop.
+    fn give_up(&self) {}
 }
 
 /// The registry that a reference names.
 pub(super) struct Remote<'a> {
-    images: &'a Images,
+    client: Client,
     reference: &'a Reference,
 }
 
 impl<'a> Remote<'a> {
-    /// Asks nobody anything yet.
-    pub(super) fn new(images: &'a Images, reference: &'a Reference) -> Remote<'a> {
-        Remote { images, reference }
+    /// Asks nobody anything yet, but the time for the image runs.
+    pub(super) fn new(images: &Images, reference: &'a Reference) -> Remote<'a> {
+        Remote {
+            client: images.client().begin(),
+            reference,
+        }
     }
 }
 
 impl Source for Remote<'_> {
     fn document(&self, digest: &Digest) -> Result<(Vec<u8>, Option<String>), ImagesError> {
-        Ok(self.images.client().manifest(self.reference, digest)?)
+        Ok(self.client.manifest(self.reference, digest)?)
     }
 
     fn blob(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, ImagesError> {
-        Ok(self.images.client().blob(self.reference, blob)?)
+        Ok(self.client.blob(self.reference, blob)?)
+    }
+
+    fn give_up(&self) {
+        self.client.give_up();
     }
 }

@@ -294,6 +294,7 @@ fn fetch_token(
         return Err(Failure {
             problem: failed(format!("it answered with status {status}{hint}")),
             passing,
+            wait: None,
         });
     }
     // serde's messages can repeat values, which here are secrets.

@@ -53,6 +53,25 @@ pub enum Problem {
         /// In what time of waiting.
         window: Duration,
     },
+    /// Slower than the settings allow, all in all.
+    #[error("the download took longer than the {} s it may take ([download] deadline in the settings)", .0.as_secs())]
+    Deadline(Duration),
+    /// Nobody wants it any more.
+    #[error("the download was given up")]
+    GivenUp,
+    /// The rest of a blob was asked for, and something else came.
+    #[error("it was asked for the bytes from {asked} on and answered with {answered}")]
+    Range {
+        /// The first byte asked for.
+        asked: u64,
+        /// What it says it sent.
+        answered: String,
+    },
+    /// Compressed on the way.
+    #[error(
+        "it answered in the encoding {0:?}, which was not asked for; is there a proxy in between?"
+    )]
+    Encoded(String),
     /// 401, and no credentials are known.
     #[error("it asks for credentials, and {} has none for it (401)", config.display())]
     NoCredentials {

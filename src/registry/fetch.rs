@@ -7,7 +7,8 @@ use super::auth::{self, Asking, Grants};
 use super::credentials::{self, Secret};
 use super::error::{Problem, RegistryError, one_line};
 use super::http::{Failure, Http, Method, Request, Response};
-use super::patience::Patience;
+use super::patience::{Body, Patience};
+use super::transfer::{Crowd, Transfer};
 use super::url::{Origin, Url};
 use crate::config::Settings;
 use crate::host::Host;
@@ -30,6 +31,17 @@ pub(super) struct Question<'a> {
     pub(super) accept: Option<&'static str>,
     /// For messages: "manifest of …".
     pub(super) subject: String,
+    /// From where on; the whole if not said.
+    pub(super) range: Option<Range>,
+}
+
+/// The end of a blob whose beginning is here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Range {
+    /// The first byte wanted.
+    pub(super) from: u64,
+    /// The whole is wanted instead if this is no longer its strong tag.
+    pub(super) tag: Option<String>,
 }
 
 /// Asks registries.
@@ -37,6 +49,7 @@ pub(super) struct Fetcher {
     pub(super) host: Arc<Host>,
     settings: Settings,
     pub(super) patience: Patience,
+    pub(super) crowd: Arc<Crowd>,
     http: Http,
     grants: Grants,
     /// Held while a token is fetched, so that several threads do not fetch one each.
@@ -46,8 +59,10 @@ pub(super) struct Fetcher {
 impl Fetcher {
     pub(super) fn new(host: &Host, settings: &Settings, patience: Patience) -> Fetcher {
         let host = Arc::new(host.clone());
+        let crowd = Arc::<Crowd>::default();
         Fetcher {
-            http: Http::new(Arc::clone(&host), patience.clone()),
+            http: Http::new(Arc::clone(&host), patience.clone(), Arc::clone(&crowd)),
+            crowd,
             host,
             settings: settings.clone(),
             patience,
@@ -57,28 +72,52 @@ impl Fetcher {
     }
 
     /// The answer with status 200 to a question; asked again while that may help.
-    pub(super) fn fetch(&self, question: &Question) -> Result<Response, RegistryError> {
+    pub(super) fn fetch(
+        &self,
+        transfer: &Transfer,
+        question: &Question,
+    ) -> Result<Response, RegistryError> {
+        self.persist(transfer, question, || self.ask(question))
+    }
+
+    /// Does `once` until it succeeds or there is no hope.
+    pub(super) fn persist<T>(
+        &self,
+        transfer: &Transfer,
+        question: &Question,
+        mut once: impl FnMut() -> Result<T, Failure>,
+    ) -> Result<T, RegistryError> {
         let mut attempt = 0;
         loop {
-            let (failure, wait) = match self.attempt(question) {
-                Ok(response) if response.status == 200 => {
-                    return check_content(response).map_err(|problem| question.failed(problem));
-                }
-                Ok(response) => {
-                    let wait = self.wanted_pause(&response);
-                    (self.refusal(response, wait), wait)
-                }
-                Err(failure) => (failure, None),
+            let failure = match once() {
+                Ok(done) => return Ok(done),
+                Err(failure) => failure,
             };
-            let pause = wait.unwrap_or_else(|| self.patience.pause(attempt));
+            let pause = failure.wait.unwrap_or_else(|| self.patience.pause(attempt));
             if !failure.passing
                 || attempt >= self.patience.retries
                 || pause > self.patience.longest_pause
             {
                 return Err(question.failed(failure.problem));
             }
-            std::thread::sleep(pause);
+            transfer
+                .pause(&self.host, pause)
+                .map_err(|problem| question.failed(problem))?;
             attempt += 1;
+        }
+    }
+
+    /// Asks once. The status of the answer is 200; if the question has a range it may also be 206 or 416.
+    pub(super) fn ask(&self, question: &Question) -> Result<Response, Failure> {
+        let response = self.attempt(question)?;
+        match response.status {
+            200 => Ok(check_content(response)?),
+            206 if question.range.is_some() => Ok(check_content(response)?),
+            416 if question.range.is_some() => Ok(response),
+            _ => {
+                let wait = self.wanted_pause(&response);
+                Err(self.refusal(response, wait))
+            }
         }
     }
 
@@ -176,6 +215,10 @@ impl Fetcher {
             if let Some(accept) = question.accept {
                 headers.push(("accept", accept.to_owned()));
             }
+            if let Some(range) = &question.range {
+                headers.push(("range", format!("bytes={}-", range.from)));
+                headers.extend(range.tag.clone().map(|tag| ("if-range", tag)));
+            }
             if let Some(grant) = grant.filter(|_| url.origin == *origin) {
                 headers.push(("authorization", grant.0.clone()));
             }
@@ -221,6 +264,11 @@ impl Fetcher {
         Ok(target)
     }
 
+    /// The body of an answer, for `names`: the registry and what was asked for.
+    pub(super) fn body(&self, names: (&str, &str), response: Response) -> Body {
+        Body::new(response.body, &self.host, names, &self.patience)
+    }
+
     /// What an answer other than 200 means.
     fn refusal(&self, response: Response, wait: Option<Duration>) -> Failure {
         let status = response.status;
@@ -236,6 +284,7 @@ impl Fetcher {
         Failure {
             problem,
             passing: passes(status),
+            wait,
         }
     }
 
@@ -274,11 +323,17 @@ pub(super) fn passes(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// A page for people is not what was asked for, whatever its status.
+/// A page for people is not what was asked for, whatever its status; neither is what somebody compressed on the way.
 fn check_content(response: Response) -> Result<Response, Problem> {
     match response.header("content-type") {
         Some(html) if html.to_ascii_lowercase().contains("html") => {
-            Err(Problem::NotARegistry(one_line(html)))
+            return Err(Problem::NotARegistry(one_line(html)));
+        }
+        _ => {}
+    }
+    match response.header("content-encoding") {
+        Some(encoding) if !encoding.eq_ignore_ascii_case("identity") => {
+            Err(Problem::Encoded(one_line(encoding)))
         }
         _ => Ok(response),
     }

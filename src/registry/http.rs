@@ -7,13 +7,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{
     Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout,
-    TcpConnector, Transport, TransportAdapter,
+    Transport, TransportAdapter,
 };
 use ureq::{Agent, Proxy, http};
 
@@ -21,7 +22,9 @@ use super::certs;
 use super::error::Problem;
 use super::patience::{Patience, cause};
 use super::proxy;
+use super::socket::Socket;
 use super::tls;
+use super::transfer::Crowd;
 use super::url::{Origin, Url};
 use crate::host::Host;
 
@@ -75,6 +78,7 @@ impl Response {
 pub(super) struct Http {
     host: Arc<Host>,
     patience: Patience,
+    crowd: Arc<Crowd>,
     system_roots: OnceLock<RootCertStore>,
     agents: Mutex<HashMap<(String, Origin), Agent>>,
 }
@@ -85,6 +89,8 @@ pub(super) struct Failure {
     pub(super) problem: Problem,
     /// Whether the same request may succeed later.
     pub(super) passing: bool,
+    /// The pause that the other side asks for.
+    pub(super) wait: Option<Duration>,
 }
 
 impl From<Problem> for Failure {
@@ -92,15 +98,17 @@ impl From<Problem> for Failure {
         Failure {
             problem,
             passing: false,
+            wait: None,
         }
     }
 }
 
 impl Http {
-    pub(super) fn new(host: Arc<Host>, patience: Patience) -> Http {
+    pub(super) fn new(host: Arc<Host>, patience: Patience, crowd: Arc<Crowd>) -> Http {
         Http {
             host,
             patience,
+            crowd,
             system_roots: OnceLock::new(),
             agents: Mutex::default(),
         }
@@ -186,7 +194,7 @@ impl Http {
             .build();
         let connector =
             ().chain(ConnectProxyConnector::default())
-                .chain(TcpConnector::default())
+                .chain(SocketConnector(Arc::clone(&self.crowd)))
                 .chain(TlsConnector(tls));
         Ok(Agent::with_parts(
             config,
@@ -220,6 +228,83 @@ impl Http {
         }
         let pem = certs::system_bundle(&self.host)?;
         Ok(self.system_roots.get_or_init(|| tls::roots(&pem)))
+    }
+}
+
+/// Makes connections.
+///
+/// The HTTP crate has a connector of its own, but that waits for one address after the other, and is deaf meanwhile.
+#[derive(Debug)]
+struct SocketConnector(Arc<Crowd>);
+
+impl<In: Transport> Connector<In> for SocketConnector {
+    type Out = Either<In, SocketTransport>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        if let Some(tunnel) = chained {
+            return Ok(Some(Either::A(tunnel)));
+        }
+        let socket = Socket::connect(&details.addrs, *details.timeout.after, &self.0)
+            .map_err(|error| timed(error, details.timeout))?;
+        Ok(Some(Either::B(SocketTransport {
+            socket,
+            buffers: LazyBuffers::new(
+                details.config.input_buffer_size(),
+                details.config.output_buffer_size(),
+            ),
+        })))
+    }
+}
+
+/// A connection as it is.
+struct SocketTransport {
+    socket: Socket,
+    buffers: LazyBuffers,
+}
+
+impl Transport for SocketTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        let timeout = timeout.for_write();
+        let output = &self.buffers.output()[..amount];
+        self.socket
+            .write_all(output, *timeout.after)
+            .map_err(|error| timed(error, timeout))
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        let timeout = timeout.for_read();
+        let read = self
+            .socket
+            .read(self.buffers.input_append_buf(), *timeout.after)
+            .map_err(|error| timed(error, timeout))?;
+        self.buffers.input_appended(read);
+        Ok(read > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.socket.is_open()
+    }
+}
+
+impl fmt::Debug for SocketTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The crate wants it; what its buffers hold is other people's.
+        f.write_str("SocketTransport")
+    }
+}
+
+fn timed(error: io::Error, timeout: NextTimeout) -> ureq::Error {
+    match error.kind() {
+        io::ErrorKind::TimedOut => ureq::Error::Timeout(timeout.reason),
+        _ => ureq::Error::Io(error),
     }
 }
 
@@ -358,6 +443,7 @@ fn failure(error: &ureq::Error, origin: &Origin) -> Failure {
         None => Failure {
             problem: Problem::Unreachable(text),
             passing,
+            wait: None,
         },
     }
 }

@@ -3,8 +3,7 @@
 //!
 //! https with the system's authorities and Docker's `certs.d`; plain http on this machine and where the settings allow
 //! it. Anonymous, Basic and Bearer, with the credentials of Docker's `config.json`. Everything that arrives has a limit
-//! in size and time. Blobs are always fetched from their start and from one place; resuming and mirrors would live
-//! between [`Client::blob`] and `fetch`.
+//! in size and time. A blob whose connection breaks is gone on with where it broke (`resume`).
 
 mod auth;
 mod certs;
@@ -15,7 +14,10 @@ mod http;
 mod patience;
 mod proxy;
 mod receiver;
+mod resume;
+mod socket;
 mod tls;
+mod transfer;
 mod url;
 
 use std::fmt;
@@ -29,7 +31,8 @@ use crate::oci::stream::read_limited;
 use crate::oci::{Descriptor, Digest, Document, MAX_MANIFEST, ManifestError, Reference};
 use fetch::{Fetcher, Question};
 use http::{Method, Response};
-use patience::Body;
+use resume::Resumed;
+use transfer::Transfer;
 
 pub use error::{Problem, RegistryError};
 pub use patience::Patience;
@@ -37,7 +40,10 @@ pub use receiver::{SecureStream, Trust};
 
 /// A client for all registries; keeps connections and tokens, and may be used from several threads at once.
 #[derive(Clone)]
-pub struct Client(Arc<Fetcher>);
+pub struct Client {
+    fetcher: Arc<Fetcher>,
+    transfer: Arc<Transfer>,
+}
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,7 +60,39 @@ impl Client {
 
     /// The same with other time limits.
     pub fn with_patience(host: &Host, settings: &Settings, patience: Patience) -> Client {
-        Client(Arc::new(Fetcher::new(host, settings, patience)))
+        Client {
+            fetcher: Arc::new(Fetcher::new(host, settings, patience)),
+            transfer: Arc::default(),
+        }
+    }
+
+    /// The same client for the transfer of one image, which begins now: its deadline runs, its counters are at zero.
+    pub fn begin(&self) -> Client {
+        let Fetcher {
+            host,
+            patience,
+            crowd,
+            ..
+        } = &*self.fetcher;
+        Client {
+            fetcher: Arc::clone(&self.fetcher),
+            transfer: Arc::new(Transfer::begin(host, patience.deadline, crowd)),
+        }
+    }
+
+    /// Nobody wants this transfer any more: its pauses end at once, and so do its connections if it is the last one.
+    pub fn give_up(&self) {
+        self.transfer.give_up();
+    }
+
+    /// How many bytes of blobs arrived a second time because a registry cannot go on in the middle.
+    pub fn refetched(&self) -> u64 {
+        self.transfer.refetched()
+    }
+
+    /// How often a blob was gone on with after its connection broke.
+    pub fn resumed(&self) -> u64 {
+        self.transfer.resumed()
     }
 
     /// What `reference` points at, an index or a manifest, usually in one HEAD request. With a digest in the reference,
@@ -62,7 +100,7 @@ impl Client {
     pub fn resolve(&self, reference: &Reference) -> Result<Descriptor, RegistryError> {
         let mut question = manifest_question(reference, &reference.selector());
         question.method = Method::Head;
-        let found = match self.0.fetch(&question) {
+        let found = match self.fetcher.fetch(&self.transfer, &question) {
             Ok(response) => announced(&response),
             // Some registries behind simple web servers know only GET.
             Err(error)
@@ -121,28 +159,24 @@ impl Client {
 
     /// The bytes of a blob as they arrive. Not checked: the caller wraps them in [`crate::oci::stream::Verified`].
     ///
-    /// An error while reading is a [`RegistryError`] inside the [`std::io::Error`], and final: start again with
-    /// another call where [`RegistryError::broke_off`] says that this may help.
+    /// A connection that breaks is made again and the blob gone on with; what cannot be helped is a [`RegistryError`]
+    /// inside the [`std::io::Error`], and final.
     pub fn blob(
         &self,
         reference: &Reference,
         blob: &Descriptor,
     ) -> Result<Box<dyn Read + Send>, RegistryError> {
-        let question = Question {
-            method: Method::Get,
-            reference,
-            path: format!("blobs/{}", blob.digest),
-            accept: None,
-            subject: format!("blob {} of {}", blob.digest, reference.familiar_name()),
-        };
-        let response = self.0.fetch(&question)?;
-        if let Some(found) = response.length().filter(|length| *length != blob.size) {
-            return Err(question.failed(Problem::WrongSize {
-                expected: blob.size,
-                found,
-            }));
-        }
-        Ok(Box::new(self.body(&question, response)))
+        self.blob_from(reference, blob, 0)
+    }
+
+    /// The same from byte `offset` on, for who has what comes before it.
+    pub fn blob_from(
+        &self,
+        reference: &Reference,
+        blob: &Descriptor,
+        offset: u64,
+    ) -> Result<Box<dyn Read + Send>, RegistryError> {
+        Ok(Box::new(Resumed::open(self, reference, blob, offset)?))
     }
 
     /// Reads a document to its end, again if the transfer breaks off: it is small, and everything waits for it.
@@ -153,8 +187,11 @@ impl Client {
         let mut attempt = 0;
         loop {
             match self.read_manifest_once(question) {
-                Err(error) if error.broke_off() && attempt < self.0.patience.retries => {
-                    std::thread::sleep(self.0.patience.pause(attempt));
+                Err(error) if error.broke_off() && attempt < self.fetcher.patience.retries => {
+                    let pause = self.fetcher.patience.pause(attempt);
+                    self.transfer
+                        .pause(&self.fetcher.host, pause)
+                        .map_err(|problem| question.failed(problem))?;
                     attempt += 1;
                 }
                 done => return done,
@@ -166,12 +203,14 @@ impl Client {
         &self,
         question: &Question,
     ) -> Result<(Vec<u8>, Option<String>), RegistryError> {
-        let response = self.0.fetch(question)?;
+        let response = self.fetcher.fetch(&self.transfer, question)?;
         if let Some(length) = response.length().filter(|length| *length > MAX_MANIFEST) {
             return Err(question.failed(ManifestError::TooLarge(length).into()));
         }
         let content_type = response.header("content-type").map(str::to_owned);
-        let bytes = read_limited(self.body(question, response), MAX_MANIFEST).map_err(|error| {
+        let names = (question.reference.host.as_str(), question.subject.as_str());
+        let body = self.fetcher.body(names, response);
+        let bytes = read_limited(body, MAX_MANIFEST).map_err(|error| {
             // The body's own errors are complete; what is left is the limit.
             match error.downcast::<RegistryError>() {
                 Ok(error) => error,
@@ -194,11 +233,6 @@ impl Client {
             annotations: Default::default(),
         })
     }
-
-    fn body(&self, question: &Question, response: Response) -> Body {
-        let names = (question.reference.host.as_str(), question.subject.as_str());
-        Body::new(response.body, &self.0.host, names, &self.0.patience)
-    }
 }
 
 fn manifest_question<'a>(reference: &'a Reference, selector: &str) -> Question<'a> {
@@ -208,6 +242,7 @@ fn manifest_question<'a>(reference: &'a Reference, selector: &str) -> Question<'
         path: format!("manifests/{selector}"),
         accept: Some(ACCEPT),
         subject: format!("manifest of {}", reference.familiar()),
+        range: None,
     }
 }
 

@@ -21,12 +21,16 @@ pub struct Patience {
     pub window: Duration,
     /// Least bytes in such a window. Slow links are welcome (GSM has 1,000 bytes a second), drips are not.
     pub least: u64,
-    /// How often a failed request is repeated.
+    /// How often a failed request is repeated, and how often the beginning of a blob is fetched again for nothing.
     pub retries: u32,
+    /// How often in a row a blob is gone on with in vain.
+    pub resumptions: u32,
     /// Pause before the first repetition; each further one is three times as long.
     pub pause: Duration,
-    /// Longest pause a registry may ask for with `Retry-After`; Mender's own retries are for longer ones.
+    /// Longest pause, also of those a registry may ask for with `Retry-After` when a transfer begins.
     pub longest_pause: Duration,
+    /// For the transfer of one image, all in all.
+    pub deadline: Option<Duration>,
 }
 
 impl Default for Patience {
@@ -37,8 +41,10 @@ impl Default for Patience {
             window: Duration::from_secs(60),
             least: 60 * 256,
             retries: 3,
+            resumptions: 60,
             pause: Duration::from_millis(300),
             longest_pause: Duration::from_secs(60),
+            deadline: Some(Duration::from_secs(3 * 60 * 60)),
         }
     }
 }
@@ -47,7 +53,11 @@ impl Patience {
     /// The pause before repetition number `attempt` (from 0), up to a quarter longer than the last one's multiple, so
     /// that a fleet does not come back in step.
     pub(super) fn pause(&self, attempt: u32) -> Duration {
-        let pause = self.pause * 3u32.saturating_pow(attempt);
+        let longest = self.longest_pause / 5 * 4;
+        let pause = self
+            .pause
+            .saturating_mul(3u32.saturating_pow(attempt))
+            .min(longest);
         // RandomState is seeded by the system; good enough to spread clients, and needs no crate.
         let random = RandomState::new().build_hasher().finish() % 256;
         pause + pause / 1024 * u32::try_from(random).unwrap_or(0)
@@ -132,7 +142,7 @@ mod tests {
     #[test]
     fn pauses_grow_and_spread() {
         let patience = Patience::default();
-        for (attempt, least) in [(0, 300), (1, 900), (2, 2700)] {
+        for (attempt, least) in [(0, 300), (1, 900), (2, 2700), (5, 48_000), (99, 48_000)] {
             let least = Duration::from_millis(least);
             let pauses: Vec<Duration> = (0..100).map(|_| patience.pause(attempt)).collect();
             assert!(

@@ -6,6 +6,7 @@ pub mod bpf;
 pub mod cgroup;
 pub mod changes;
 pub mod conntrack;
+pub mod dial;
 pub mod doze;
 pub mod family;
 pub mod freezer;

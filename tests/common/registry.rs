@@ -9,7 +9,8 @@
 //! assert_eq!(registry.count("GET", "/blobs/"), 3);
 //! ```
 //!
-//! It also is a proxy whose every tunnel leads to itself. The server and its connections end with the value. `Registry::down()` names a port where nobody listens.
+//! Blobs have ETags and are served in parts. It also is a proxy whose every tunnel leads to itself. The server and its
+//! connections end with the value. `Registry::down()` names a port where nobody listens.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -59,7 +60,7 @@ pub enum Fault {
     Html,
     /// The right size, one byte changed; the digest header stays as it was asked for.
     WrongContent,
-    /// Full `Content-Length`, half the body, then the connection closes.
+    /// Full `Content-Length`, half the body, then the connection closes; also where a part was asked for.
     Short,
     /// A chunked body that goes on as long as the client reads.
     Endless,
@@ -85,6 +86,37 @@ pub enum Fault {
     ContentType(String),
     /// 401 with this challenge.
     Challenge(String),
+    /// 503 with `Retry-After` seconds.
+    Unavailable(u64),
+    /// The link breaks after this many bytes of the body.
+    Link(Link, usize),
+    /// A question for a part is answered with the whole.
+    Whole,
+    /// 206 with the whole, said to be just that.
+    Rewound,
+    /// The answer has another Content-Range.
+    ContentRange(String),
+    /// The answer has another ETag.
+    Tag(String),
+    /// The answer has this Content-Length, whatever comes.
+    Length(u64),
+    /// The answer has this Content-Encoding.
+    Encoding(String),
+}
+
+/// How a link breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// The connection ends as if all were said.
+    Truncate,
+    /// The connection is reset.
+    Reset,
+    /// One bit of the next byte changes, the rest is right.
+    Flip,
+    /// From here on one byte every ten milliseconds.
+    Slow,
+    /// Silence, the connection stays open.
+    Stall,
 }
 
 /// A request as it arrived.
@@ -134,6 +166,8 @@ struct State {
     connections: BTreeMap<usize, TcpStream>,
     connected: usize,
     ended: bool,
+    tag: Option<String>,
+    short_tokens: bool,
 }
 
 impl Registry {
@@ -208,6 +242,16 @@ impl Registry {
     /// Tokens given out so far are no longer accepted, as when they expire in the middle of a pull.
     pub fn expire_tokens(&self) {
         self.state().valid_tokens.clear();
+    }
+
+    /// Tokens end whenever a link breaks.
+    pub fn short_tokens(&self) {
+        self.state().short_tokens = true;
+    }
+
+    /// The ETag of all blobs from now on, instead of a strong one of each; `#` stands for the number of the request.
+    pub fn tag_blobs(&self, tag: &str) {
+        self.state().tag = Some(tag.to_owned());
     }
 
     /// The next `times` matching requests go wrong; `usize::MAX` means all. Faults set first come first.
@@ -287,7 +331,12 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         threads.push(std::thread::spawn(move || {
             // A client that goes away is not this test's subject.
             let _ = serve(&connection, &shared);
-            let _ = connection.shutdown(Shutdown::Both);
+            // One that is to be reset must not be closed in order first.
+            let linger = nix::sys::socket::sockopt::Linger;
+            let asked = nix::sys::socket::getsockopt(&connection, linger);
+            if asked.is_ok_and(|linger| linger.l_onoff == 0) {
+                let _ = connection.shutdown(Shutdown::Both);
+            }
             shared.state.lock().unwrap().connections.remove(&number);
         }));
     }
@@ -300,15 +349,21 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 fn serve(connection: &TcpStream, shared: &Shared) -> std::io::Result<()> {
     connection.set_nodelay(true)?;
     let mut reader = BufReader::new(connection.try_clone()?);
-    while let Some(request) = read_request(&mut reader)? {
+    while let Some(mut request) = read_request(&mut reader)? {
         let (fault, answer) = {
             let mut state = shared.state.lock().unwrap();
             state.requests.push(request.clone());
             let fault = state.next_fault(&request.path);
+            if matches!(fault, Some(Fault::Whole | Fault::Rewound | Fault::Short)) {
+                request.headers.remove("range");
+            }
             let answer = match &fault {
                 Some(fault) if !fault.needs_answer() => Answer::status(500),
                 _ => state.answer(&request),
             };
+            if state.short_tokens && matches!(fault, Some(Fault::Link(..))) {
+                state.valid_tokens.clear();
+            }
             (fault, answer)
         };
         if request.method == "CONNECT" {
@@ -396,6 +451,35 @@ impl Answer {
         Answer::new(200, headers, body)
     }
 
+    /// A blob, or the part of it that was asked for.
+    fn part(request: &Request, digest: &str, bytes: &[u8], tag: String) -> Answer {
+        let from = request
+            .header("range")
+            .filter(|_| request.header("if-range").is_none_or(|known| known == tag))
+            .and_then(|range| {
+                range
+                    .strip_prefix("bytes=")?
+                    .strip_suffix('-')?
+                    .parse()
+                    .ok()
+            });
+        let from: usize = from.unwrap_or(0);
+        let size = bytes.len();
+        if from > 0 && from >= size {
+            let mut answer = Answer::status(416);
+            answer.set("Content-Range", format!("bytes */{size}"));
+            return answer;
+        }
+        let kind = "application/octet-stream";
+        let mut answer = Answer::of(kind, digest, bytes[from..].to_vec());
+        answer.set("ETag", tag);
+        if request.headers.contains_key("range") && from > 0 {
+            answer.status = 206;
+            answer.set("Content-Range", format!("bytes {from}-{}/{size}", size - 1));
+        }
+        answer
+    }
+
     fn status(status: u16) -> Answer {
         let code = match status {
             401 => "UNAUTHORIZED",
@@ -457,11 +541,9 @@ impl State {
             } else {
                 let (_, digest) = rest.split_once("/blobs/")?;
                 let bytes = self.blobs.get(&digest.parse().ok()?)?;
-                Some(Answer::of(
-                    "application/octet-stream",
-                    digest,
-                    bytes.clone(),
-                ))
+                let tag = self.tag.clone().unwrap_or_else(|| format!("\"{digest}\""));
+                let tag = tag.replace('#', &self.requests.len().to_string());
+                Some(Answer::part(request, digest, bytes, tag))
             }
         });
         match found {
@@ -530,6 +612,13 @@ impl Fault {
                 | Fault::Digest(_)
                 | Fault::ContentType(_)
                 | Fault::Endless
+                | Fault::Link(..)
+                | Fault::Whole
+                | Fault::Rewound
+                | Fault::ContentRange(_)
+                | Fault::Tag(_)
+                | Fault::Length(_)
+                | Fault::Encoding(_)
         )
     }
 
@@ -575,7 +664,26 @@ impl Fault {
                 *answer = Answer::new(200, answer.headers.clone(), Vec::new());
                 answer.set("Transfer-Encoding", "chunked".to_owned());
             }
-            Fault::Drip(_) | Fault::Silent | Fault::Reset => {}
+            Fault::Unavailable(seconds) => {
+                *answer = Answer::status(503);
+                answer.set("Retry-After", seconds.to_string());
+            }
+            Fault::Link(Link::Flip, at) => {
+                if let Some(byte) = answer.body.get_mut(*at) {
+                    *byte ^= 1;
+                }
+            }
+            Fault::Link(_, at) => answer.cut = Some(*at),
+            Fault::Rewound => {
+                answer.status = 206;
+                let size = answer.body.len();
+                answer.set("Content-Range", format!("bytes 0-{}/{size}", size - 1));
+            }
+            Fault::ContentRange(range) => answer.set("Content-Range", range.clone()),
+            Fault::Tag(tag) => answer.set("ETag", tag.clone()),
+            Fault::Length(length) => answer.declared = Some(*length),
+            Fault::Encoding(encoding) => answer.set("Content-Encoding", encoding.clone()),
+            Fault::Drip(_) | Fault::Silent | Fault::Reset | Fault::Whole => {}
         }
     }
 }
@@ -622,6 +730,28 @@ fn send(
     }
     shared.state.lock().unwrap().bytes += body.len() as u64;
     match fault {
+        Some(Fault::Link(Link::Truncate, _) | Fault::Length(_)) if !is_head => Ok(false),
+        Some(Fault::Link(Link::Reset, _)) if !is_head => {
+            let at_once = nix::libc::linger {
+                l_onoff: 1,
+                l_linger: 0,
+            };
+            nix::sys::socket::setsockopt(&connection, nix::sys::socket::sockopt::Linger, &at_once)?;
+            Ok(false)
+        }
+        Some(Fault::Link(Link::Stall, _)) if !is_head => {
+            until_end(shared, connection);
+            Ok(false)
+        }
+        Some(Fault::Link(Link::Slow, _)) if !is_head => {
+            for byte in &answer.body[end.min(answer.body.len())..] {
+                if wait_for_end(shared, Duration::from_millis(10)) {
+                    break;
+                }
+                connection.write_all(&[*byte])?;
+            }
+            Ok(false)
+        }
         Some(Fault::Short) => Ok(is_head),
         Some(Fault::Stall(_) | Fault::Overstated(_)) if !is_head => {
             until_end(shared, connection);
