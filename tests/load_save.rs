@@ -719,3 +719,175 @@ fn links_in_a_folder_do_not_lead_out_of_it() {
     let said = device.refusal(&format!("load -i {}", source.join("l").display()));
     assert!(said.contains("not a regular file"), "{said}");
 }
+
+/// A device that keeps what layers were brought in, with an image of two platforms.
+fn keeping() -> (Device, Built, Built) {
+    let web = two_layers();
+    let other = Image::oci([Layer::of(&[Entry::file("platform", "arm")])])
+        .platform("linux/arm64")
+        .build();
+    let both = index(Flavour::Oci, &[&web, &other]);
+    let device = Device::new();
+    device.configure("[store]\nkeep_blobs = yes\n");
+    both.write_layout(&device.join("both"), "shop/web:1");
+    device.dray("load -q -i both");
+    (device, web, both)
+}
+
+#[test]
+fn what_is_saved_is_what_was_brought() {
+    let (device, web, both) = keeping();
+    device.dray("tag shop/web:1 shop/web:2");
+    device.dray("save -o saved.tar shop/web");
+    // The same through a pipe, and again.
+    let piped = device
+        .command("save shop/web:2 shop/web:1")
+        .output()
+        .unwrap();
+    assert!(piped.status.success());
+    assert_eq!(piped.stdout, fs::read(device.join("saved.tar")).unwrap());
+    let path = device.join("saved.tar").display().to_string();
+    assert_eq!(
+        tool("tar", &["-xOf", &path, "oci-layout"]),
+        r#"{"imageLayoutVersion":"1.0.0"}"#
+    );
+    // Another device has it with every digest as it was, the index's too.
+    let second = Device::new();
+    assert_eq!(
+        second.dray(&format!("load -i {path}")),
+        "Loaded image: shop/web:1\nLoaded image: shop/web:2\n"
+    );
+    let image = second.inspect("shop/web:2");
+    assert_eq!(image["Id"], json!(web.config));
+    let digest = format!("shop/web@{}", both.digest);
+    assert_eq!(image["RepoDigests"], json!([&digest, &digest]));
+    // One image by its id has no names.
+    device.dray(&format!("save -o id.tar {}", &web.config.hex()[..12]));
+    let third = Device::new();
+    let said = third.dray(&format!("load -i {}", device.join("id.tar").display()));
+    assert_eq!(said, format!("Loaded image ID: {}\n", web.config));
+}
+
+#[test]
+fn skopeo_and_podman_read_what_is_saved() {
+    let (device, web, _) = keeping();
+    device.dray("save -o saved.tar shop/web:1");
+    let path = |name: &str| device.join(name).display().to_string();
+    let saved = path("saved.tar");
+    for (from, to) in [
+        (format!("docker-archive:{saved}"), "d"),
+        (format!("docker-archive:{saved}:shop/web:1"), "n"),
+        (format!("oci-archive:{saved}:1"), "o"),
+    ] {
+        skopeo(&["copy", &from, &format!("oci:{}:1", path(to))]);
+        let config = skopeo(&["inspect", "--config", &format!("oci:{}:1", path(to))]);
+        let config: Value = serde_json::from_str(&config).unwrap();
+        assert_eq!(config["rootfs"]["diff_ids"], json!(web.diff_ids), "{from}");
+    }
+    let root = path("podman");
+    let podman = |words: &[&str]| {
+        let own = [
+            "--root",
+            &root,
+            "--runroot",
+            &path("podman-run"),
+            "--storage-driver",
+            "vfs",
+        ];
+        tool("podman", &[&own[..], words].concat())
+    };
+    let said = podman(&["load", "-q", "-i", &saved]);
+    assert!(said.contains("shop/web:1"), "{said}");
+    let id = podman(&["images", "-q", "--no-trunc"]);
+    assert_eq!(id.trim(), web.config.to_string());
+}
+
+#[test]
+fn layers_that_are_not_kept_come_from_the_registry_again_or_the_image_is_refused() {
+    let built = two_layers();
+    let registry = common::registry::Registry::start();
+    registry.push("shop/web", "1", &built);
+    let device = Device::new();
+    let name = registry.name("shop/web:1");
+    device.dray(&format!("pull -q {name}"));
+    let output = device
+        .command(&format!("save -o saved.tar {name}"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains("2 layers of") && said.contains("fetched from their registry"),
+        "{said}"
+    );
+    let second = Device::new();
+    second.dray(&format!("load -i {}", device.join("saved.tar").display()));
+    let image = second.inspect(&name);
+    assert_eq!(image["Id"], json!(built.config));
+    assert!(
+        image["RepoDigests"][0]
+            .as_str()
+            .unwrap()
+            .ends_with(&built.digest.to_string())
+    );
+    // No network, and nothing half-written; the file that was there stays.
+    drop(registry);
+    let before = fs::read(device.join("saved.tar")).unwrap();
+    let said = device.refusal(&format!("save -o saved.tar {name}"));
+    assert!(
+        said.contains("2 of its layers are here only as they were unpacked"),
+        "{said}"
+    );
+    assert!(said.contains("keep_blobs"), "{said}");
+    assert_eq!(fs::read(device.join("saved.tar")).unwrap(), before);
+    let left: Vec<_> = fs::read_dir(device.join(".")).unwrap().collect();
+    assert!(left.iter().all(|entry| {
+        !entry
+            .as_ref()
+            .unwrap()
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(b".tmp")
+    }));
+}
+
+#[test]
+fn what_has_no_digest_of_a_registry_does_not_get_one_by_being_saved() {
+    let content = tar(&[Entry::file("a", "b")]);
+    let built = Image::docker([Layer::of_tar(content.clone())]).build();
+    let archive = tar(&docker_archive(&built, &[content], &["old:1"]));
+    let device = Device::new();
+    said_by(device.dray_hears("load", &archive));
+    let said = device.refusal("save -o saved.tar old:1");
+    assert!(said.contains("no registry has them"), "{said}");
+    device.dray("rmi old:1");
+    device.configure("[store]\nkeep_blobs = yes\n");
+    said_by(device.dray_hears("load", &archive));
+    device.dray("gc");
+    device.dray("save -o saved.tar old:1");
+    let second = Device::new();
+    second.dray(&format!("load -i {}", device.join("saved.tar").display()));
+    let image = second.inspect("old:1");
+    assert_eq!(image["Id"], json!(built.config));
+    assert_eq!(image["RepoDigests"], json!([]));
+}
+
+#[test]
+fn a_terminal_gets_no_archive_and_other_platforms_are_refused() {
+    let (device, ..) = keeping();
+    let said = device.refusal("save --platform linux/riscv64 shop/web:1");
+    assert!(said.contains("not for linux/riscv64"), "{said}");
+    let said = device.refusal("save nothing:1");
+    assert!(said.contains("no such image: nothing:1"), "{said}");
+    let command = format!("{} save shop/web:1", env!("CARGO_BIN_EXE_dray"));
+    let mut script = Command::new("script");
+    script.args(["-qec", &command, "/dev/null"]);
+    script.env("DRAY_CONFIG", device.join("dray.ini"));
+    let output = script.stdin(Stdio::null()).output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        said.contains("cowardly refusing to save to a terminal"),
+        "{said}"
+    );
+}

@@ -21,6 +21,7 @@ mod prune;
 mod ps;
 mod pull;
 mod run;
+mod save;
 mod stats;
 mod table;
 mod template;
@@ -153,6 +154,8 @@ enum Word {
     Pull(pull::Words),
     /// Bring images out of a file: what docker save wrote, or an OCI image layout
     Load(load::Words),
+    /// Write images into a file that dray load, docker load, podman and skopeo read
+    Save(save::Words),
     /// Take names of images away and remove what nobody needs any more
     Rmi(images::Rmi),
     /// Give an image a further name
@@ -239,6 +242,7 @@ pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Resu
         Word::Images(words) => images::run(&context, &words),
         Word::Pull(words) => pull::run(&context, &words),
         Word::Load(words) => load::run(&context, &words),
+        Word::Save(words) => save::run(&context, &words),
         Word::Rmi(words) => images::rmi(&context, &words),
         Word::Tag(words) => images::tag(&context, &words),
         Word::Version(words) => info::version(&words),

@@ -11,7 +11,7 @@ const SAME: [(&str, &str); 3] = [
         "container",
         "attach cp create exec kill logs pause port rename restart rm run start stats stop top unpause wait",
     ),
-    ("image", "load pull tag"),
+    ("image", "load pull save tag"),
     ("system", "info"),
 ];
 
@@ -32,13 +32,12 @@ const OTHERS: [(&str, &str, &[&str]); 12] = [
 ];
 
 /// Docker's words that are refused, in groups or not, and the reason with what to use instead.
-const REFUSED: [(&str, &str); 15] = [
+const REFUSED: [(&str, &str); 14] = [
     (
         "build builder buildx commit import",
         "images are made elsewhere: build on a workstation and push to a registry",
     ),
     ("push", "devices only pull: push from a workstation"),
-    ("save", "not built yet; images come from registries"),
     (
         "login logout",
         "not built yet; passwords of registries stand in docker's config.json",

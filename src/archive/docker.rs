@@ -11,6 +11,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::content::Content;
+use super::layout::MADE_HERE;
 use super::{Archive, ImageArchiveError, Listed};
 use crate::oci::media_type::{OCI_CONFIG, OCI_MANIFEST};
 use crate::oci::{Digest, ImageConfig, MAX_CONFIG, MAX_LAYERS, MAX_MANIFEST, MAX_MANIFESTS};
@@ -90,7 +91,7 @@ fn image(archive: &mut Archive, item: Item) -> Result<Listed, ImageArchiveError>
         "config": {"mediaType": OCI_CONFIG, "digest": id, "size": bytes.len()},
         "layers": layers,
         // For whoever finds it in a store: no registry knows its digest.
-        "annotations": {"dray.made-from": "docker-archive"},
+        "annotations": {(MADE_HERE): "true"},
     });
     let manifest = manifest.to_string().into_bytes();
     let digest = Digest::of(&manifest);

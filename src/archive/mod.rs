@@ -22,6 +22,7 @@ mod layout;
 mod members;
 mod place;
 mod spool;
+mod write;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -33,6 +34,7 @@ use crate::oci::{Digest, MAX_MANIFEST, Platform};
 pub use content::Content;
 pub use error::ImageArchiveError;
 pub use spool::seekable;
+pub use write::{Writer, Written};
 
 use place::Place;
 

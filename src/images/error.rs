@@ -165,6 +165,24 @@ pub enum ImagesError {
         /// What is wrong with the name.
         source: ReferenceError,
     },
+    /// An archive cannot be written.
+    #[error("failed to write the archive: {source}")]
+    Save {
+        /// The system's reason, or what is wrong with a layer.
+        source: io::Error,
+    },
+    /// The bytes of layers are nowhere to be had.
+    #[error(
+        "image {image} cannot be saved: {layers} of its layers are here only as they were unpacked, which does not give their bytes again, and {why}; set keep_blobs in [store], remove the image and bring it anew"
+    )]
+    NotKept {
+        /// What it is called.
+        image: String,
+        /// How many layers.
+        layers: usize,
+        /// Why they cannot be fetched again.
+        why: String,
+    },
     /// Not enough room for it.
     #[error(
         "not enough space in {path:?} for {image}: it needs about {needed} bytes, {free} are free; remove images or containers first"

@@ -17,6 +17,7 @@ mod pipe;
 mod progress;
 mod pull;
 mod record;
+mod save;
 mod source;
 
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ use crate::sys::lock::Shared;
 pub use error::ImagesError;
 pub use load::{Carried, Loaded, Place};
 pub use progress::{Event, Progress};
+pub use save::{Refetch, Save};
 
 /// An image that is present as a whole: its documents and all its layers.
 #[derive(Debug, Clone)]
