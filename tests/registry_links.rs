@@ -87,6 +87,7 @@ fn patience() -> Patience {
         pause: Duration::from_millis(1),
         longest_pause: Duration::from_secs(1),
         deadline: Some(Duration::from_secs(3600)),
+        rate: None,
     }
 }
 
@@ -527,6 +528,35 @@ fn whoever_is_no_longer_wanted_ends_at_once() {
             "{fault:?}: {given_up}"
         );
     }
+}
+
+/// The limiter's own test has a clock of its own; here only that it is there, and shared.
+#[test]
+fn two_downloads_share_one_limit() {
+    let (built, blob) = image(SIZE);
+    let registry = Registry::start();
+    registry.push("x", "1", &built);
+    let scratch = Scratch::new("links");
+    let host = Host::at(scratch.path());
+    let mut settings = Settings::default();
+    settings.download.rate = Some(blob.size * 2);
+    let client = Client::new(&host, &settings).begin();
+    let reference: Reference = registry.name("x:1").parse().unwrap();
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let reader = client.blob(&reference, &blob).unwrap();
+                Verified::of(reader, &blob).finish().unwrap();
+            });
+        }
+    });
+    // A second's worth, less one burst.
+    assert!(
+        start.elapsed() > Duration::from_millis(900),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[test]

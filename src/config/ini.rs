@@ -20,7 +20,10 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
     ("health", &["stable_s", "timeout_s"]),
     ("store", &["keep_blobs"]),
     ("network", &["bridge", "subnet", "ip6"]),
-    ("download", &["parallel"]),
+    (
+        "download",
+        &["parallel", "retries", "deadline", "least_rate", "rate"],
+    ),
 ];
 
 impl Settings {
@@ -118,6 +121,18 @@ impl Settings {
             }
             (Section::Plain("download"), "parallel") => {
                 value::count(text, 1..=32).map(|v| self.download.parallel = v as usize)
+            }
+            (Section::Plain("download"), "retries") => {
+                value::count(text, 1..=1000).map(|v| self.download.retries = v)
+            }
+            (Section::Plain("download"), "deadline") => {
+                value::duration(text).map(|v| self.download.deadline = v)
+            }
+            (Section::Plain("download"), "least_rate") => {
+                value::size(text).map(|v| self.download.least_rate = v)
+            }
+            (Section::Plain("download"), "rate") => {
+                value::rate(text).map(|v| self.download.rate = v)
             }
             _ => {
                 return Err(format!(

@@ -114,6 +114,14 @@ pub struct Subnet<A> {
 pub struct DownloadSettings {
     /// Layers fetched at the same time.
     pub parallel: usize,
+    /// How often in a row a blob whose connection broke is gone on with before a new byte arrives.
+    pub retries: u32,
+    /// How long an image may take, all in all.
+    pub deadline: Duration,
+    /// Bytes a second below which a connection is given up for another.
+    pub least_rate: u64,
+    /// Bytes a second that all connections together may fetch.
+    pub rate: Option<u64>,
 }
 
 impl Default for LogSettings {
@@ -151,8 +159,17 @@ impl Default for NetworkSettings {
 
 impl Default for DownloadSettings {
     fn default() -> DownloadSettings {
-        // Docker's default; more only helps on links that one connection cannot fill.
-        DownloadSettings { parallel: 3 }
+        DownloadSettings {
+            // Docker's default; more only helps on links that one connection cannot fill.
+            parallel: 3,
+            // With pauses that grow to a minute, an hour without network.
+            retries: 60,
+            // Mender ends an update module after four hours.
+            deadline: Duration::from_secs(3 * 60 * 60),
+            // GSM has a thousand; below a quarter of that it is no link.
+            least_rate: 256,
+            rate: None,
+        }
     }
 }
 

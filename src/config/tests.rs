@@ -70,7 +70,7 @@ fn every_value_arrives() {
          [health]\nstable_s = 0\ntimeout_s = 86400\n\
          [store]\nkeep_blobs = on\n\
          [network]\nbridge = br-x.1\nsubnet = 10.9.0.0/24\nip6 = fd00:d7a7::/64\n\
-         [download]\nparallel = 1\n",
+         [download]\nparallel = 1\nretries = 5\ndeadline = 90m\nleast_rate = 1k\nrate = 500k\n",
     )
     .unwrap();
     let registry = |insecure, token_server: Option<&str>| RegistrySettings {
@@ -111,7 +111,13 @@ fn every_value_arrives() {
                 prefix: 64,
             }),
         },
-        download: DownloadSettings { parallel: 1 },
+        download: DownloadSettings {
+            parallel: 1,
+            retries: 5,
+            deadline: Duration::from_secs(5400),
+            least_rate: 1024,
+            rate: Some(500 << 10),
+        },
     };
     assert_eq!(settings, expected);
     assert!(settings.is_insecure("localhost:5000") && !settings.is_insecure("localhost"));
@@ -268,6 +274,21 @@ fn mistakes_are_named_with_their_line() {
             "[download]\nparallel = 33\n",
             2,
             "parallel is \"33\", but must be a number from 1 to 32",
+        ),
+        (
+            "[download]\ndeadline = 8d\n",
+            2,
+            "deadline is \"8d\", but must be a time such as 90s, 30m or 3h, up to a week",
+        ),
+        (
+            "[download]\ndeadline = 169h\n",
+            2,
+            "deadline is \"169h\", but must be a time such as 90s, 30m or 3h, up to a week",
+        ),
+        (
+            "[download]\nrate = fast\n",
+            2,
+            "rate is \"fast\", but must be no, or bytes a second such as 500k or 2m",
         ),
         (
             "[log]\nnonsense\ndriver = local\n",

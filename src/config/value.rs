@@ -52,6 +52,36 @@ pub(super) fn seconds(text: &str) -> Result<Duration, Invalid> {
         .ok_or(Invalid("a number of seconds from 0 to 86400"))
 }
 
+/// `90s`, `30m`, `3h`; a number alone means seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, Invalid> {
+    /// What takes longer than a week is no download.
+    const MAX_SECONDS: u64 = 7 * 24 * 60 * 60;
+    let (number, unit) = match text.as_bytes().last() {
+        Some(b'h') => (&text[..text.len() - 1], 3600),
+        Some(b'm') => (&text[..text.len() - 1], 60),
+        Some(b's') => (&text[..text.len() - 1], 1),
+        _ => (text, 1),
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .filter(|_| number.bytes().all(|b| b.is_ascii_digit()))
+        .and_then(|number| number.checked_mul(unit))
+        .filter(|seconds| (1..=MAX_SECONDS).contains(seconds))
+        .map(Duration::from_secs)
+        .ok_or(Invalid("a time such as 90s, 30m or 3h, up to a week"))
+}
+
+/// Bytes a second, or none.
+pub(super) fn rate(text: &str) -> Result<Option<u64>, Invalid> {
+    if boolean(text) == Ok(false) {
+        return Ok(None);
+    }
+    size(text)
+        .map(Some)
+        .map_err(|_| Invalid("no, or bytes a second such as 500k or 2m"))
+}
+
 /// Bytes with docker's suffixes, powers of 1024: `10m`, `1g`, `512k`, `4096`.
 pub(super) fn size(text: &str) -> Result<u64, Invalid> {
     let invalid = || Invalid("a size such as 512k, 10m or 1g, and more than 0");

@@ -7,7 +7,8 @@ use super::auth::{self, Asking, Grants};
 use super::credentials::{self, Secret};
 use super::error::{Problem, RegistryError, one_line};
 use super::http::{Failure, Http, Method, Request, Response};
-use super::patience::{Body, Patience};
+use super::limiter::Limiter;
+use super::patience::Patience;
 use super::transfer::{Crowd, Transfer};
 use super::url::{Origin, Url};
 use crate::config::Settings;
@@ -50,6 +51,7 @@ pub(super) struct Fetcher {
     settings: Settings,
     pub(super) patience: Patience,
     pub(super) crowd: Arc<Crowd>,
+    pub(super) limiter: Limiter,
     http: Http,
     grants: Grants,
     /// Held while a token is fetched, so that several threads do not fetch one each.
@@ -63,6 +65,7 @@ impl Fetcher {
         Fetcher {
             http: Http::new(Arc::clone(&host), patience.clone(), Arc::clone(&crowd)),
             crowd,
+            limiter: Limiter::new(patience.rate),
             host,
             settings: settings.clone(),
             patience,
@@ -262,11 +265,6 @@ impl Fetcher {
             return Err(refused("it is plain http, the registry is not"));
         }
         Ok(target)
-    }
-
-    /// The body of an answer, for `names`: the registry and what was asked for.
-    pub(super) fn body(&self, names: (&str, &str), response: Response) -> Body {
-        Body::new(response.body, &self.host, names, &self.patience)
     }
 
     /// What an answer other than 200 means.

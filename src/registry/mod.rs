@@ -11,6 +11,7 @@ mod credentials;
 mod error;
 mod fetch;
 mod http;
+mod limiter;
 mod patience;
 mod proxy;
 mod receiver;
@@ -31,6 +32,7 @@ use crate::oci::stream::read_limited;
 use crate::oci::{Descriptor, Digest, Document, MAX_MANIFEST, ManifestError, Reference};
 use fetch::{Fetcher, Question};
 use http::{Method, Response};
+use patience::Body;
 use resume::Resumed;
 use transfer::Transfer;
 
@@ -55,7 +57,7 @@ impl fmt::Debug for Client {
 impl Client {
     /// A client that knows the host's certificates and credentials; they are read when first needed.
     pub fn new(host: &Host, settings: &Settings) -> Client {
-        Client::with_patience(host, settings, Patience::default())
+        Client::with_patience(host, settings, Patience::of(&settings.download))
     }
 
     /// The same with other time limits.
@@ -209,7 +211,7 @@ impl Client {
         }
         let content_type = response.header("content-type").map(str::to_owned);
         let names = (question.reference.host.as_str(), question.subject.as_str());
-        let body = self.fetcher.body(names, response);
+        let body = Body::new(self, names, response.body);
         let bytes = read_limited(body, MAX_MANIFEST).map_err(|error| {
             // The body's own errors are complete; what is left is the limit.
             match error.downcast::<RegistryError>() {

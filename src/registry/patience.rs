@@ -4,10 +4,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read};
 use std::time::Duration;
 
+use super::Client;
 use super::error::{Problem, RegistryError};
-use std::sync::Arc;
-
-use crate::host::Host;
+use crate::config::DownloadSettings;
 
 /// Time limits towards registries.
 #[derive(Debug, Clone)]
@@ -31,25 +30,36 @@ pub struct Patience {
     pub longest_pause: Duration,
     /// For the transfer of one image, all in all.
     pub deadline: Option<Duration>,
+    /// Bytes a second, all connections together.
+    pub rate: Option<u64>,
 }
 
 impl Default for Patience {
     fn default() -> Patience {
-        Patience {
-            connect: Duration::from_secs(15),
-            stall: Duration::from_secs(60),
-            window: Duration::from_secs(60),
-            least: 60 * 256,
-            retries: 3,
-            resumptions: 60,
-            pause: Duration::from_millis(300),
-            longest_pause: Duration::from_secs(60),
-            deadline: Some(Duration::from_secs(3 * 60 * 60)),
-        }
+        Patience::of(&DownloadSettings::default())
     }
 }
 
+/// How long a body is watched before its rate is judged.
+const WINDOW: Duration = Duration::from_secs(60);
+
 impl Patience {
+    /// What the settings want.
+    pub fn of(settings: &DownloadSettings) -> Patience {
+        Patience {
+            connect: Duration::from_secs(15),
+            stall: Duration::from_secs(60),
+            window: WINDOW,
+            least: settings.least_rate.saturating_mul(WINDOW.as_secs()),
+            retries: 3,
+            resumptions: settings.retries,
+            pause: Duration::from_millis(300),
+            longest_pause: Duration::from_secs(60),
+            deadline: Some(settings.deadline),
+            rate: settings.rate,
+        }
+    }
+
     /// The pause before repetition number `attempt` (from 0), up to a quarter longer than the last one's multiple, so
     /// that a fleet does not come back in step.
     pub(super) fn pause(&self, attempt: u32) -> Duration {
@@ -64,13 +74,12 @@ impl Patience {
     }
 }
 
-/// A body whose errors name registry and blob, and which has to flow.
+/// A body whose errors name registry and blob, and which has to flow, but not faster than it may.
 pub(super) struct Body {
     inner: Box<dyn Read + Send>,
-    host: Arc<Host>,
+    client: Client,
     registry: String,
     subject: String,
-    patience: Patience,
     /// Time spent waiting and bytes received in the current window. What the reader's owner does in between does not
     /// count: a slow disk is not a slow registry.
     waited: Duration,
@@ -78,18 +87,17 @@ pub(super) struct Body {
 }
 
 impl Body {
+    /// For `names`: the registry and what was asked for.
     pub(super) fn new(
-        inner: Box<dyn Read + Send>,
-        host: &Arc<Host>,
+        client: &Client,
         (registry, subject): (&str, &str),
-        patience: &Patience,
+        inner: Box<dyn Read + Send>,
     ) -> Body {
         Body {
             inner,
-            host: Arc::clone(host),
+            client: client.clone(),
             registry: registry.to_owned(),
             subject: subject.to_owned(),
-            patience: patience.clone(),
             waited: Duration::ZERO,
             received: 0,
         }
@@ -107,15 +115,24 @@ impl Body {
 
 impl Read for Body {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let start = self.host.instant();
+        let Client { fetcher, transfer } = &self.client;
+        let (host, patience) = (&fetcher.host, &fetcher.patience);
+        let (most, pause) = fetcher.limiter.pay(buffer.len(), host.instant());
+        if !pause.is_zero() {
+            transfer
+                .pause(host, pause)
+                .map_err(|problem| self.broken(io::ErrorKind::Other, problem))?;
+        }
+        let start = host.instant();
         let read = self
             .inner
-            .read(buffer)
+            .read(&mut buffer[..most])
             .map_err(|error| self.broken(error.kind(), Problem::Interrupted(cause(&error))))?;
-        self.waited += self.host.instant().saturating_duration_since(start);
+        fetcher.limiter.refund(most - read);
+        self.waited += host.instant().saturating_duration_since(start);
         self.received += read as u64;
-        if self.waited >= self.patience.window {
-            if self.received < self.patience.least && read > 0 {
+        if self.waited >= patience.window {
+            if self.received < patience.least && read > 0 {
                 let problem = Problem::TooSlow {
                     bytes: self.received,
                     window: self.waited,

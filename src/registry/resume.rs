@@ -105,7 +105,7 @@ impl Resumed {
             });
         }
         let names = (self.reference.host.as_str(), question.subject.as_str());
-        let body = self.client.fetcher.body(names, response);
+        let body = Body::new(&self.client, names, response.body);
         Ok(Open { body, skip })
     }
 
