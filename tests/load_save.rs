@@ -891,3 +891,182 @@ fn a_terminal_gets_no_archive_and_other_platforms_are_refused() {
         "{said}"
     );
 }
+
+#[test]
+fn a_pull_takes_from_where_skopeo_would() {
+    let (device, web, both) = keeping();
+    device.dray("save -o saved.tar shop/web:1");
+    let tars = [tar(&[Entry::file("a", "b")])];
+    let old = Image::docker([Layer::of_tar(tars[0].clone())]).build();
+    fs::write(
+        device.join("old.tar"),
+        tar(&docker_archive(&old, &tars, &["old:1"])),
+    )
+    .unwrap();
+    let registry = common::registry::Registry::start();
+    registry.push("shop/web", "1", &web);
+    let in_registry = registry.name("shop/web:1");
+    let pinned = format!("docker.io/shop/web:1@{}", both.digest);
+    for (from, said, id) in [
+        (
+            format!("docker://{in_registry}"),
+            format!("{in_registry}@{}", web.digest),
+            web.config,
+        ),
+        (
+            "oci:both".to_owned(),
+            "docker.io/shop/web:1".to_owned(),
+            web.config,
+        ),
+        (
+            "oci:both:shop/web:1".to_owned(),
+            "docker.io/shop/web:1".to_owned(),
+            web.config,
+        ),
+        (
+            "oci-archive:saved.tar:1".to_owned(),
+            "docker.io/shop/web:1".to_owned(),
+            web.config,
+        ),
+        (
+            "docker-archive:saved.tar:shop/web:1".to_owned(),
+            "docker.io/shop/web:1".to_owned(),
+            web.config,
+        ),
+        (
+            "docker-archive:old.tar".to_owned(),
+            "docker.io/library/old:1".to_owned(),
+            old.config,
+        ),
+    ] {
+        let other = Device::new();
+        for name in ["saved.tar", "old.tar", "both"] {
+            std::os::unix::fs::symlink(device.join(name), other.join(name)).unwrap();
+        }
+        assert_eq!(
+            other.dray(&format!("pull {from}")),
+            format!("{said}\n"),
+            "{from}"
+        );
+        assert_eq!(other.inspect(&id.to_string())["Id"], json!(id), "{from}");
+        // A digest that is pinned is found as if it had come from its registry.
+        if from.starts_with("oci") {
+            assert_eq!(other.inspect(&pinned)["Id"], json!(web.config));
+        }
+    }
+    for (from, said) in [
+        ("oci:none", "failed to open"),
+        ("oci:both:other", "has no image \"other\", only shop/web:1"),
+        ("dir:both", "images do not come from dir:"),
+        ("-a shop/web", "--all-tags is not supported"),
+        (
+            "docker-archive:old.tar --platform linux/riscv64",
+            "only for linux/",
+        ),
+    ] {
+        let refused = device.refusal(&format!("pull {from}"));
+        assert!(refused.contains(said), "{from}: {refused}");
+    }
+}
+
+#[test]
+fn of_several_images_in_an_archive_one_has_to_be_named() {
+    let device = Device::new();
+    device.configure("[store]\nkeep_blobs = yes\n");
+    for name in ["one", "two"] {
+        let built = Image::oci([Layer::of(&[Entry::file(name, name)])]).build();
+        built.write_layout(&device.join(name), &format!("{name}:1"));
+        device.dray(&format!("load -i {name}"));
+    }
+    device.dray("save -o both.tar one:1 two:1");
+    let said = device.refusal("pull oci-archive:both.tar");
+    assert!(
+        said.contains(
+            "say which one after another colon: docker.io/library/one:1, docker.io/library/two:1"
+        ),
+        "{said}"
+    );
+    let other = Device::new();
+    fs::copy(device.join("both.tar"), other.join("both.tar")).unwrap();
+    assert_eq!(
+        other.dray("pull oci-archive:both.tar:two:1"),
+        "docker.io/library/two:1\n"
+    );
+    assert_eq!(other.dray("images -q").lines().count(), 1);
+}
+
+#[test]
+fn progress_is_events_for_programs_and_lines_on_a_terminal() {
+    let built = two_layers();
+    let device = Device::new();
+    built.write_layout(&device.join("l"), "shop/web:1");
+    let told = device.dray("load --progress json -i l");
+    let events: Vec<Value> = told
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for layer in &built.diff_ids {
+        let of_layer = events.iter().filter(|event| event["layer"] == json!(layer));
+        let mut states: Vec<&str> = of_layer
+            .map(|event| event["state"].as_str().unwrap())
+            .collect();
+        states.dedup();
+        assert_eq!(states, ["planned", "fetching", "unpacked"]);
+    }
+    let total = events
+        .iter()
+        .rfind(|event| event["event"] == "total")
+        .unwrap();
+    let bytes: usize = built
+        .blobs
+        .iter()
+        .filter(|(d, _)| **d != built.config)
+        .map(|(_, b)| b.len())
+        .sum();
+    assert_eq!(
+        (
+            &total["done"],
+            &total["layers"],
+            &total["bytes"],
+            &total["size"]
+        ),
+        (&json!(2), &json!(2), &json!(bytes), &json!(bytes))
+    );
+    assert_eq!(
+        events.last().unwrap(),
+        &json!({"event": "image", "id": built.config, "digest": built.digest, "names": ["shop/web:1"]})
+    );
+    // Present now; and quiet is quiet.
+    let told = device.dray("load --progress json -i l");
+    assert_eq!(told.matches("\"state\":\"present\"").count(), 2);
+    for words in [
+        "load -q -i l",
+        "load --progress plain -i l",
+        "load --progress quiet -i l",
+    ] {
+        let output = device.command(words).output().unwrap();
+        assert_eq!(
+            String::from_utf8(output.stdout).unwrap(),
+            "Loaded image: shop/web:1\n"
+        );
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    }
+    device.dray("rmi shop/web:1");
+    let line = format!(
+        "stty rows 10 cols 40; {} load -i l",
+        env!("CARGO_BIN_EXE_dray")
+    );
+    let mut script = Command::new("script");
+    script
+        .args(["-qec", &line, "/dev/null"])
+        .current_dir(device.join("."));
+    script
+        .env("DRAY_CONFIG", device.join("dray.ini"))
+        .stdin(Stdio::null());
+    let shown = said(script.output().unwrap(), "script");
+    for layer in &built.diff_ids {
+        let line = format!("{}: done, ", &layer.hex()[..12]);
+        assert!(shown.contains(&line), "{shown}");
+    }
+    assert!(shown.contains("2 of 2 layers, "), "{shown}");
+}

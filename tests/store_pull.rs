@@ -213,6 +213,7 @@ fn each_layer_travels_once_and_in_parallel() {
         let mut seen = seen.lock().unwrap();
         let words = match event {
             Event::Resolved { .. } => "resolved",
+            Event::Planned { .. } => "planned",
             Event::Started { .. } => "started",
             Event::Unpacked { .. } => "unpacked",
             Event::Received { .. } => "received",
@@ -224,6 +225,7 @@ fn each_layer_travels_once_and_in_parallel() {
     let image = images.pull(&reference, &Platform::host(), &note).unwrap();
     let seen = seen.into_inner().unwrap();
     let expected = [
+        ("planned", 8),
         ("received", 8),
         ("resolved", 1),
         ("started", 8),

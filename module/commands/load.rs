@@ -1,18 +1,17 @@
 //! `dray load`: images out of a file, a folder or a pipe.
 
 use std::fs::File;
-use std::io::IsTerminal;
+use std::io::IsTerminal as _;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
-use dray::images::{Event, Place};
-use dray::oci::Platform;
+use dray::images::Place;
 
-use super::Context;
-use super::pull::Progress;
+use super::progress::{How, Progress};
+use super::{Context, pull, transport};
 
 #[derive(Debug, Args)]
 pub struct Words {
@@ -26,23 +25,26 @@ pub struct Words {
     /// No progress
     #[arg(short, long)]
     quiet: bool,
+    /// How to tell of it
+    #[arg(long, value_enum, default_value_t)]
+    progress: How,
 }
 
 /// `dray load`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let place = place(words)?;
-    let platform = match &words.platform {
-        Some(platform) => platform.parse::<Platform>()?,
-        None => Platform::host(),
-    };
+    let platform = pull::platform(words.platform.as_deref())?;
+    let progress = Progress::new(words.progress, words.quiet, context.host.instant());
     let engine = context.engine()?;
     let images = engine.images();
     let archive = images.open_archive(place)?;
-    let progress = Progress::new(context, !words.quiet && std::io::stderr().is_terminal());
-    let report = |event: &Event<'_>| progress.event(event);
-    let loaded = images.load_archive(&archive, None, &platform, &report)?;
-    progress.finish();
+    let loaded =
+        progress.during(|report| images.load_archive(&archive, None, &platform, &report))?;
     for loaded in loaded {
+        progress.result(&loaded.image, &loaded.names);
+        if progress.is_json() {
+            continue;
+        }
         if loaded.names.is_empty() {
             println!("Loaded image ID: {}", loaded.image.id);
         }
@@ -62,9 +64,5 @@ fn place(words: &Words) -> anyhow::Result<Place> {
         let file = File::from(input.as_fd().try_clone_to_owned()?);
         return Ok(Place::Stream(file, PathBuf::from("-")));
     };
-    if path.is_dir() {
-        return Ok(Place::Folder(path.clone()));
-    }
-    let file = File::open(path).with_context(|| format!("failed to open {path:?}"))?;
-    Ok(Place::Stream(file, path.clone()))
+    transport::open(path)
 }

@@ -17,6 +17,7 @@ mod load;
 mod logs;
 mod network;
 mod port;
+mod progress;
 mod prune;
 mod ps;
 mod pull;
@@ -27,6 +28,7 @@ mod table;
 mod template;
 mod terminal;
 mod top;
+mod transport;
 mod volume;
 mod words;
 
@@ -150,7 +152,7 @@ enum Word {
     Network(network::Words),
     /// List images
     Images(images::Words),
-    /// Bring an image from its registry
+    /// Bring an image from its registry, a file or a folder
     Pull(pull::Words),
     /// Bring images out of a file: what docker save wrote, or an OCI image layout
     Load(load::Words),

@@ -1,22 +1,22 @@
-//! `dray pull`: brings an image, with progress where somebody looks.
+//! `dray pull`: brings an image from where it is, with progress where somebody looks.
 
-use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use clap::Args;
 use dray::engine::Engine;
-use dray::images::{Event, Image};
-use dray::oci::{Digest, Platform, Reference};
+use dray::images::{Image, Images, Loaded};
+use dray::oci::{Platform, Reference};
 use serde_json::json;
 
-use super::{Context, Format, table};
+use super::progress::{How, Progress};
+use super::transport::{self, Transport};
+use super::{Context, Format};
 
 #[derive(Debug, Args)]
 pub struct Words {
-    /// Name, with a tag or a digest
+    /// Name, with a tag or a digest; or oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], docker://NAME
     image: String,
     /// Instead of this device's platform: os/architecture[/variant]
     #[arg(long)]
@@ -24,34 +24,66 @@ pub struct Words {
     /// No progress
     #[arg(short, long)]
     quiet: bool,
+    /// How to tell of it
+    #[arg(long, value_enum, default_value_t)]
+    progress: How,
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    #[arg(short, long, hide = true)]
+    all_tags: bool,
 }
 
 /// `dray pull`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
+    if words.all_tags {
+        bail!(
+            "--all-tags is not supported: a device has room for the images that it runs, pull them by name"
+        );
+    }
+    let from: Transport = words.image.parse()?;
+    let platform = platform(words.platform.as_deref())?;
+    let quiet = words.quiet || words.format == Format::Json;
+    let progress = Progress::new(words.progress, quiet, context.host.instant());
     let engine = context.engine()?;
-    let reference: Reference = words.image.parse()?;
-    let platform = match &words.platform {
-        Some(platform) => platform.parse::<Platform>()?,
-        None => Platform::host(),
+    let (image, name) = match from {
+        Transport::Registry(reference) => {
+            let image = pull_telling(&engine, &reference, &platform, &progress)?;
+            let name = reference.pinned(image.digest).to_string();
+            progress.result(&image, &[reference]);
+            (image, name)
+        }
+        Transport::Folder(path, wanted) | Transport::File(path, wanted) => {
+            let loaded = take(
+                engine.images(),
+                &path,
+                wanted.as_deref(),
+                &platform,
+                &progress,
+            )?;
+            progress.result(&loaded.image, &loaded.names);
+            let name = loaded.names.first().map(Reference::to_string);
+            let name = name.unwrap_or_else(|| loaded.image.id.to_string());
+            (loaded.image, name)
+        }
     };
-    let image = pull(
-        context,
-        &engine,
-        &reference,
-        &platform,
-        words.quiet || words.format == Format::Json,
-    )?;
     match words.format {
         Format::Json => println!(
             "{}",
-            json!({ "Id": image.id, "Digest": image.digest, "Size": image.size })
+            json!({ "Id": image.id, "Digest": image.stated_digest(), "Size": image.size })
         ),
-        Format::Table => println!("{}", reference.pinned(image.digest)),
+        Format::Table if progress.is_json() => {}
+        Format::Table => println!("{name}"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The platform that was asked for, or this one.
+pub fn platform(word: Option<&str>) -> anyhow::Result<Platform> {
+    Ok(match word {
+        Some(word) => word.parse()?,
+        None => Platform::host(),
+    })
 }
 
 /// Brings an image and names it, so that it stays.
@@ -62,101 +94,44 @@ pub fn pull(
     platform: &Platform,
     quiet: bool,
 ) -> anyhow::Result<Image> {
+    let progress = Progress::new(How::Auto, quiet, context.host.instant());
+    pull_telling(engine, reference, platform, &progress)
+}
+
+fn pull_telling(
+    engine: &Engine,
+    reference: &Reference,
+    platform: &Platform,
+    progress: &Progress,
+) -> anyhow::Result<Image> {
     let images = engine.images();
-    let progress = Progress::new(context, !quiet && std::io::stderr().is_terminal());
     let hold = images.hold()?;
-    let image = images.pull(reference, platform, &|event: &Event<'_>| {
-        progress.event(event)
-    })?;
-    progress.finish();
+    let image = progress.during(|report| images.pull(reference, platform, &report))?;
     images.tag(reference, &image)?;
     drop(hold);
     Ok(image)
 }
 
-/// One line on a terminal: layers, bytes, rate.
-pub struct Progress {
-    shown: bool,
-    started: Instant,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    layers: BTreeMap<Digest, Layer>,
-    drawn: Option<Instant>,
-}
-
-#[derive(Default)]
-struct Layer {
-    size: u64,
-    received: u64,
-    done: bool,
-}
-
-impl Progress {
-    pub fn new(context: &Context<'_>, shown: bool) -> Progress {
-        Progress {
-            shown,
-            started: context.host.instant(),
-            state: Mutex::default(),
-        }
-    }
-
-    pub fn event(&self, event: &Event<'_>) {
-        // A thread that panicked while it held the lock has ended the program.
-        let Ok(mut state) = self.state.lock() else {
-            return;
-        };
-        match event {
-            Event::Present { layer } => state.layers.entry(*layer).or_default().done = true,
-            Event::Started { layer, size } => {
-                *state.layers.entry(*layer).or_default() = Layer {
-                    size: *size,
-                    ..Layer::default()
-                };
-            }
-            Event::Received { layer, bytes } => {
-                state.layers.entry(*layer).or_default().received += bytes
-            }
-            Event::Unpacked { layer } => state.layers.entry(*layer).or_default().done = true,
-            Event::Damaged { layer } => {
-                eprintln!("dray: layer {layer} is damaged and is fetched again")
-            }
-            _ => {}
-        }
-        const PAUSE: Duration = Duration::from_millis(100);
-        if self.shown && state.drawn.is_none_or(|drawn| drawn.elapsed() > PAUSE) {
-            state.drawn = Some(Instant::now());
-            self.draw(&state, "\r");
-        }
-    }
-
-    fn draw(&self, state: &State, end: &str) {
-        let layers = state.layers.values();
-        let (done, all) = (
-            layers.clone().filter(|layer| layer.done).count(),
-            layers.len(),
+/// The one image that is meant of those in a file or folder.
+fn take(
+    images: &Images,
+    path: &Path,
+    wanted: Option<&str>,
+    platform: &Platform,
+    progress: &Progress,
+) -> anyhow::Result<Loaded> {
+    let archive = images.open_archive(transport::open(path)?)?;
+    let names = archive.choices(wanted, platform)?;
+    if names.len() > 1 {
+        bail!(
+            "{path:?} has several images, say which one after another colon: {}",
+            names.join(", ")
         );
-        let received: u64 = layers.clone().map(|layer| layer.received).sum();
-        let size: u64 = layers.map(|layer| layer.size).sum();
-        let seconds = self.started.elapsed().as_secs_f64().max(0.001);
-        let rate = table::size((received as f64 / seconds) as u64);
-        let (received, size) = (table::size(received), table::size(size));
-        let mut out = std::io::stderr().lock();
-        // A terminal that has gone needs no progress.
-        let _ = write!(
-            out,
-            "\x1b[K{done}/{all} layers, {received} of {size}, {rate}/s{end}"
-        );
-        let _ = out.flush();
     }
-
-    pub fn finish(&self) {
-        if self.shown
-            && let Ok(state) = self.state.lock()
-        {
-            self.draw(&state, "\n");
-        }
+    let loaded =
+        progress.during(|report| images.load_archive(&archive, wanted, platform, &report))?;
+    match loaded.into_iter().next() {
+        Some(loaded) => Ok(loaded),
+        None => bail!("{path:?} has no image for {platform}"),
     }
 }

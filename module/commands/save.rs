@@ -8,11 +8,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use dray::images::{Event, Images, Refetch, Save};
+use dray::images::{Images, Refetch, Save};
 use dray::oci::{Platform, Reference};
 use dray::sys::fs;
 
-use super::pull::Progress;
+use super::progress::{How, Progress};
 use super::{Context, table};
 
 #[derive(Debug, Args)]
@@ -136,7 +136,7 @@ fn write(
     wanted: &[Save],
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let progress = Progress::new(context, std::io::stderr().is_terminal());
+    let progress = Progress::new(How::Auto, false, context.host.instant());
     let refetch = |refetch: &Refetch<'_>| {
         eprintln!(
             "dray: {} layers of {} are not kept here and are fetched from their registry: {}",
@@ -146,9 +146,6 @@ fn write(
         );
     };
     let mut out = BufWriter::with_capacity(128 << 10, out);
-    let report = |event: &Event<'_>| progress.event(event);
-    images.save(wanted, &mut out, &refetch, &report)?;
-    out.flush()?;
-    progress.finish();
-    Ok(())
+    progress.during(|report| images.save(wanted, &mut out, &refetch, &report))?;
+    Ok(out.flush()?)
 }

@@ -118,6 +118,25 @@ impl Images {
 }
 
 impl Carried {
+    /// What to call the images that are meant by `wanted`, or by nothing, each once.
+    pub fn choices(
+        &self,
+        wanted: Option<&str>,
+        platform: &Platform,
+    ) -> Result<Vec<String>, ImagesError> {
+        let mut choices: Vec<(Digest, String)> = Vec::new();
+        for listed in self.chosen(wanted, platform)? {
+            let name = listed.names.first().cloned();
+            if !choices.iter().any(|(digest, _)| *digest == listed.digest) {
+                choices.push((
+                    listed.digest,
+                    name.unwrap_or_else(|| listed.digest.to_string()),
+                ));
+            }
+        }
+        Ok(choices.into_iter().map(|(_, name)| name).collect())
+    }
+
     /// The images that are meant: those of a name, else all that fit the platform.
     fn chosen(
         &self,
@@ -127,7 +146,10 @@ impl Carried {
         let named: Vec<&Listed> = match wanted {
             None => self.archive.images().iter().collect(),
             Some(wanted) => {
-                let is_meant = |listed: &&Listed| listed.names.iter().any(|n| is_name(n, wanted));
+                let is_meant = |listed: &&Listed| {
+                    listed.digest.to_string() == wanted
+                        || listed.names.iter().any(|name| is_name(name, wanted))
+                };
                 self.archive.images().iter().filter(is_meant).collect()
             }
         };

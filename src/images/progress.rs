@@ -13,6 +13,13 @@ pub enum Event<'a> {
         /// What it is.
         digest: Digest,
     },
+    /// A layer will be fetched.
+    Planned {
+        /// Its diff id.
+        layer: Digest,
+        /// Its compressed size.
+        size: u64,
+    },
     /// A layer is here already.
     Present {
         /// Its diff id.

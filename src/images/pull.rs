@@ -78,6 +78,10 @@ impl Images {
             .collect();
         wish.source.prove(&to_bring)?;
         self.plan_room(wish.name, &missing)?;
+        for wanted in &missing {
+            let (layer, size) = (wanted.diff_id, wanted.blob.size);
+            progress.event(&Event::Planned { layer, size });
+        }
         let root = Root {
             digest: match wish.is_stated {
                 true => documents.digest,
