@@ -1070,3 +1070,155 @@ fn progress_is_events_for_programs_and_lines_on_a_terminal() {
     }
     assert!(shown.contains("2 of 2 layers, "), "{shown}");
 }
+
+#[test]
+fn a_root_filesystem_becomes_an_image_as_docker_makes_it() {
+    let content = tar(&[
+        Entry::dir("etc"),
+        Entry::file("etc/motd", vec![b'x'; 12_345]),
+    ]);
+    let device = Device::new();
+    fs::write(device.join("fs.tar"), &content).unwrap();
+    tool("gzip", &["-k", device.join("fs.tar").to_str().unwrap()]);
+    let mut command = device.command("import -m words --change");
+    command.arg(r#"CMD ["/bin/true"]"#).args(["-c", "ENV A=b"]);
+    command.args(["fs.tar", "made:1"]);
+    let id = said(command.output().unwrap(), "import");
+    let image = device.inspect("made:1");
+    assert_eq!(format!("{}\n", image["Id"].as_str().unwrap()), id);
+    // The layer is the tar as it is, which is what docker makes of it.
+    assert_eq!(image["RootFS"]["Layers"], json!([Digest::of(&content)]));
+    assert_eq!(image["RepoDigests"], json!([]));
+    assert_eq!(image["Comment"], "words");
+    assert_eq!(image["Config"]["Cmd"], json!(["/bin/true"]));
+    assert_eq!(image["Config"]["Env"], json!(["A=b"]));
+    let shown = device.dray("history made:1");
+    let line = shown.lines().nth(1).unwrap();
+    assert!(
+        line.starts_with(&id[7..19]) && line.contains("12.3kB"),
+        "{shown}"
+    );
+    assert!(line.ends_with("words"), "{shown}");
+    // Compressed, through a pipe, without a name and words.
+    let heard = device.dray_hears("import -", &fs::read(device.join("fs.tar.gz")).unwrap());
+    let id = said(heard, "import");
+    let image = device.inspect(id.trim());
+    assert_eq!(image["RootFS"]["Layers"], json!([Digest::of(&content)]));
+    assert_eq!(image["Comment"], "Imported from -");
+    device.dray("gc");
+    device.inspect(id.trim());
+    for (words, reason) in [
+        (
+            "import http://example.com/fs.tar",
+            "download \"http://example.com/fs.tar\"",
+        ),
+        ("import .", "is a folder: tar -C . -c . | dray import -"),
+        ("import none.tar", "failed to open"),
+        ("import dray.ini", "failed to unpack layer"),
+        ("import fs.tar Made:1", "upper-case"),
+        ("import -c RUN fs.tar", "\"RUN\" is none of"),
+    ] {
+        let said = device.refusal(words);
+        assert!(said.contains(reason), "{words}: {said}");
+    }
+}
+
+#[test]
+fn history_and_inspect_say_what_docker_says() {
+    let built = two_layers();
+    let device = Device::new();
+    // A configuration as docker's builder writes it.
+    let mut config: Value = serde_json::from_slice(&built.blobs[&built.config]).unwrap();
+    config["author"] = json!("me");
+    config["docker_version"] = json!("20.10.24");
+    config["config"]["Shell"] = json!(["/bin/sh", "-c"]);
+    config["config"]["OnBuild"] = json!(["RUN x"]);
+    let long = "/bin/sh -c #(nop) ADD file:0123456789abcdef in /etc";
+    config["history"] = json!([
+        {"created": "2020-01-01T00:00:00Z", "created_by": long},
+        {"created": "2020-01-02T00:00:00Z", "created_by": "ENV A=b", "empty_layer": true},
+        {"created": "2020-01-03T00:00:00Z", "created_by": "COPY big /", "comment": "buildkit"},
+    ]);
+    let config = config.to_string().into_bytes();
+    let id = Digest::of(&config);
+    let layers: Vec<Vec<u8>> = built
+        .diff_ids
+        .iter()
+        .map(|diff_id| {
+            let mut tars = built.blobs.values().filter_map(|blob| {
+                let mut text = Vec::new();
+                std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&blob[..]), &mut text)
+                    .ok()?;
+                Some(text)
+            });
+            tars.find(|tar| Digest::of(tar) == *diff_id).unwrap()
+        })
+        .collect();
+    let changed = Built {
+        config: id,
+        blobs: [(id, config)].into(),
+        ..built.clone()
+    };
+    let archive = tar(&docker_archive(&changed, &layers, &["shop/web:1"]));
+    said_by(device.dray_hears("load", &archive));
+    let shown = device.dray("history shop/web:1");
+    let rows: Vec<Vec<&str>> = shown
+        .lines()
+        .map(|line| {
+            line.split("   ")
+                .map(str::trim)
+                .filter(|c| !c.is_empty())
+                .collect()
+        })
+        .collect();
+    assert_eq!(
+        rows[0],
+        ["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"]
+    );
+    assert_eq!(
+        (rows[1][0], rows[1][2..].to_vec()),
+        (&id.hex()[..12], vec!["COPY big /", "200kB", "buildkit"])
+    );
+    assert_eq!(
+        (rows[2][0], rows[2][2..].to_vec()),
+        ("<missing>", vec!["ENV A=b", "0B"])
+    );
+    assert_eq!(
+        rows[3][2..],
+        ["/bin/sh -c #(nop) ADD file:0123456789abcdef …", "7B"]
+    );
+    let whole = device.dray("history --no-trunc --human=false shop/web:1");
+    for text in [long, &id.to_string(), "2020-01-03T00:00:00Z", " 200000 "] {
+        assert!(whole.contains(text), "{whole}");
+    }
+    assert_eq!(
+        device.dray("image history -q shop/web:1"),
+        format!("{}\n<missing>\n<missing>\n", &id.hex()[..12])
+    );
+    let chosen = device.dray("history --format {{.Size}}:{{.Comment}} shop/web:1");
+    assert_eq!(chosen, "200kB:buildkit\n0B:\n7B:\n");
+    let image = device.inspect("shop/web:1");
+    for (key, value) in [
+        ("Author", json!("me")),
+        ("Comment", json!("")),
+        ("Parent", json!("")),
+        ("DockerVersion", json!("20.10.24")),
+        ("VirtualSize", json!(200_007)),
+    ] {
+        assert_eq!(image[key], value, "{key}");
+    }
+    assert_eq!(image["Config"]["Shell"], json!(["/bin/sh", "-c"]));
+    assert_eq!(image["Config"]["OnBuild"], json!(["RUN x"]));
+    assert_eq!(image["Config"]["Entrypoint"], Value::Null);
+    assert_eq!(
+        image["GraphDriver"]["Data"]["LowerDir"]
+            .as_str()
+            .unwrap()
+            .split(':')
+            .count(),
+        2
+    );
+    assert!(image["Metadata"]["LastTagTime"].as_str().unwrap() > "2020");
+    let listed = device.dray("images --format {{.Digest}}/{{.Size}}");
+    assert_eq!(listed, "<none>/200kB\n");
+}

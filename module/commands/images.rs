@@ -103,7 +103,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
             if words.format.is_template() {
                 object["ID"] = id(image).into();
                 object["CreatedSince"] = created(image).into();
-                object["Size"] = table::size(image.size).into();
+                object["Size"] = table::short_size(image.size).into();
             }
             object
         };
@@ -118,7 +118,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
                 digest,
                 id(row.image),
                 created(row.image),
-                table::size(row.image.size),
+                table::short_size(row.image.size),
             ]
         };
         let rows: Vec<_> = rows.into_iter().map(row).collect();
@@ -133,7 +133,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
                 row.tag,
                 id(row.image),
                 created(row.image),
-                table::size(row.image.size),
+                table::short_size(row.image.size),
             ]
         };
         let rows: Vec<_> = rows.into_iter().map(row).collect();
@@ -146,7 +146,8 @@ fn as_json(row: &Row<'_>, pins: &[Pin]) -> Value {
     let image = row.image;
     let holders = pins.iter().filter(|pin| pin.images.contains(&image.digest));
     json!({
-        "ID": image.id, "Repository": row.repository, "Tag": row.tag, "Digest": image.digest,
+        "ID": image.id, "Repository": row.repository, "Tag": row.tag,
+        "Digest": image.stated_digest().map_or_else(|| NONE.to_owned(), |digest| digest.to_string()),
         "CreatedAt": image.created, "Size": image.size,
         "PinnedBy": holders.map(|pin| &pin.holder).collect::<Vec<_>>(),
     })

@@ -1,12 +1,12 @@
 //! `dray inspect`: everything about containers, images, networks or volumes, as JSON with the names of Docker's API.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use dray::engine::network::NetworkError;
-use dray::engine::{Engine, EngineError};
+use dray::engine::{Engine, EngineError, format_time};
 use dray::images::{Image, ImagesError};
+use dray::oci::Digest;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -66,7 +66,7 @@ fn inspect(engine: &Engine, kind: Option<Kind>, thing: &str) -> anyhow::Result<V
     if is_meant(Kind::Image) {
         match engine.images().find(thing) {
             Err(error) if error.is_absent() && kind.is_none() => incomplete = Some(error),
-            found => return Ok(image_document(&found?)),
+            found => return image_document(engine, &found?),
         }
     }
     if is_meant(Kind::Network) {
@@ -89,32 +89,76 @@ fn is_no_network(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(NetworkError::NotFound(_)))
 }
 
-fn image_document(image: &Image) -> Value {
+/// What docker shows of an image, of its older releases too, with our digests beside it.
+fn image_document(engine: &Engine, image: &Image) -> anyhow::Result<Value> {
     let names = || image.names.iter().filter(|name| name.tag.is_some());
-    let config = &image.config;
-    json!({
+    let platform = &image.config.platform;
+    let written: Value = serde_json::from_slice(&engine.images().config_text(image)?)?;
+    let text = |key: &str| written[key].as_str().unwrap_or_default().to_owned();
+    let pinned = |digest: Digest| {
+        let names = image.names.iter();
+        names.map(move |name| format!("{}@{digest}", name.familiar_name()))
+    };
+    let lower = engine.images().lower_dirs(&image.layers)?;
+    let lower: Vec<String> = lower.iter().map(|dir| dir.display().to_string()).collect();
+    Ok(json!({
         "Id": image.id,
         "RepoTags": names().map(|name| name.familiar()).collect::<Vec<_>>(),
-        "RepoDigests": image.stated_digest().iter().flat_map(|digest| image.names.iter().map(move |name| format!("{}@{digest}", name.familiar_name()))).collect::<Vec<_>>(),
-        "Digest": image.stated_digest(),
-        "Manifest": image.manifest,
+        "RepoDigests": image.stated_digest().into_iter().flat_map(pinned).collect::<Vec<_>>(),
+        "Parent": "",
+        "Comment": text("comment"),
         "Created": image.created,
-        "Architecture": config.platform.architecture,
-        "Variant": config.platform.variant,
-        "Os": config.platform.os,
+        "DockerVersion": text("docker_version"),
+        "Author": text("author"),
+        "Config": config_document(image, &written["config"]),
+        "Architecture": platform.architecture,
+        "Variant": platform.variant,
+        "Os": platform.os,
         "Size": image.size,
-        "Config": {
-            "User": config.config.user,
-            "ExposedPorts": config.config.exposed_ports.iter().map(|port| (port, json!({}))).collect::<BTreeMap<_, _>>(),
-            "Env": config.config.env,
-            "Entrypoint": config.config.entrypoint,
-            "Cmd": config.config.cmd,
-            "Volumes": config.config.volumes.iter().map(|path| (path, json!({}))).collect::<BTreeMap<_, _>>(),
-            "WorkingDir": config.config.working_dir,
-            "Labels": config.config.labels,
-            "StopSignal": config.config.stop_signal,
-            "Healthcheck": config.config.healthcheck,
-        },
+        "VirtualSize": image.size,
+        "GraphDriver": { "Data": { "LowerDir": lower.join(":") }, "Name": "overlay" },
         "RootFS": { "Type": "layers", "Layers": image.layers },
-    })
+        "Metadata": { "LastTagTime": last_tagged(engine, image)? },
+        "Digest": image.stated_digest(),
+        "Manifest": image.stated_digest().map(|_| image.manifest),
+    }))
+}
+
+/// When the last of its names was given; docker's word for never is the year 1.
+fn last_tagged(engine: &Engine, image: &Image) -> anyhow::Result<String> {
+    let tagged = engine.images().last_tagged(image)?;
+    Ok(tagged.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), format_time))
+}
+
+/// The configuration with all members that docker has; what its maker left out is null, as there.
+fn config_document(image: &Image, written: &Value) -> Value {
+    let mut document = json!({
+        "Hostname": "",
+        "Domainname": "",
+        "User": image.config.config.user,
+        "AttachStdin": false,
+        "AttachStdout": false,
+        "AttachStderr": false,
+        "ExposedPorts": written["ExposedPorts"],
+        "Tty": false,
+        "OpenStdin": false,
+        "StdinOnce": false,
+        "Env": written["Env"],
+        "Cmd": written["Cmd"],
+        "Healthcheck": written["Healthcheck"],
+        "Image": "",
+        "Volumes": written["Volumes"],
+        "WorkingDir": image.config.config.working_dir,
+        "Entrypoint": written["Entrypoint"],
+        "OnBuild": written["OnBuild"],
+        "Labels": written["Labels"],
+        "StopSignal": image.config.config.stop_signal,
+    });
+    // Docker shows these only where there are any.
+    for key in ["Shell", "StopTimeout", "ArgsEscaped"] {
+        if let Some(value) = written.get(key).filter(|value| !value.is_null()) {
+            document[key] = value.clone();
+        }
+    }
+    document
 }

@@ -9,7 +9,9 @@ mod explain;
 mod filter;
 mod foreground;
 mod gc;
+mod history;
 mod images;
+mod import;
 mod info;
 mod inspect;
 mod keys;
@@ -158,6 +160,10 @@ enum Word {
     Load(load::Words),
     /// Write images into a file that dray load, docker load, podman and skopeo read
     Save(save::Words),
+    /// Make an image of a root filesystem
+    Import(import::Words),
+    /// Show how an image was made
+    History(history::Words),
     /// Take names of images away and remove what nobody needs any more
     Rmi(images::Rmi),
     /// Give an image a further name
@@ -245,6 +251,8 @@ pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Resu
         Word::Pull(words) => pull::run(&context, &words),
         Word::Load(words) => load::run(&context, &words),
         Word::Save(words) => save::run(&context, &words),
+        Word::Import(words) => import::run(&context, &words),
+        Word::History(words) => history::run(&context, &words),
         Word::Rmi(words) => images::rmi(&context, &words),
         Word::Tag(words) => images::tag(&context, &words),
         Word::Version(words) => info::version(&words),

@@ -33,6 +33,30 @@ pub fn size(bytes: u64) -> String {
     scaled(bytes, 1000.0, ["B", "kB", "MB", "GB", "TB"])
 }
 
+/// `1.23MB`, with the three digits that docker shows of images.
+pub fn short_size(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    let mut units = ["B", "kB", "MB", "GB", "TB"].iter();
+    let mut unit = units.next();
+    while value >= 1000.0
+        && let Some(larger) = units.next()
+    {
+        value /= 1000.0;
+        unit = Some(larger);
+    }
+    let digits = match value {
+        0.0..10.0 => 2,
+        10.0..100.0 => 1,
+        _ => 0,
+    };
+    let text = format!("{value:.digits$}");
+    let text = match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.'),
+        false => &text,
+    };
+    format!("{text}{}", unit.unwrap_or(&"TB"))
+}
+
 /// `1.23MiB`, binary units, as docker prints memory.
 pub fn binary_size(bytes: u64) -> String {
     scaled(bytes, 1024.0, ["B", "KiB", "MiB", "GiB", "TiB"])
@@ -94,6 +118,17 @@ mod tests {
             assert_eq!(size(bytes), text);
         }
         assert_eq!(binary_size(1_610_612_736), "1.5GiB");
+        for (bytes, text) in [
+            (0, "0B"),
+            (5, "5B"),
+            (999, "999B"),
+            (1_982_259, "1.98MB"),
+            (82_345_678, "82.3MB"),
+            (240_000_000, "240MB"),
+            (1_000_000_000, "1GB"),
+        ] {
+            assert_eq!(short_size(bytes), text);
+        }
     }
 
     #[test]

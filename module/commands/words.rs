@@ -11,7 +11,7 @@ const SAME: [(&str, &str); 3] = [
         "container",
         "attach cp create exec kill logs pause port rename restart rm run start stats stop top unpause wait",
     ),
-    ("image", "load pull save tag"),
+    ("image", "history import load pull save tag"),
     ("system", "info"),
 ];
 
@@ -34,7 +34,7 @@ const OTHERS: [(&str, &str, &[&str]); 12] = [
 /// Docker's words that are refused, in groups or not, and the reason with what to use instead.
 const REFUSED: [(&str, &str); 14] = [
     (
-        "build builder buildx commit import",
+        "build builder buildx commit",
         "images are made elsewhere: build on a workstation and push to a registry",
     ),
     ("push", "devices only pull: push from a workstation"),
@@ -56,7 +56,7 @@ const REFUSED: [(&str, &str); 14] = [
         "processes are not kept on disk; use stop and start",
     ),
     ("export", "not built yet; use cp, or exec with tar"),
-    ("diff history update", "not built yet"),
+    ("diff update", "not built yet"),
     (
         "events",
         "nobody is there to see them; use wait, logs -f, or ps --format json",

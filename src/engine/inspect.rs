@@ -70,7 +70,7 @@ impl Engine {
             "Args": words.iter().skip(1).collect::<Vec<_>>(),
             "State": state,
             "Image": record.image,
-            "ImageDigest": record.image_digest,
+            "ImageDigest": Some(record.image_digest).filter(|digest| *digest != record.image),
             "Name": format!("/{}", record.name),
             "RestartCount": outcome.restart_count,
             "Driver": "overlay",

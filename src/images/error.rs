@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::change::ChangeError;
 use crate::archive::ImageArchiveError;
 use crate::oci::{
     Digest, ImageConfigError, ManifestError, MediaTypeError, Platform, ReferenceError,
@@ -183,6 +184,9 @@ pub enum ImagesError {
         /// Why they cannot be fetched again.
         why: String,
     },
+    /// A change of an imported image is not one.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
     /// Not enough room for it.
     #[error(
         "not enough space in {path:?} for {image}: it needs about {needed} bytes, {free} are free; remove images or containers first"

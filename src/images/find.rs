@@ -150,6 +150,20 @@ impl Images {
         })
     }
 
+    /// Bytes of each layer's files, bottom first.
+    pub fn layer_sizes(&self, image: &Image) -> Result<Vec<u64>, ImagesError> {
+        let size = |layer: &Digest| {
+            let seal = self.seal(layer)?;
+            Ok(seal.ok_or(ImagesError::NoLayer(*layer))?.bytes)
+        };
+        image.layers.iter().map(size).collect()
+    }
+
+    /// The configuration as its maker wrote it.
+    pub fn config_text(&self, image: &Image) -> Result<Vec<u8>, ImagesError> {
+        self.document(&Root::of(image), &image.id)
+    }
+
     /// Fails unless all parts of an image have their names; for those who are about to record that they need it.
     pub(super) fn require(&self, image: &Image) -> Result<(), ImagesError> {
         for layer in &image.layers {

@@ -104,7 +104,7 @@ impl Images {
     }
 
     /// A file that goes with its descriptor.
-    fn nameless(&self) -> io::Result<File> {
+    pub(super) fn nameless(&self) -> io::Result<File> {
         let path = fs::scratch_beside(&self.store.root().join("archive"));
         let file = OpenOptions::new()
             .read(true)

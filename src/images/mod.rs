@@ -4,12 +4,14 @@
 //! An image is kept by names and pins and by nothing else: `dray pull` gives a name, containers and deployments pin.
 //! Pull, then pin or name, then write the record that speaks of the image; remove in the opposite order, then collect.
 
+mod change;
 mod check;
 mod document;
 mod dress;
 mod error;
 mod find;
 mod gc;
+mod import;
 mod inflate;
 mod layer;
 mod load;
@@ -30,7 +32,9 @@ use crate::registry::Client;
 use crate::store::Store;
 use crate::sys::lock::Shared;
 
+pub use change::ChangeError;
 pub use error::ImagesError;
+pub use import::Import;
 pub use load::{Carried, Loaded, Place};
 pub use progress::{Event, Progress};
 pub use save::{Refetch, Save};

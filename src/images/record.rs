@@ -9,6 +9,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -106,6 +107,17 @@ impl Images {
             true => self.tag(&unnamed(image.id), image),
             false => Ok(()),
         }
+    }
+
+    /// When the last of an image's names was given.
+    pub fn last_tagged(&self, image: &Image) -> Result<Option<SystemTime>, ImagesError> {
+        let mut last = None;
+        for name in &image.names {
+            let path = self.name_path(&name.to_string());
+            let metadata = path.metadata().and_then(|metadata| metadata.modified());
+            last = last.max(Some(metadata.map_err(failed("read", &path))?));
+        }
+        Ok(last)
     }
 
     /// Gives an image a durable name, which keeps it until [`Images::remove`]. A name that another image had moves.
