@@ -39,6 +39,8 @@ pub struct Host {
     pub ca_bundles: Vec<PathBuf>,
     /// Docker's client configuration with registry credentials; need not exist.
     pub docker_config: PathBuf,
+    /// More files in the form of docker's configuration, each with credentials; need not exist.
+    pub credentials: PathBuf,
     /// Where `hosts` and `resolv.conf` lie.
     pub etc: PathBuf,
     /// systemd-resolved's list of the servers behind its stub; need not exist.
@@ -73,6 +75,7 @@ impl Host {
             docker_config: path("DOCKER_CONFIG")
                 .unwrap_or_else(|| home.join(".docker"))
                 .join("config.json"),
+            credentials: PathBuf::from("/etc/dray/credentials.d"),
             etc: PathBuf::from("/etc"),
             resolved: PathBuf::from("/run/systemd/resolve/resolv.conf"),
             boot_id: read_boot_id(),
@@ -89,6 +92,7 @@ impl Host {
             certs: dir.join("etc/certs.d"),
             ca_bundles: vec![dir.join("etc/ca-certificates.crt")],
             docker_config: dir.join("etc/docker/config.json"),
+            credentials: dir.join("etc/credentials.d"),
             etc: dir.join("etc"),
             resolved: dir.join("run/systemd/resolve/resolv.conf"),
             boot_id: read_boot_id(),

@@ -15,7 +15,7 @@ use common::Scratch;
 use common::docker_registry::{DockerRegistry, Options, make_certificates, make_self_signed};
 use common::image::{Built, Entry, Flavour, Image, Layer, Packing, index};
 use common::registry::{Access, Registry};
-use dray::config::Settings;
+use dray::config::{RegistrySettings, Settings};
 use dray::host::Host;
 use dray::oci::stream::Verified;
 use dray::oci::{Document, ImageConfig, MAX_CONFIG, Reference};
@@ -30,7 +30,16 @@ fn layer() -> Layer {
 
 /// Pulls an image that is no index; its configuration is what was built.
 fn pull(host: &Host, name: &str, image: &Built) -> Result<(), RegistryError> {
-    let client = Client::new(host, &Settings::default());
+    pull_with(host, &Settings::default(), name, image)
+}
+
+fn pull_with(
+    host: &Host,
+    settings: &Settings,
+    name: &str,
+    image: &Built,
+) -> Result<(), RegistryError> {
+    let client = Client::new(host, settings);
     let reference: Reference = name.parse().unwrap();
     let root = client.resolve(&reference)?;
     assert_eq!(root.digest, image.digest);
@@ -270,6 +279,115 @@ fn https_with_a_certificate_of_the_client() {
         &["--dest-cert-dir", &folder.display().to_string()],
     );
     pull(&host, &name, &image).unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// The same from the ini file, and which of several certificates is shown.
+#[test]
+fn certificates_that_the_settings_name() {
+    let scratch = Scratch::new("named");
+    let (tls, other) = (scratch.join("tls"), scratch.join("other"));
+    make_certificates(&tls, "IP:127.0.0.1");
+    make_self_signed(&other, "IP:127.0.0.1");
+    let registry = DockerRegistry::start(Options {
+        tls: Some(&tls),
+        client_certificates: true,
+        ..Options::default()
+    });
+    let image = Image::oci([layer()]).build();
+    let host = Host::at(&scratch.join("device"));
+    let name = registry.name("x:1");
+    let folder = host.certs.join(registry.host());
+    std::fs::create_dir_all(&folder).unwrap();
+    // The first by name is somebody else's; docker shows the one that the registry asks for.
+    for (from, to) in [(other.join("server"), "a"), (tls.join("client"), "b")] {
+        for (old, new) in [("crt", "cert"), ("key", "key")] {
+            let to = folder.join(to).with_extension(new);
+            std::fs::copy(from.with_extension(old), to).unwrap();
+        }
+    }
+    let mut settings = Settings::default();
+    let own = || RegistrySettings {
+        ca: Some(tls.join("ca.crt")),
+        ..RegistrySettings::default()
+    };
+    settings
+        .registries
+        .insert(registry.host().to_owned(), own());
+    // What skopeo pushes with.
+    let pushing = scratch.join("pushing");
+    std::fs::create_dir_all(&pushing).unwrap();
+    for (from, to) in [
+        ("ca.crt", "ca.crt"),
+        ("client.crt", "client.cert"),
+        ("client.key", "client.key"),
+    ] {
+        std::fs::copy(tls.join(from), pushing.join(to)).unwrap();
+    }
+    let pushing = pushing.display().to_string();
+    registry.push(&image, "x:1", &["--dest-cert-dir", &pushing]);
+    pull_with(&host, &settings, &name, &image).unwrap_or_else(|error| panic!("{error}"));
+    std::fs::remove_dir_all(&folder).unwrap();
+    let refused = pull_with(&host, &settings, &name, &image)
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("certificate"), "{refused}");
+    for (certificate, key, problem) in [
+        (Some("client.crt"), Some("client.key"), None),
+        (
+            Some("client.crt"),
+            None,
+            Some("client_key is missing in the settings"),
+        ),
+        (
+            None,
+            Some("client.key"),
+            Some("client_cert is missing in the settings"),
+        ),
+        (
+            Some("gone.crt"),
+            Some("client.key"),
+            Some("gone.crt: it is not there"),
+        ),
+    ] {
+        let named = RegistrySettings {
+            client_cert: certificate.map(|name| tls.join(name)),
+            client_key: key.map(|name| tls.join(name)),
+            ..own()
+        };
+        settings
+            .registries
+            .insert(registry.host().to_owned(), named);
+        let found = pull_with(&host, &settings, &name, &image).map_err(|error| error.to_string());
+        match problem {
+            None => assert_eq!(found, Ok(())),
+            Some(problem) => assert!(found.clone().unwrap_err().ends_with(problem), "{found:?}"),
+        }
+    }
+}
+
+/// As docker means it: https from anybody, and plain http where there is no https.
+#[test]
+fn an_insecure_registry_may_have_any_certificate_or_none() {
+    let scratch = Scratch::new("insecure");
+    let tls = scratch.join("tls");
+    make_self_signed(&tls, "DNS:elsewhere.example");
+    let image = Image::oci([layer()]).build();
+    let host = Host::at(&scratch.join("device"));
+    for tls in [Some(tls.as_path()), None] {
+        let registry = DockerRegistry::start(Options {
+            tls,
+            ..Options::default()
+        });
+        registry.push(&image, "x:1", &[]);
+        // 127.0.0.1, but not in a form that is known to be this machine's.
+        let port = registry.host().rsplit_once(':').unwrap().1.to_owned();
+        let foreign = format!("[::ffff:7f00:1]:{port}");
+        let name = format!("{foreign}/x:1");
+        pull(&host, &name, &image).unwrap_err();
+        let mut settings = Settings::default();
+        settings.registries.entry(foreign).or_default().insecure = true;
+        pull_with(&host, &settings, &name, &image).unwrap_or_else(|error| panic!("{error}"));
+    }
 }
 
 /// As Docker's manual makes it; the certificate in certs.d stands for itself, and for nobody else.

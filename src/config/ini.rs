@@ -2,8 +2,8 @@
 
 use ::ini::{Ini, ParseOption};
 
-use super::Settings;
 use super::value::{self, Invalid};
+use super::{RegistrySettings, Settings};
 
 /// What is wrong with the text, and in which line.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,7 +15,17 @@ pub(super) struct Problem {
 /// Every section with its keys; `registry` stands for all sections that name one.
 pub(super) const KEYS: &[(&str, &[&str])] = &[
     ("paths", &["state", "run"]),
-    ("registry", &["insecure", "token_server"]),
+    (
+        "registry",
+        &[
+            "mirrors",
+            "insecure",
+            "token_server",
+            "ca",
+            "client_cert",
+            "client_key",
+        ],
+    ),
     ("log", &["driver", "max-size", "max-file"]),
     ("health", &["stable_s", "timeout_s"]),
     ("store", &["keep_blobs"]),
@@ -24,6 +34,8 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
         "download",
         &["parallel", "retries", "deadline", "least_rate", "rate"],
     ),
+    ("proxy", &["http", "https", "no_proxy"]),
+    ("credentials", &["folder"]),
 ];
 
 impl Settings {
@@ -86,14 +98,13 @@ impl Settings {
                 value::path(text).map(|v| self.paths.state = Some(v))
             }
             (Section::Plain("paths"), "run") => value::path(text).map(|v| self.paths.run = Some(v)),
-            (Section::Registry(host), "insecure") => value::boolean(text)
-                .map(|v| self.registries.entry(host.clone()).or_default().insecure = v),
-            (Section::Registry(host), "token_server") => value::host(text).map(|v| {
-                self.registries
-                    .entry(host.clone())
-                    .or_default()
-                    .token_server = Some(v)
-            }),
+            (Section::Registry(host), _) => {
+                let settings = self.registries.entry(host.clone()).or_default();
+                match settings.set(key, text) {
+                    Some(result) => result,
+                    None => return Err(section.knows_no(key)),
+                }
+            }
             (Section::Plain("log"), "driver") => {
                 value::log_driver(text).map(|v| self.log.driver = v)
             }
@@ -134,14 +145,41 @@ impl Settings {
             (Section::Plain("download"), "rate") => {
                 value::rate(text).map(|v| self.download.rate = v)
             }
-            _ => {
-                return Err(format!(
-                    "unknown key {key:?} in {section}; known are {}",
-                    section.keys().join(", ")
-                ));
+            (Section::Plain("proxy"), "http") => {
+                value::proxy(text).map(|v| self.proxy.http = Some(v))
             }
+            (Section::Plain("proxy"), "https") => {
+                value::proxy(text).map(|v| self.proxy.https = Some(v))
+            }
+            (Section::Plain("proxy"), "no_proxy") => {
+                self.proxy.no_proxy = Some(text.to_owned());
+                Ok(())
+            }
+            (Section::Plain("credentials"), "folder") => {
+                value::path(text).map(|v| self.credentials.folder = Some(v))
+            }
+            _ => return Err(section.knows_no(key)),
         };
-        result.map_err(|Invalid(wanted)| format!("{key} is {text:?}, but must be {wanted}"))
+        result.map_err(|Invalid(wanted)| match section {
+            // A proxy's URL may have a password in it.
+            Section::Plain("proxy") => format!("{key} must be {wanted}"),
+            _ => format!("{key} is {text:?}, but must be {wanted}"),
+        })
+    }
+}
+
+impl RegistrySettings {
+    /// Takes one key of the section; `None` if there is no such.
+    fn set(&mut self, key: &str, text: &str) -> Option<Result<(), Invalid>> {
+        Some(match key {
+            "mirrors" => value::list(text, value::mirror).map(|v| self.mirrors = v),
+            "insecure" => value::boolean(text).map(|v| self.insecure = v),
+            "token_server" => value::list(text, value::host).map(|v| self.token_servers = v),
+            "ca" => value::path(text).map(|v| self.ca = Some(v)),
+            "client_cert" => value::path(text).map(|v| self.client_cert = Some(v)),
+            "client_key" => value::path(text).map(|v| self.client_key = Some(v)),
+            _ => return None,
+        })
     }
 }
 
@@ -175,6 +213,11 @@ impl Section {
                 ))
             }
         }
+    }
+
+    fn knows_no(&self, key: &str) -> String {
+        let known = self.keys().join(", ");
+        format!("unknown key {key:?} in {self}; known are {known}")
     }
 
     fn keys(&self) -> &'static [&'static str] {

@@ -31,6 +31,10 @@ pub struct Settings {
     pub network: NetworkSettings,
     /// `[download]`
     pub download: DownloadSettings,
+    /// `[proxy]`
+    pub proxy: ProxySettings,
+    /// `[credentials]`
+    pub credentials: CredentialSettings,
 }
 
 /// Where state lies, when not where [`Host`] says.
@@ -45,10 +49,36 @@ pub struct PathSettings {
 /// How to talk to one registry.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RegistrySettings {
-    /// Plain http instead of https.
+    /// Its certificate is not looked at, and if it has none it is talked to in plain http.
     pub insecure: bool,
-    /// `HOST[:PORT]` of a token server outside the registry's own domain that may be given its credentials.
-    pub token_server: Option<String>,
+    /// `HOST[:PORT]` of token servers outside the registry's own domain that may be given its credentials.
+    pub token_servers: Vec<String>,
+    /// `HOST[:PORT]` of registries that may have the same, to be asked first.
+    pub mirrors: Vec<String>,
+    /// Authorities besides those in `certs.d`.
+    pub ca: Option<PathBuf>,
+    /// What to show to it, before what is in `certs.d`.
+    pub client_cert: Option<PathBuf>,
+    /// The key of that.
+    pub client_key: Option<PathBuf>,
+}
+
+/// Proxies; each wins over the variable of the environment that says the same.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProxySettings {
+    /// For registries reached by plain http.
+    pub http: Option<String>,
+    /// For all others.
+    pub https: Option<String>,
+    /// Whom to reach without.
+    pub no_proxy: Option<String>,
+}
+
+/// Credentials besides those in docker's own file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CredentialSettings {
+    /// Where they lie, when not where [`Host`] says.
+    pub folder: Option<PathBuf>,
 }
 
 /// Where containers' output goes unless their run args say otherwise.
@@ -232,19 +262,29 @@ impl Settings {
         if let Some(run) = &self.paths.run {
             host.run = run.clone();
         }
+        if let Some(folder) = &self.credentials.folder {
+            host.credentials = folder.clone();
+        }
         host
     }
 
-    /// Whether plain http is allowed for a registry that is not on this machine.
+    /// Whether a registry may do without a certificate that can be verified, or without any.
     pub fn is_insecure(&self, registry: &str) -> bool {
         self.registries
             .get(registry)
             .is_some_and(|settings| settings.insecure)
     }
 
-    /// The token server that a registry may use outside its own domain.
-    pub fn token_server(&self, registry: &str) -> Option<&str> {
-        self.registries.get(registry)?.token_server.as_deref()
+    /// The token servers that a registry may use outside its own domain.
+    pub fn token_servers(&self, registry: &str) -> &[String] {
+        let settings = self.registries.get(registry);
+        settings.map_or(&[], |settings| &settings.token_servers)
+    }
+
+    /// Whom to ask before a registry.
+    pub fn mirrors(&self, registry: &str) -> &[String] {
+        let settings = self.registries.get(registry);
+        settings.map_or(&[], |settings| &settings.mirrors)
     }
 }
 

@@ -26,9 +26,23 @@ fn the_shipped_file_shows_the_defaults() {
     assert_eq!(shown.paths.run.take(), Some(host.run));
     let example = shown.registries.remove("registry.example:5000").unwrap();
     assert_eq!(
-        (example.insecure, example.token_server.as_deref()),
-        (false, Some("auth.example"))
+        example,
+        RegistrySettings {
+            insecure: false,
+            token_servers: vec!["auth.example".to_owned()],
+            mirrors: vec!["mirror.example:5000".to_owned(), "cache.example".to_owned()],
+            ca: Some("/etc/dray/registry-ca.pem".into()),
+            client_cert: Some("/etc/dray/device.pem".into()),
+            client_key: Some("/etc/dray/device.key".into()),
+        }
     );
+    assert_eq!(shown.credentials.folder.take(), Some(host.credentials));
+    let proxy = ProxySettings {
+        http: Some("http://proxy.example:3128".to_owned()),
+        https: Some("http://proxy.example:3128".to_owned()),
+        no_proxy: Some("registry.local,10.0.0.0/8".to_owned()),
+    };
+    assert_eq!(std::mem::take(&mut shown.proxy), proxy);
     assert_eq!(shown, Settings::default());
 }
 
@@ -66,16 +80,20 @@ fn every_value_arrives() {
          [registry \"localhost:5000\"]\ninsecure = yes\n\
          [registry \"[fd00::1]:5000\"]\ninsecure = true\n\
          [registry \"docker.io\"]\ntoken_server = \"auth.example:8443\"\n\
+         mirrors = https://m.example:5000/, [fd00::2]:5000, n.example\n\
+         ca = /c/ca.pem\nclient_cert = /c/c.pem\nclient_key = /c/k.pem\n\
          [log]\ndriver = local\nmax-size = 1g\nmax-file = 7\n\
          [health]\nstable_s = 0\ntimeout_s = 86400\n\
          [store]\nkeep_blobs = on\n\
          [network]\nbridge = br-x.1\nsubnet = 10.9.0.0/24\nip6 = fd00:d7a7::/64\n\
-         [download]\nparallel = 1\nretries = 5\ndeadline = 90m\nleast_rate = 1k\nrate = 500k\n",
+         [download]\nparallel = 1\nretries = 5\ndeadline = 90m\nleast_rate = 1k\nrate = 500k\n\
+         [proxy]\nhttp = http://p:1\nhttps = http://u:s@p:2\nno_proxy = a,b\n\
+         [credentials]\nfolder = /c/d\n",
     )
     .unwrap();
-    let registry = |insecure, token_server: Option<&str>| RegistrySettings {
-        insecure,
-        token_server: token_server.map(str::to_owned),
+    let insecure = || RegistrySettings {
+        insecure: true,
+        ..RegistrySettings::default()
     };
     let expected = Settings {
         paths: PathSettings {
@@ -83,11 +101,20 @@ fn every_value_arrives() {
             run: Some("/tmp/dray run".into()),
         },
         registries: BTreeMap::from([
-            ("localhost:5000".to_owned(), registry(true, None)),
-            ("[fd00::1]:5000".to_owned(), registry(true, None)),
+            ("localhost:5000".to_owned(), insecure()),
+            ("[fd00::1]:5000".to_owned(), insecure()),
             (
                 "docker.io".to_owned(),
-                registry(false, Some("auth.example:8443")),
+                RegistrySettings {
+                    insecure: false,
+                    token_servers: vec!["auth.example:8443".to_owned()],
+                    mirrors: ["m.example:5000", "[fd00::2]:5000", "n.example"]
+                        .map(str::to_owned)
+                        .to_vec(),
+                    ca: Some("/c/ca.pem".into()),
+                    client_cert: Some("/c/c.pem".into()),
+                    client_key: Some("/c/k.pem".into()),
+                },
             ),
         ]),
         log: LogSettings {
@@ -118,13 +145,20 @@ fn every_value_arrives() {
             least_rate: 1024,
             rate: Some(500 << 10),
         },
+        proxy: ProxySettings {
+            http: Some("http://p:1".to_owned()),
+            https: Some("http://u:s@p:2".to_owned()),
+            no_proxy: Some("a,b".to_owned()),
+        },
+        credentials: CredentialSettings {
+            folder: Some("/c/d".into()),
+        },
     };
     assert_eq!(settings, expected);
     assert!(settings.is_insecure("localhost:5000") && !settings.is_insecure("localhost"));
-    assert_eq!(
-        settings.token_server("docker.io"),
-        Some("auth.example:8443")
-    );
+    assert_eq!(settings.token_servers("docker.io"), ["auth.example:8443"]);
+    assert_eq!(settings.mirrors("docker.io").len(), 3);
+    assert!(settings.mirrors("elsewhere").is_empty());
     let moved = settings.apply(Host::at(std::path::Path::new("/x")));
     assert_eq!(
         (moved.state, moved.run),
@@ -138,7 +172,7 @@ fn mistakes_are_named_with_their_line() {
         (
             "[logs]\n",
             1,
-            "unknown section [logs]; known are paths, registry, log, health, store, network, download",
+            "unknown section [logs]; known are paths, registry, log, health, store, network, download, proxy, credentials",
         ),
         (
             "\n[log]\nmax_size = 1m\n",
@@ -274,6 +308,21 @@ fn mistakes_are_named_with_their_line() {
             "[download]\nparallel = 33\n",
             2,
             "parallel is \"33\", but must be a number from 1 to 32",
+        ),
+        (
+            "[registry \"a.b\"]\nmirrors = http://m.example\n",
+            2,
+            "mirrors is \"http://m.example\", but must be https://HOST[:PORT] of mirrors, separated by commas (one without https has insecure = yes in its own section)",
+        ),
+        (
+            "[registry \"a.b\"]\nmirror = m.example\n",
+            2,
+            "unknown key \"mirror\" in [registry \"a.b\"]; known are mirrors, insecure, token_server, ca, client_cert, client_key",
+        ),
+        (
+            "[proxy]\nhttp = user:secret@proxy\n",
+            2,
+            "http must be http://HOST:PORT of a proxy",
         ),
         (
             "[download]\ndeadline = 8d\n",

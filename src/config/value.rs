@@ -170,6 +170,31 @@ pub(super) fn host(text: &str) -> Result<String, Invalid> {
     host_of(text).ok_or(Invalid("HOST or HOST:PORT"))
 }
 
+/// Several of a kind, separated by commas.
+pub(super) fn list<T>(
+    text: &str,
+    one: impl Fn(&str) -> Result<T, Invalid>,
+) -> Result<Vec<T>, Invalid> {
+    text.split(',').map(|part| one(part.trim())).collect()
+}
+
+/// `HOST[:PORT]` of a mirror, also as the URL that docker's settings have.
+pub(super) fn mirror(text: &str) -> Result<String, Invalid> {
+    let host = text.strip_prefix("https://").unwrap_or(text);
+    let host = host.strip_suffix('/').unwrap_or(host);
+    host_of(host).ok_or(Invalid(
+        "https://HOST[:PORT] of mirrors, separated by commas (one without https has insecure = yes in its own section)",
+    ))
+}
+
+/// The URL of a proxy. It may contain a password, so it is never shown.
+pub(super) fn proxy(text: &str) -> Result<String, Invalid> {
+    let rest = text.strip_prefix("http://");
+    rest.filter(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic()))
+        .map(|_| text.to_owned())
+        .ok_or(Invalid("http://HOST:PORT of a proxy"))
+}
+
 /// The host as an image name would have it; anything else that parses would be taken for something else there.
 fn host_of(text: &str) -> Option<String> {
     let reference: Reference = format!("{text}/x").parse().ok()?;

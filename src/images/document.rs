@@ -139,14 +139,20 @@ impl Search<'_> {
         if let Some(bytes) = self.images.store.document(&descriptor.digest)? {
             return Ok(bytes);
         }
-        let blob = self.source.blob(descriptor)?;
-        let bytes = read_limited(Verified::of(blob, descriptor), MAX_CONFIG).map_err(|source| {
-            ImagesError::Document {
-                image: self.image(),
-                digest: descriptor.digest,
-                source,
+        let bytes = loop {
+            let blob = self.source.blob(descriptor)?;
+            match read_limited(Verified::of(blob, descriptor), MAX_CONFIG) {
+                Ok(bytes) => break bytes,
+                Err(_) if self.source.distrust(&descriptor.digest) => {}
+                Err(source) => {
+                    return Err(ImagesError::Document {
+                        image: self.image(),
+                        digest: descriptor.digest,
+                        source,
+                    });
+                }
             }
-        })?;
+        };
         self.keep(&bytes)?;
         Ok(bytes)
     }

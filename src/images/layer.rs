@@ -53,12 +53,20 @@ impl Fetch<'_> {
     pub(super) fn layer(&self, wanted: &Wanted) -> Result<Fetched, ImagesError> {
         let mut zstd = (wanted.compression == LayerCompression::Zstd)
             .then(|| self.zstd.lock().unwrap_or_else(PoisonError::into_inner));
-        let codec = match (&mut zstd, wanted.compression) {
-            (Some(context), _) => Codec::Zstd(context),
-            (None, LayerCompression::Gzip) => Codec::Gzip,
-            (None, _) => Codec::Plain,
-        };
-        self.attempt(wanted, codec)
+        loop {
+            let codec = match (&mut zstd, wanted.compression) {
+                (Some(context), _) => Codec::Zstd(context),
+                (None, LayerCompression::Gzip) => Codec::Gzip,
+                (None, _) => Codec::Plain,
+            };
+            match self.attempt(wanted, codec) {
+                // Bytes that are not the layer may be a mirror's fault.
+                Err(ImagesError::Layer { .. })
+                    if !self.cancelled.load(Ordering::Relaxed)
+                        && self.source.distrust(&wanted.blob.digest) => {}
+                done => return done,
+            }
+        }
     }
 
     fn attempt(&self, wanted: &Wanted, codec: Codec<'_>) -> Result<Fetched, ImagesError> {

@@ -19,6 +19,11 @@ pub(super) trait Source: Sync {
         Ok(())
     }
 
+    /// The bytes that came for this blob are not what they should be; whether it may come from elsewhere now.
+    fn distrust(&self, _blob: &Digest) -> bool {
+        false
+    }
+
     /// What is under way is no longer wanted: whoever waits for it should stop.
     fn give_up(&self) {}
 }
@@ -46,6 +51,10 @@ impl Source for Remote<'_> {
 
     fn blob(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, ImagesError> {
         Ok(self.client.blob(self.reference, blob)?)
+    }
+
+    fn distrust(&self, blob: &Digest) -> bool {
+        self.client.distrust(blob)
     }
 
     fn give_up(&self) {

@@ -15,6 +15,7 @@ use super::credentials::{Credential, Secret};
 use super::error::{Problem, one_line};
 use super::http::{Failure, Http, Method, Request};
 use super::url::{Origin, Url, escape};
+use crate::config::Settings;
 use crate::oci::stream::read_limited;
 
 /// A token without an announced life has this one, says the protocol.
@@ -69,8 +70,8 @@ pub(super) struct Asking<'a> {
     /// Where the registry was asked.
     pub(super) origin: &'a Origin,
     pub(super) credential: Option<&'a Credential>,
-    /// A token server that the settings trust in addition.
-    pub(super) trusted: Option<&'a str>,
+    /// Which token servers are trusted in addition, and who may do without https.
+    pub(super) settings: &'a Settings,
     pub(super) now: Instant,
 }
 
@@ -180,13 +181,16 @@ fn trusted_realm(realm: &str, asking: &Asking) -> Result<Url, Problem> {
     let url =
         Url::parse(realm).ok_or_else(|| refused("it is not an http or https URL".to_owned()))?;
     let origin = &url.origin;
-    if asking.origin.https && !origin.https {
-        return Err(refused(
-            "the registry speaks https, the token server does not".to_owned(),
-        ));
-    }
     let same_host = origin.host == asking.origin.host;
-    if same_host || asking.trusted == Some(origin.authority().as_str()) {
+    let is_plain_allowed = origin.is_loopback()
+        || same_host && asking.settings.is_insecure(asking.registry)
+        || asking.settings.is_insecure(&origin.authority());
+    // A registry that speaks https itself has no token server that does not.
+    if !origin.https && (asking.origin.https || !is_plain_allowed) {
+        return Err(refused("it does not speak https".to_owned()));
+    }
+    let named = asking.settings.token_servers(asking.registry);
+    if same_host || named.contains(&origin.authority()) {
         return Ok(url);
     }
     if !origin.https

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::Problem;
+use crate::config::Settings;
 use crate::host::Host;
 use crate::oci::stream::read_limited;
 
@@ -37,9 +38,21 @@ pub(super) fn first_bundle(bundles: &[PathBuf]) -> Result<Vec<u8>, Problem> {
     ))
 }
 
-/// The authorities that count for one registry: every `*.crt` in its folder, as with docker.
-pub(super) fn authorities(host: &Host, registry: &str) -> Result<Vec<(PathBuf, Vec<u8>)>, Problem> {
+/// The authorities that count for one registry: what the settings name, and every `*.crt` in its folder, as with docker.
+pub(super) fn authorities(
+    host: &Host,
+    settings: &Settings,
+    registry: &str,
+) -> Result<Vec<(PathBuf, Vec<u8>)>, Problem> {
     let mut found = Vec::new();
+    let named = settings
+        .registries
+        .get(registry)
+        .and_then(|settings| settings.ca.as_ref());
+    if let Some(path) = named {
+        let pem = read(path)?.ok_or_else(|| unusable(path, "it is not there"))?;
+        found.push((path.clone(), pem));
+    }
     for path in files(host, registry, "crt")? {
         if let Some(pem) = read(&path)? {
             found.push((path, pem));
@@ -48,21 +61,42 @@ pub(super) fn authorities(host: &Host, registry: &str) -> Result<Vec<(PathBuf, V
     Ok(found)
 }
 
-/// The certificate to show to one registry: the first `*.cert` in its folder with the `*.key` of the same name.
-pub(super) fn client(host: &Host, registry: &str) -> Result<Option<ClientPair>, Problem> {
-    let Some(path) = files(host, registry, "cert")?.into_iter().next() else {
-        return Ok(None);
-    };
-    let key_path = path.with_extension("key");
-    let missing = || unusable(&path, &format!("its key {} is missing", key_path.display()));
-    let key = read(&key_path)?.ok_or_else(missing)?;
-    let certificate = read(&path)?.unwrap_or_default();
-    Ok(Some(ClientPair {
-        path,
+/// The certificates to show to one registry: what the settings name, and every `*.cert` in its folder with the `*.key` of
+/// the same name.
+pub(super) fn clients(
+    host: &Host,
+    settings: &Settings,
+    registry: &str,
+) -> Result<Vec<ClientPair>, Problem> {
+    let mut pairs = Vec::new();
+    if let Some(settings) = settings.registries.get(registry) {
+        match (&settings.client_cert, &settings.client_key) {
+            (Some(certificate), Some(key)) => pairs.push(pair(certificate, key)?),
+            (None, None) => {}
+            (Some(path), None) => {
+                return Err(unusable(path, "client_key is missing in the settings"));
+            }
+            (None, Some(path)) => {
+                return Err(unusable(path, "client_cert is missing in the settings"));
+            }
+        }
+    }
+    for path in files(host, registry, "cert")? {
+        pairs.push(pair(&path, &path.with_extension("key"))?);
+    }
+    Ok(pairs)
+}
+
+fn pair(path: &Path, key_path: &Path) -> Result<ClientPair, Problem> {
+    let missing = || unusable(path, &format!("its key {} is missing", key_path.display()));
+    let key = read(key_path)?.ok_or_else(missing)?;
+    let certificate = read(path)?.ok_or_else(|| unusable(path, "it is not there"))?;
+    Ok(ClientPair {
+        path: path.to_owned(),
         certificate,
-        key_path,
+        key_path: key_path.to_owned(),
         key,
-    }))
+    })
 }
 
 /// The registry's files with this extension, in order of their names.

@@ -1,4 +1,4 @@
-//! Credentials from Docker's client configuration: `auths`, credential helpers.
+//! Credentials from Docker's client configuration and from drop-in files of its form: `auths`, credential helpers.
 //!
 //! Read when a registry first asks for credentials, so that a broken file does not keep public images away. What is
 //! secret prints as dots and appears in no error.
@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::error::{Problem, one_line};
+use super::error::Problem;
 use crate::host::Host;
 use crate::oci::DOCKER_HUB;
 use crate::oci::stream::read_limited;
@@ -79,35 +80,84 @@ struct Helped {
     secret: Secret,
 }
 
-/// The credential for a registry as references name it; `None` when there is none.
-pub(super) fn find(host: &Host, registry: &str) -> Result<Option<Credential>, Problem> {
-    let unusable = |cause: String| Problem::Credentials {
-        path: host.docker_config.clone(),
+/// The credential for a registry as references name it, and where it is from; `None` when there is none.
+///
+/// Docker's own file comes first, then those of the drop-in folder by name; the first that knows the registry counts.
+pub(super) fn find(host: &Host, registry: &str) -> Result<Option<(Credential, PathBuf)>, Problem> {
+    let own = read(&host.docker_config)?.into_iter();
+    for (path, config) in own.chain(drop_ins(&host.credentials)?) {
+        if let Some(helper) = config.helper(registry) {
+            let found = ask_helper(host, helper, registry)?;
+            if let Some(credential) = found {
+                return Ok(Some((credential, helper_program(helper).into())));
+            }
+        } else if let Some(entry) = config.entry(registry) {
+            let credential = entry
+                .credential()
+                .map_err(|cause| unusable(&path, format!("the entry for {registry} {cause}")))?;
+            if let Some(credential) = credential {
+                return Ok(Some((credential, path)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn unusable(path: &Path, cause: String) -> Problem {
+    Problem::Credentials {
+        path: path.to_owned(),
         cause,
-    };
-    let file = match std::fs::File::open(&host.docker_config) {
+    }
+}
+
+/// A file in docker's form, if it is there.
+fn read(path: &Path) -> Result<Option<(PathBuf, DockerConfig)>, Problem> {
+    let failed = |error: &dyn std::error::Error| unusable(path, error.to_string());
+    let file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unusable(error.to_string())),
+        Err(error) => return Err(failed(&error)),
     };
-    let text = read_limited(file, MAX_CONFIG).map_err(|error| unusable(error.to_string()))?;
+    let text = read_limited(file, MAX_CONFIG).map_err(|error| failed(&error))?;
     // serde's messages can repeat values, which here are secrets; the position is enough.
-    let config: DockerConfig = serde_json::from_slice(&text).map_err(|error| {
-        unusable(format!(
-            "not valid at line {}, column {}",
-            error.line(),
-            error.column()
-        ))
+    let config = serde_json::from_slice(&text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        unusable(path, format!("not valid at line {line}, column {column}"))
     })?;
-    if let Some(helper) = config.helper(registry) {
-        return ask_helper(host, helper, registry);
+    Ok(Some((path.to_owned(), config)))
+}
+
+/// The files of the drop-in folder. They are ours, so unlike docker's they have to be private.
+fn drop_ins(folder: &Path) -> Result<Vec<(PathBuf, DockerConfig)>, Problem> {
+    let failed = |path: &Path, error: io::Error| unusable(path, error.to_string());
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(folder, error)),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| failed(folder, error))?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
+            paths.push(path);
+        }
     }
-    match config.entry(registry) {
-        Some(entry) => entry
-            .credential()
-            .map_err(|cause| unusable(format!("the entry for {registry} {cause}"))),
-        None => Ok(None),
+    paths.sort();
+    let mut found = Vec::new();
+    for path in paths {
+        let mode = std::fs::metadata(&path)
+            .map_err(|error| failed(&path, error))?
+            .mode();
+        if mode & 0o077 != 0 {
+            let cause = "others than its owner can read it; chmod 600 it".to_owned();
+            return Err(unusable(&path, cause));
+        }
+        found.extend(read(&path)?);
     }
+    Ok(found)
 }
 
 impl DockerConfig {
@@ -175,9 +225,13 @@ impl Entry {
     }
 }
 
+fn helper_program(name: &str) -> String {
+    format!("docker-credential-{name}")
+}
+
 /// Asks `docker-credential-NAME get`: the registry on its standard input, JSON on its standard output.
 fn ask_helper(host: &Host, name: &str, registry: &str) -> Result<Option<Credential>, Problem> {
-    let program = format!("docker-credential-{name}");
+    let program = helper_program(name);
     let failed = |cause: String| Problem::Credentials {
         path: PathBuf::from(&program),
         cause,
@@ -200,7 +254,8 @@ fn ask_helper(host: &Host, name: &str, registry: &str) -> Result<Option<Credenti
         if text.contains("credentials not found") {
             return Ok(None);
         }
-        return Err(failed(format!("it failed: {}", one_line(&text))));
+        // What else it says may be as secret as what it keeps.
+        return Err(failed("it failed; run it by hand to see why".to_owned()));
     }
     let helped: Helped = serde_json::from_slice(&output)
         .map_err(|_| failed("it printed something else than Username and Secret".to_owned()))?;

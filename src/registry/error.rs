@@ -19,6 +19,15 @@ pub struct RegistryError {
 }
 
 impl RegistryError {
+    /// The same, with what the registry's mirrors had to say before it.
+    pub(super) fn after(mut self, mirrors: Vec<(String, String)>) -> RegistryError {
+        if !mirrors.is_empty() {
+            let own = self.problem;
+            self.problem = Box::new(Problem::Everywhere { own, mirrors });
+        }
+        self
+    }
+
     /// Whether a transfer began and broke off, so that the same question may be answered in full the next time.
     pub fn broke_off(&self) -> bool {
         matches!(
@@ -31,6 +40,14 @@ impl RegistryError {
 /// The ways in which a registry fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
+    /// Neither the registry nor any of its mirrors.
+    #[error("{own}{}", mirrors.iter().map(|(mirror, problem)| format!("; its mirror {mirror}: {problem}")).collect::<String>())]
+    Everywhere {
+        /// Why not the registry itself.
+        own: Box<Problem>,
+        /// Its mirrors, and why none of them.
+        mirrors: Vec<(String, String)>,
+    },
     /// No connection, or none that lasted long enough for an answer.
     #[error("{0}")]
     Unreachable(String),
@@ -79,10 +96,10 @@ pub enum Problem {
         config: PathBuf,
     },
     /// 401 in spite of credentials.
-    #[error("it refuses the credentials in {} (401){}", config.display(), said(message))]
+    #[error("it refuses the credentials in {} (401){}", source_of_them.display(), said(message))]
     BadCredentials {
-        /// Docker's client configuration.
-        config: PathBuf,
+        /// The file, or the helper's name.
+        source_of_them: PathBuf,
         /// What the registry said.
         message: String,
     },

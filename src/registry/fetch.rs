@@ -1,5 +1,6 @@
 //! One question to a registry, with everything it takes: redirects, authentication, repetition.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -27,6 +28,8 @@ const MAX_ERROR_BODY: u64 = 64 << 10;
 pub(super) struct Question<'a> {
     pub(super) method: Method,
     pub(super) reference: &'a Reference,
+    /// Who is asked: the reference's registry or one of its mirrors.
+    pub(super) place: &'a str,
     /// Below `/v2/REPOSITORY/`.
     pub(super) path: String,
     pub(super) accept: Option<&'static str>,
@@ -48,12 +51,14 @@ pub(super) struct Range {
 /// Asks registries.
 pub(super) struct Fetcher {
     pub(super) host: Arc<Host>,
-    settings: Settings,
+    pub(super) settings: Settings,
     pub(super) patience: Patience,
     pub(super) crowd: Arc<Crowd>,
     pub(super) limiter: Limiter,
     http: Http,
     grants: Grants,
+    /// Registries that may do without https, and whether they have it.
+    schemes: Mutex<HashMap<String, bool>>,
     /// Held while a token is fetched, so that several threads do not fetch one each.
     authenticating: Mutex<()>,
 }
@@ -63,7 +68,13 @@ impl Fetcher {
         let host = Arc::new(host.clone());
         let crowd = Arc::<Crowd>::default();
         Fetcher {
-            http: Http::new(Arc::clone(&host), patience.clone(), Arc::clone(&crowd)),
+            http: Http::new(
+                Arc::clone(&host),
+                settings.clone(),
+                patience.clone(),
+                Arc::clone(&crowd),
+            ),
+            schemes: Mutex::default(),
             crowd,
             limiter: Limiter::new(patience.rate),
             host,
@@ -90,6 +101,11 @@ impl Fetcher {
         question: &Question,
         mut once: impl FnMut() -> Result<T, Failure>,
     ) -> Result<T, RegistryError> {
+        // Where there is somebody else to ask, nobody is waited for.
+        let retries = match question.place == question.reference.host {
+            true => self.patience.retries,
+            false => 0,
+        };
         let mut attempt = 0;
         loop {
             let failure = match once() {
@@ -97,10 +113,7 @@ impl Fetcher {
                 Err(failure) => failure,
             };
             let pause = failure.wait.unwrap_or_else(|| self.patience.pause(attempt));
-            if !failure.passing
-                || attempt >= self.patience.retries
-                || pause > self.patience.longest_pause
-            {
+            if !failure.passing || attempt >= retries || pause > self.patience.longest_pause {
                 return Err(question.failed(failure.problem));
             }
             transfer
@@ -126,18 +139,16 @@ impl Fetcher {
 
     /// One try, with a token fetched if the registry asks for one.
     fn attempt(&self, question: &Question) -> Result<Response, Failure> {
-        let reference = question.reference;
-        let origin = self.origin(&reference.host)?;
-        let known =
-            self.grants
-                .current(&reference.host, &reference.repository, self.host.instant());
-        let response = self.follow(question, &origin, known.as_ref())?;
+        let (place, repository) = (question.place, question.reference.repository.as_str());
+        let known = self.grants.current(place, repository, self.host.instant());
+        let (origin, response) = self.reach(question, known.as_ref())?;
         if response.status != 401 {
             return Ok(response);
         }
         let challenge = auth::best(response.headers("www-authenticate"))?;
         drop(response);
-        let credential = credentials::find(&self.host, &reference.host)?;
+        let found = credentials::find(&self.host, place)?;
+        let credential = found.as_ref().map(|(credential, _)| credential);
         let guard = self
             .authenticating
             .lock()
@@ -145,7 +156,7 @@ impl Fetcher {
         // Another thread may have got a new one while this one waited.
         let newer = self
             .grants
-            .current(&reference.host, &reference.repository, self.host.instant())
+            .current(place, repository, self.host.instant())
             .filter(|newer| Some(newer) != known.as_ref());
         let granted = match newer {
             Some(newer) => Some(newer),
@@ -153,11 +164,11 @@ impl Fetcher {
                 &self.http,
                 &challenge,
                 &Asking {
-                    registry: &reference.host,
-                    repository: &reference.repository,
+                    registry: place,
+                    repository,
                     origin: &origin,
-                    credential: credential.as_ref(),
-                    trusted: self.settings.token_server(&reference.host),
+                    credential,
+                    settings: &self.settings,
                     now: self.host.instant(),
                 },
             )?,
@@ -168,9 +179,9 @@ impl Fetcher {
             return Err(Problem::NoCredentials { config }.into());
         };
         let response = self.follow(question, &origin, Some(&granted))?;
-        match (response.status, credential) {
-            (401, Some(_)) => Err(Problem::BadCredentials {
-                config,
+        match (response.status, found) {
+            (401, Some((_, source))) => Err(Problem::BadCredentials {
+                source_of_them: source,
                 message: message(response),
             }
             .into()),
@@ -179,8 +190,55 @@ impl Fetcher {
         }
     }
 
-    /// Where a registry's API is: https, except on this machine and where the settings allow plain http.
+    /// Asks where the registry's API is. One that may do without https is tried with it first, as docker does.
+    fn reach(
+        &self,
+        question: &Question,
+        grant: Option<&Secret>,
+    ) -> Result<(Origin, Response), Failure> {
+        let origin = self.origin(question.place)?;
+        let first = self.follow(question, &origin, grant);
+        let is_insecure = self.settings.is_insecure(question.place);
+        if !is_insecure || !origin.https {
+            return Ok((origin, first?));
+        }
+        let mut schemes = self.schemes.lock().unwrap_or_else(PoisonError::into_inner);
+        match first {
+            Err(failure)
+                if !schemes.contains_key(question.place)
+                    && matches!(
+                        failure.problem,
+                        Problem::Unreachable(_) | Problem::Tls { .. }
+                    ) =>
+            {
+                drop(schemes);
+                let plain = self.origin_of(false, question.place)?;
+                let response = self.follow(question, &plain, grant)?;
+                let mut schemes = self.schemes.lock().unwrap_or_else(PoisonError::into_inner);
+                schemes.insert(question.place.to_owned(), false);
+                Ok((plain, response))
+            }
+            first => {
+                if first.is_ok() {
+                    schemes.insert(question.place.to_owned(), true);
+                }
+                Ok((origin, first?))
+            }
+        }
+    }
+
+    /// Where a registry's API is: https, except on this machine and where that is known to have none.
     fn origin(&self, registry: &str) -> Result<Origin, Problem> {
+        let plain = self.origin_of(false, registry)?;
+        let schemes = self.schemes.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = schemes.get(registry) == Some(&false);
+        if is_known || plain.is_loopback() && !self.has_own_authority(registry) {
+            return Ok(plain);
+        }
+        self.origin_of(true, registry)
+    }
+
+    fn origin_of(&self, https: bool, registry: &str) -> Result<Origin, Problem> {
         let authority = if registry == DOCKER_HUB {
             HUB_API
         } else {
@@ -188,18 +246,14 @@ impl Fetcher {
         };
         let malformed =
             || Problem::Unreachable(format!("{authority} is not a valid host and port"));
-        let plain = Origin::new(false, authority).ok_or_else(malformed)?;
-        if plain.is_loopback() && !self.has_own_authority(registry)
-            || self.settings.is_insecure(registry)
-        {
-            return Ok(plain);
-        }
-        Origin::new(true, authority).ok_or_else(malformed)
+        Origin::new(https, authority).ok_or_else(malformed)
     }
 
     /// Whether somebody gave a registry on this machine a certificate, and so wants https there too.
     fn has_own_authority(&self, registry: &str) -> bool {
-        self.host.certs.join(registry).is_dir()
+        let settings = self.settings.registries.get(registry);
+        settings.is_some_and(|settings| settings.ca.is_some())
+            || self.host.certs.join(registry).is_dir()
     }
 
     /// Sends a question and follows its redirects; the authorisation goes to the registry's own origin only.
@@ -228,12 +282,12 @@ impl Fetcher {
             let response = self.http.send(&Request {
                 method: question.method.clone(),
                 url: &url,
-                registry: &question.reference.host,
+                registry: question.place,
                 headers,
             })?;
             if response.status == 401 && url.origin != *origin {
                 // Answered like the registry's own challenge, it would have our credentials used at a stranger's word.
-                let target = url.to_string();
+                let target = shown(&url.to_string());
                 let reason = "that asks for credentials, which are for the registry only";
                 return Err(Problem::Redirect { target, reason }.into());
             }
@@ -242,7 +296,7 @@ impl Fetcher {
             }
             url = self.redirected(&url, &response)?;
         }
-        let target = url.to_string();
+        let target = shown(&url.to_string());
         Err(Problem::Redirect {
             target,
             reason: "that is one redirect too many",
@@ -253,7 +307,7 @@ impl Fetcher {
     fn redirected(&self, url: &Url, response: &Response) -> Result<Url, Problem> {
         let location = response.header("location").unwrap_or_default();
         let refused = |reason| Problem::Redirect {
-            target: one_line(location),
+            target: shown(location),
             reason,
         };
         let target = url
@@ -309,11 +363,21 @@ fn pause_in(value: &str, now: SystemTime) -> Option<Duration> {
 impl Question<'_> {
     pub(super) fn failed(&self, problem: Problem) -> RegistryError {
         RegistryError {
-            registry: self.reference.host.clone(),
+            registry: self.place.to_owned(),
             subject: self.subject.clone(),
             problem: Box::new(problem),
         }
     }
+}
+
+/// A URL as it may be shown: queries hold signatures, which are as good as passwords, and so may what is before an `@`.
+fn shown(url: &str) -> String {
+    let (place, query) = url
+        .split_once('?')
+        .map_or((url, ""), |(place, _)| (place, "?…"));
+    let (scheme, rest) = place.split_at(place.find("://").map_or(0, |at| at + 3));
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    one_line(&format!("{scheme}{rest}{query}"))
 }
 
 /// Whether the same request may succeed later.
@@ -376,6 +440,20 @@ mod tests {
                 expected.map(Duration::from_secs),
                 "{value:?}"
             );
+        }
+    }
+
+    #[test]
+    fn shows_no_secrets_of_urls() {
+        for (url, expected) in [
+            ("https://a/b", "https://a/b"),
+            ("https://a/b?sig=secret", "https://a/b?…"),
+            ("https://user:secret@a/b?x", "https://a/b?…"),
+            ("//user:secret@a/b", "a/b"),
+            ("/b?a@secret", "/b?…"),
+            ("", ""),
+        ] {
+            assert_eq!(shown(url), expected);
         }
     }
 

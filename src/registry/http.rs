@@ -26,6 +26,7 @@ use super::socket::Socket;
 use super::tls;
 use super::transfer::Crowd;
 use super::url::{Origin, Url};
+use crate::config::Settings;
 use crate::host::Host;
 
 /// A request without its body's type: registries are asked with GET and HEAD, token servers also with POST.
@@ -77,6 +78,7 @@ impl Response {
 /// Sends requests.
 pub(super) struct Http {
     host: Arc<Host>,
+    settings: Settings,
     patience: Patience,
     crowd: Arc<Crowd>,
     system_roots: OnceLock<RootCertStore>,
@@ -104,9 +106,15 @@ impl From<Problem> for Failure {
 }
 
 impl Http {
-    pub(super) fn new(host: Arc<Host>, patience: Patience, crowd: Arc<Crowd>) -> Http {
+    pub(super) fn new(
+        host: Arc<Host>,
+        settings: Settings,
+        patience: Patience,
+        crowd: Arc<Crowd>,
+    ) -> Http {
         Http {
             host,
+            settings,
             patience,
             crowd,
             system_roots: OnceLock::new(),
@@ -166,11 +174,9 @@ impl Http {
     }
 
     fn new_agent(&self, registry: &str, origin: &Origin) -> Result<Agent, Problem> {
-        let proxy = match proxy::choose(&self.host, origin) {
-            Some(url) => Some(Proxy::new(&url).map_err(|_| {
-                Problem::Unreachable(
-                    "the proxy in the environment is not a valid http URL".to_owned(),
-                )
+        let proxy = match proxy::choose(&self.host, &self.settings.proxy, origin) {
+            Some((url, place)) => Some(Proxy::new(&url).map_err(|_| {
+                Problem::Unreachable(format!("the proxy in {place} is not a valid http URL"))
             })?),
             None => None,
         };
@@ -204,12 +210,18 @@ impl Http {
     }
 
     fn tls(&self, registry: &str, origin: &Origin) -> Result<Arc<ClientConfig>, Problem> {
-        let mut own = certs::authorities(&self.host, registry)?;
-        let mut client = None;
+        let certs = |name: &str| certs::authorities(&self.host, &self.settings, name);
+        let mut own = certs(registry)?;
+        let mut clients = Vec::new();
+        let mut is_insecure = false;
         if Origin::new(true, registry).as_ref() == Some(origin) {
-            client = certs::client(&self.host, registry)?;
+            clients = certs::clients(&self.host, &self.settings, registry)?;
+            is_insecure = self.settings.is_insecure(registry);
         } else {
-            own.extend(certs::authorities(&self.host, &origin.authority())?);
+            own.extend(certs(&origin.authority())?);
+        }
+        if is_insecure || self.settings.is_insecure(&origin.authority()) {
+            return tls::configure_for_anybody(clients);
         }
         let empty = RootCertStore::empty();
         let system = match self.system_roots() {
@@ -218,7 +230,7 @@ impl Http {
             Err(_) if !own.is_empty() => &empty,
             Err(problem) => return Err(problem),
         };
-        tls::configure(system, own, client)
+        tls::configure(system, own, clients)
     }
 
     /// The system's authorities, read once.

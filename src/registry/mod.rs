@@ -3,15 +3,18 @@
 //!
 //! https with the system's authorities and Docker's `certs.d`; plain http on this machine and where the settings allow
 //! it. Anonymous, Basic and Bearer, with the credentials of Docker's `config.json`. Everything that arrives has a limit
-//! in size and time. A blob whose connection breaks is gone on with where it broke (`resume`).
+//! in size and time. A blob whose connection breaks is gone on with where it broke (`resume`), and what a mirror has is
+//! not asked for at the registry (`mirrors`).
 
 mod auth;
 mod certs;
 mod credentials;
+mod der;
 mod error;
 mod fetch;
 mod http;
 mod limiter;
+mod mirrors;
 mod patience;
 mod proxy;
 mod receiver;
@@ -100,7 +103,11 @@ impl Client {
     /// What `reference` points at, an index or a manifest, usually in one HEAD request. With a digest in the reference,
     /// the answer is about that digest or an error.
     pub fn resolve(&self, reference: &Reference) -> Result<Descriptor, RegistryError> {
-        let mut question = manifest_question(reference, &reference.selector());
+        self.anywhere(reference, None, |place| self.resolve_at(reference, place))
+    }
+
+    fn resolve_at(&self, reference: &Reference, place: &str) -> Result<Descriptor, RegistryError> {
+        let mut question = manifest_question(reference, place, &reference.selector());
         question.method = Method::Head;
         let found = match self.fetcher.fetch(&self.transfer, &question) {
             Ok(response) => announced(&response),
@@ -147,16 +154,18 @@ impl Client {
         reference: &Reference,
         digest: &Digest,
     ) -> Result<(Vec<u8>, Option<String>), RegistryError> {
-        let question = manifest_question(reference, &digest.to_string());
-        let (bytes, content_type) = self.read_manifest(&question)?;
-        let found = Digest::of(&bytes);
-        if found != *digest {
-            return Err(question.failed(Problem::WrongDigest {
-                expected: *digest,
-                found,
-            }));
-        }
-        Ok((bytes, content_type))
+        self.anywhere(reference, None, |place| {
+            let question = manifest_question(reference, place, &digest.to_string());
+            let (bytes, content_type) = self.read_manifest(&question)?;
+            let found = Digest::of(&bytes);
+            if found != *digest {
+                return Err(question.failed(Problem::WrongDigest {
+                    expected: *digest,
+                    found,
+                }));
+            }
+            Ok((bytes, content_type))
+        })
     }
 
     /// The bytes of a blob as they arrive. Not checked: the caller wraps them in [`crate::oci::stream::Verified`].
@@ -210,7 +219,7 @@ impl Client {
             return Err(question.failed(ManifestError::TooLarge(length).into()));
         }
         let content_type = response.header("content-type").map(str::to_owned);
-        let names = (question.reference.host.as_str(), question.subject.as_str());
+        let names = (question.place, question.subject.as_str());
         let body = Body::new(self, names, response.body);
         let bytes = read_limited(body, MAX_MANIFEST).map_err(|error| {
             // The body's own errors are complete; what is left is the limit.
@@ -237,10 +246,11 @@ impl Client {
     }
 }
 
-fn manifest_question<'a>(reference: &'a Reference, selector: &str) -> Question<'a> {
+fn manifest_question<'a>(reference: &'a Reference, place: &'a str, selector: &str) -> Question<'a> {
     Question {
         method: Method::Get,
         reference,
+        place,
         path: format!("manifests/{selector}"),
         accept: Some(ACCEPT),
         subject: format!("manifest of {}", reference.familiar()),

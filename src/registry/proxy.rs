@@ -1,24 +1,35 @@
-//! Which proxy the environment wants for an origin, by the rules Docker's daemon follows.
+//! Which proxy the settings or the environment want for an origin, by the rules Docker's daemon follows: the settings win.
 
 use std::net::IpAddr;
 
 use super::url::Origin;
+use crate::config::ProxySettings;
 use crate::host::Host;
 
-/// The proxy's URL: `HTTPS_PROXY` or `HTTP_PROXY` by the origin's scheme, `NO_PROXY` excepted. Never for this machine.
-pub(super) fn choose(host: &Host, origin: &Origin) -> Option<String> {
-    let var = |upper: &str| host.var(upper).or_else(|| host.var(&upper.to_lowercase()));
+/// The proxy's URL and where it is from: `https` or `http` of the settings by the origin's scheme, or `HTTPS_PROXY` or
+/// `HTTP_PROXY`; `no_proxy` or `NO_PROXY` excepted. Never for this machine.
+pub(super) fn choose(
+    host: &Host,
+    settings: &ProxySettings,
+    origin: &Origin,
+) -> Option<(String, &'static str)> {
+    let set = |own: &Option<String>, upper: &str| {
+        let variable = || host.var(upper).or_else(|| host.var(&upper.to_lowercase()));
+        match own {
+            Some(own) => Some((own.clone(), "[proxy] of the settings")),
+            None => Some((variable()?.to_owned(), "the environment")),
+        }
+    };
     if origin.is_loopback() {
         return None;
     }
-    let url = var(if origin.https {
-        "HTTPS_PROXY"
-    } else {
-        "HTTP_PROXY"
-    })?;
-    let exempt = var("NO_PROXY")
-        .is_some_and(|list| list.split(',').any(|rule| exempts(rule.trim(), origin)));
-    (!exempt).then(|| url.to_owned())
+    let chosen = match origin.https {
+        true => set(&settings.https, "HTTPS_PROXY"),
+        false => set(&settings.http, "HTTP_PROXY"),
+    }?;
+    let exempt = set(&settings.no_proxy, "NO_PROXY")
+        .is_some_and(|(list, _)| list.split(',').any(|rule| exempts(rule.trim(), origin)));
+    (!exempt).then_some(chosen)
 }
 
 /// `*`, `host`, `.domain`, `domain` (with what is below), an address or a network in CIDR form, each with an optional
@@ -108,7 +119,29 @@ mod tests {
             (true, "[fe80::1]", Some("http://secure:3128")),
         ] {
             let origin = Origin::new(https, authority).unwrap();
-            assert_eq!(choose(&host, &origin).as_deref(), expected, "{authority}");
+            let found = choose(&host, &ProxySettings::default(), &origin);
+            let found = found.map(|(url, place)| {
+                assert_eq!(place, "the environment");
+                url
+            });
+            assert_eq!(found.as_deref(), expected, "{authority}");
+        }
+        // The settings win, each by itself.
+        let settings = ProxySettings {
+            https: Some("http://own:1".to_owned()),
+            http: None,
+            no_proxy: Some("own.example".to_owned()),
+        };
+        for (https, authority, expected) in [
+            (true, "hub.example", Some("http://own:1")),
+            (false, "hub.example", Some("http://plain:3128")),
+            (true, "own.example", None),
+            (true, "exact.example:5000", Some("http://own:1")),
+            (true, "localhost:5000", None),
+        ] {
+            let origin = Origin::new(https, authority).unwrap();
+            let found = choose(&host, &settings, &origin).map(|(url, _)| url);
+            assert_eq!(found.as_deref(), expected, "{authority}");
         }
     }
 }

@@ -166,7 +166,7 @@ fn configure(trust: &Trust) -> Result<Arc<ClientConfig>, Problem> {
         None => None,
     };
     if trust.anybody {
-        return tls::configure_for_anybody(client);
+        return tls::configure_for_anybody(client.into_iter().collect());
     }
     let own = match &trust.authority {
         Some(path) => vec![(path.clone(), required(path)?)],
@@ -178,7 +178,7 @@ fn configure(trust: &Trust) -> Result<Arc<ClientConfig>, Problem> {
         Err(_) if !own.is_empty() => rustls::RootCertStore::empty(),
         Err(problem) => return Err(problem),
     };
-    tls::configure(&system, own, client)
+    tls::configure(&system, own, client.into_iter().collect())
 }
 
 #[cfg(test)]

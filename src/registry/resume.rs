@@ -5,6 +5,7 @@
 //! which what is here already is skipped. The digest that the caller checks covers all of it.
 
 use std::io::{self, Read};
+use std::time::Duration;
 
 use super::Client;
 use super::error::{Problem, RegistryError, one_line};
@@ -17,6 +18,9 @@ use crate::oci::{Descriptor, Digest, Reference};
 pub(super) struct Resumed {
     client: Client,
     reference: Reference,
+    /// Who may have it; the registry itself last.
+    places: Vec<String>,
+    place: String,
     digest: Digest,
     size: u64,
     /// How much the caller has.
@@ -52,6 +56,8 @@ impl Resumed {
         let mut resumed = Resumed {
             client: client.clone(),
             reference: reference.clone(),
+            places: client.places(reference, Some(&blob.digest)),
+            place: reference.host.clone(),
             digest: blob.digest,
             size: blob.size,
             position,
@@ -65,13 +71,33 @@ impl Resumed {
         };
         // Nobody is asked for nothing.
         if position == 0 || position < blob.size {
-            let question = question(reference, blob.digest, None);
-            let open = client
-                .fetcher
-                .persist(&client.transfer, &question, || resumed.ask())?;
+            let open = client.anywhere(reference, Some(&blob.digest), |place| {
+                resumed.go_to(place);
+                let question = question(reference, place, blob.digest, None);
+                let fetcher = &client.fetcher;
+                fetcher.persist(&client.transfer, &question, || resumed.ask())
+            })?;
             resumed.open = Some(open);
         }
         Ok(resumed)
+    }
+
+    /// From now on another place is asked; what was learnt of the last does not hold there.
+    fn go_to(&mut self, place: &str) {
+        place.clone_into(&mut self.place);
+        (self.tag, self.ranges) = (None, true);
+        (self.vain, self.wasted, self.slow) = (0, 0, 0);
+    }
+
+    /// Goes to the place after this one, if there is one.
+    fn go_further(&mut self, why: &RegistryError) -> bool {
+        let at = self.places.iter().position(|place| *place == self.place);
+        let next = at.and_then(|at| self.places.get(at + 1)).cloned();
+        if let Some(next) = &next {
+            self.client.leave(&self.place, &why.problem);
+            self.go_to(next);
+        }
+        next.is_some()
     }
 
     /// Asks for the rest, once.
@@ -80,7 +106,7 @@ impl Resumed {
             from: self.position,
             tag: self.tag.clone(),
         });
-        let question = question(&self.reference, self.digest, range);
+        let question = question(&self.reference, &self.place, self.digest, range);
         let response = self.client.fetcher.ask(&question)?;
         let mut skip = 0;
         if response.status == 200 {
@@ -104,8 +130,11 @@ impl Resumed {
                 ..Problem::Range { asked, answered }.into()
             });
         }
-        let names = (self.reference.host.as_str(), question.subject.as_str());
+        let names = (self.place.as_str(), question.subject.as_str());
         let body = Body::new(&self.client, names, response.body);
+        if self.place != self.reference.host {
+            self.client.note_served(&self.place, self.digest);
+        }
         Ok(Open { body, skip })
     }
 
@@ -150,7 +179,11 @@ impl Resumed {
                 || self.wasted > patience.retries
                 || self.slow > patience.retries;
             if vain || too_long {
-                return Err(why);
+                if !self.go_further(&why) {
+                    return Err(why);
+                }
+                asked_pause = Some(Duration::ZERO);
+                continue;
             }
             transfer
                 .pause(&fetcher.host, pause)
@@ -164,7 +197,9 @@ impl Resumed {
                 Err(failure) => {
                     why = self.failed(failure.problem);
                     asked_pause = failure.wait;
-                    if !failure.passing {
+                    if self.go_further(&why) {
+                        asked_pause = Some(Duration::ZERO);
+                    } else if !failure.passing {
                         return Err(why);
                     }
                 }
@@ -181,7 +216,7 @@ impl Resumed {
     }
 
     fn failed(&self, problem: Problem) -> RegistryError {
-        question(&self.reference, self.digest, None).failed(problem)
+        question(&self.reference, &self.place, self.digest, None).failed(problem)
     }
 
     /// Reads from what is open; fails if that comes to an end too early.
@@ -247,10 +282,16 @@ impl Read for Resumed {
     }
 }
 
-fn question(reference: &Reference, digest: Digest, range: Option<Range>) -> Question<'_> {
+fn question<'a>(
+    reference: &'a Reference,
+    place: &'a str,
+    digest: Digest,
+    range: Option<Range>,
+) -> Question<'a> {
     Question {
         method: Method::Get,
         reference,
+        place,
         path: format!("blobs/{digest}"),
         accept: None,
         subject: format!("blob {digest} of {}", reference.familiar_name()),

@@ -3,18 +3,20 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
+use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
 use super::certs::{ClientPair, unusable};
+use super::der;
 use super::error::Problem;
 
 /// All certificates in a PEM text; what else is in it does not matter, and neither does an authority among the
@@ -37,7 +39,7 @@ pub(super) fn roots(pem: &[u8]) -> RootCertStore {
 pub(super) fn configure(
     system: &RootCertStore,
     own: Vec<(PathBuf, Vec<u8>)>,
-    client: Option<ClientPair>,
+    clients: Vec<ClientPair>,
 ) -> Result<Arc<ClientConfig>, Problem> {
     let provider = Arc::new(ring::default_provider());
     let mut roots = system.clone();
@@ -64,56 +66,75 @@ pub(super) fn configure(
             authorities,
             pinned,
         }),
-        client,
+        clients,
     )
 }
 
 /// The configuration for somebody whose certificate nobody has to vouch for.
 pub(super) fn configure_for_anybody(
-    client: Option<ClientPair>,
+    clients: Vec<ClientPair>,
 ) -> Result<Arc<ClientConfig>, Problem> {
     let provider = Arc::new(ring::default_provider());
     let verifier = Arc::new(Anybody(Arc::clone(&provider)));
-    finish(provider, verifier, client)
+    finish(provider, verifier, clients)
 }
 
 fn finish(
     provider: Arc<CryptoProvider>,
     verifier: Arc<dyn ServerCertVerifier>,
-    client: Option<ClientPair>,
+    clients: Vec<ClientPair>,
 ) -> Result<Arc<ClientConfig>, Problem> {
+    let mut shown = Vec::new();
+    for pair in &clients {
+        shown.push(Arc::new(certified(&provider, pair)?));
+    }
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| broken(&error))?
         // The name is the crate's; what it warns of is in the verifiers.
         .dangerous()
         .with_custom_certificate_verifier(verifier);
-    let config = match client {
-        Some(pair) => {
-            let (chain, key) = client_certificate(&pair)?;
-            builder
-                .with_client_auth_cert(chain, key)
-                .map_err(|error| unusable(&pair.key_path, &error.to_string()))?
-        }
-        None => builder.with_no_client_auth(),
-    };
-    Ok(Arc::new(config))
+    Ok(Arc::new(match shown[..] {
+        [] => builder.with_no_client_auth(),
+        _ => builder.with_client_cert_resolver(Arc::new(Shown(shown))),
+    }))
 }
 
 fn broken(error: &dyn std::error::Error) -> Problem {
     Problem::Unreachable(format!("TLS cannot be set up: {error}"))
 }
 
-type Chain = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-fn client_certificate(pair: &ClientPair) -> Result<Chain, Problem> {
+fn certified(provider: &CryptoProvider, pair: &ClientPair) -> Result<CertifiedKey, Problem> {
     let chain = certificates(&pair.certificate);
     if chain.is_empty() {
         return Err(unusable(&pair.path, "it contains no PEM certificate"));
     }
     let key = PrivateKeyDer::from_pem_slice(&pair.key)
         .map_err(|_| unusable(&pair.key_path, "it contains no PEM private key"))?;
-    Ok((chain, key))
+    CertifiedKey::from_der(chain, key, provider)
+        .map_err(|error| unusable(&pair.key_path, &error.to_string()))
+}
+
+/// What we show of ourselves: the first certificate whose issuer the other side knows, else just the first.
+#[derive(Debug)]
+struct Shown(Vec<Arc<CertifiedKey>>);
+
+impl ResolvesClientCert for Shown {
+    fn resolve(&self, issuers: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let is_known = |certificate: &CertificateDer<'_>| {
+            der::parts(certificate).is_some_and(|parts| issuers.contains(&parts.issuer))
+        };
+        let can_sign = |shown: &&Arc<CertifiedKey>| shown.key.choose_scheme(schemes).is_some();
+        let usable = || self.0.iter().filter(can_sign);
+        usable()
+            .find(|shown| shown.cert.iter().any(is_known))
+            .or_else(|| usable().next())
+            .cloned()
+    }
+
+    fn has_certs(&self) -> bool {
+        !self.0.is_empty()
+    }
 }
 
 /// Trusts what the authorities vouch for, and a self-signed certificate that lies in the registry's own folder.

@@ -1,11 +1,12 @@
 //! What all requests for one image have in common: until when they may last, whether anybody still wants it, and what
 //! broken connections have cost.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::error::Problem;
+use super::mirrors::Learnt;
 use crate::host::Host;
 use crate::sys::terminate;
 
@@ -22,6 +23,7 @@ pub(super) struct Transfer {
     is_counted: bool,
     refetched: AtomicU64,
     resumed: AtomicU64,
+    learnt: Mutex<Learnt>,
 }
 
 /// All transfers of a client: a connection serves each of them, and is of no use once nobody waits.
@@ -51,6 +53,7 @@ impl Transfer {
             given_up: AtomicBool::default(),
             refetched: AtomicU64::default(),
             resumed: AtomicU64::default(),
+            learnt: Mutex::default(),
         }
     }
 
@@ -97,6 +100,11 @@ impl Transfer {
 
     pub(super) fn count_resumed(&self) {
         self.resumed.fetch_add(1, Relaxed);
+    }
+
+    /// What is known about mirrors.
+    pub(super) fn learnt(&self) -> &Mutex<Learnt> {
+        &self.learnt
     }
 
     pub(super) fn refetched(&self) -> u64 {

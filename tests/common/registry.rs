@@ -718,6 +718,8 @@ fn send(
     } else {
         &answer.body[..end.min(answer.body.len())]
     };
+    // Before they leave: whoever has them may look at once.
+    shared.state.lock().unwrap().bytes += body.len() as u64;
     if let Some(Fault::Drip(milliseconds)) = fault {
         for byte in body {
             connection.write_all(&[*byte])?;
@@ -728,7 +730,6 @@ fn send(
     } else {
         connection.write_all(body)?;
     }
-    shared.state.lock().unwrap().bytes += body.len() as u64;
     match fault {
         Some(Fault::Link(Link::Truncate, _) | Fault::Length(_)) if !is_head => Ok(false),
         Some(Fault::Link(Link::Reset, _)) if !is_head => {

@@ -88,7 +88,11 @@ fn tells_who_may_hear_of_us() {
             "https://named.elsewhere:8443/auth",
             Ok(()),
         ),
-        ("https://quay.io", "http://quay.io/v2/auth", Err("does not")),
+        (
+            "https://quay.io",
+            "http://quay.io/v2/auth",
+            Err("does not speak https"),
+        ),
         (
             "https://quay.io",
             "https://evil.example/auth",
@@ -142,7 +146,12 @@ fn tells_who_may_hear_of_us() {
         (
             "http://localhost:5000",
             "http://169.254.169.254/",
-            Err("registry's domain"),
+            Err("does not speak https"),
+        ),
+        (
+            "http://hub.example",
+            "http://hub.example/auth",
+            Err("does not speak https"),
         ),
         (
             "http://localhost:5000",
@@ -162,12 +171,17 @@ fn tells_who_may_hear_of_us() {
         ("https://quay.io", "", Err("not an http or https URL")),
     ] {
         let origin = Url::parse(registry).unwrap().origin;
+        let mut settings = Settings::default();
+        let hub = settings.registries.entry("hub".to_owned()).or_default();
+        hub.token_servers = ["elsewhere", "named.elsewhere:8443"]
+            .map(str::to_owned)
+            .to_vec();
         let asking = Asking {
             registry: "hub",
             repository: "a/b",
             origin: &origin,
             credential: None,
-            trusted: Some("named.elsewhere:8443"),
+            settings: &settings,
             now: Instant::now(),
         };
         match (trusted_realm(realm, &asking), trusted) {
@@ -191,7 +205,7 @@ fn grants_end() {
         repository: "a",
         origin: &origin,
         credential: None,
-        trusted: None,
+        settings: &Settings::default(),
         now,
     };
     let until = Some(now + Duration::from_secs(60));

@@ -78,6 +78,12 @@ fn finds_the_entry_for_a_registry() {
         ),
     ] {
         let found = find(&device.0, registry).map_err(|problem| problem.to_string());
+        let found = found.map(|found| {
+            found.map(|(credential, path)| {
+                assert_eq!(path, device.0.docker_config);
+                credential
+            })
+        });
         let expected = expected.map_err(|cause| {
             format!(
                 "failed to read credentials from {}: {cause}",
@@ -118,7 +124,7 @@ fn asks_helpers() {
         (
             "bad.example",
             Err(
-                "failed to read credentials from docker-credential-bad: it failed: vault is sealed",
+                "failed to read credentials from docker-credential-bad: it failed; run it by hand to see why",
             ),
         ),
         (
@@ -135,6 +141,7 @@ fn asks_helpers() {
         ),
     ] {
         let found = find(&device.0, registry).map_err(|problem| problem.to_string());
+        let found = found.map(|found| found.map(|(credential, _)| credential));
         assert_eq!(found, expected.map_err(str::to_owned), "{registry}");
     }
     let missing = Configured::new("missing", r#"{"credsStore": "nowhere-to-be-found"}"#);
@@ -173,6 +180,47 @@ fn without_a_file_there_are_no_credentials() {
     assert_eq!(
         find(&Host::at(std::path::Path::new("/nowhere")), "a.example").unwrap(),
         None
+    );
+}
+
+#[test]
+fn drop_ins_come_after_dockers_own_file_and_are_private() {
+    let device = Configured::new("folder", r#"{"auths": {"a.example": {"username": "own"}}}"#);
+    let folder = &device.0.credentials;
+    std::fs::create_dir_all(folder).unwrap();
+    let file = |name: &str, mode: u32, text: &str| {
+        crate::sys::fs::replace(&folder.join(name), mode, text.as_bytes()).unwrap();
+    };
+    file(
+        "20.json",
+        0o600,
+        r#"{"auths": {"b.example": {"username": "twenty"}, "c.example": {"username": "twenty"}}}"#,
+    );
+    file(
+        "10.json",
+        0o400,
+        r#"{"auths": {"a.example": {"username": "ten"}, "b.example": {"username": "ten"}}}"#,
+    );
+    file("30.json.bak", 0o644, "nonsense");
+    for (registry, user, source) in [
+        ("a.example", "own", device.0.docker_config.clone()),
+        ("b.example", "ten", folder.join("10.json")),
+        ("c.example", "twenty", folder.join("20.json")),
+    ] {
+        let found = find(&device.0, registry).unwrap();
+        assert_eq!(found, password(user, "").map(|password| (password, source)));
+    }
+    assert_eq!(find(&device.0, "d.example").unwrap(), None);
+    file("20.json", 0o640, "{}");
+    let refused = find(&device.0, "a.example").unwrap_err().to_string();
+    let path = folder.join("20.json");
+    let expected = "others than its owner can read it; chmod 600 it";
+    assert_eq!(
+        refused,
+        format!(
+            "failed to read credentials from {}: {expected}",
+            path.display()
+        )
     );
 }
 
