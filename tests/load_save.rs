@@ -401,7 +401,12 @@ fn an_index_gives_the_image_of_the_platform() {
         device.dray(&format!("load {words} -i {}", source.join("l").display()));
         let found = device.inspect("both:1");
         assert_eq!(found["Id"], json!(built.config));
-        // The pinned digest is the index's, as a registry has it.
+        // The pinned digest is the index's, as a registry has it: whoever asks for it needs none.
+        let pinned = format!("docker.io/library/both@{}", both.digest);
+        assert_eq!(
+            device.dray(&format!("pull -q {words} {pinned}")),
+            format!("{pinned}\n")
+        );
         assert_eq!(
             found["RepoDigests"],
             json!([format!("both@{}", both.digest)])

@@ -57,7 +57,7 @@ pub struct Context<'a> {
     /// Its settings.
     pub settings: &'a Settings,
     /// Takes one line for the operator at a time, without its end.
-    pub say: &'a dyn Fn(&str),
+    pub say: &'a (dyn Fn(&str) + Sync),
 }
 
 impl fmt::Debug for Context<'_> {

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use super::Size;
 use super::error::DeployError;
@@ -235,7 +237,9 @@ fn fetch(site: &Site<'_>, number: u64, wanted: &Wanted) -> Result<Image, DeployE
             site.say(&format!("fetching image {name}"));
             let tally = Tally::default();
             let platform = wanted.platform.clone().unwrap_or_else(Platform::host);
-            let pulled = site.images().pull(&wanted.image, &platform, &tally);
+            let pulled = tally.telling(site, &name, || {
+                site.images().pull(&wanted.image, &platform, &tally)
+            });
             // Whatever it says it failed of: it was told to.
             site.hold.check()?;
             let image = pulled?;
@@ -256,14 +260,60 @@ fn fetch(site: &Site<'_>, number: u64, wanted: &Wanted) -> Result<Image, DeployE
 /// What a pull did, counted from several threads.
 #[derive(Debug, Default)]
 struct Tally {
+    /// Layers and bytes that are to come.
+    layers: AtomicU64,
+    size: AtomicU64,
     fetched: AtomicU64,
     bytes: AtomicU64,
     present: AtomicU64,
 }
 
+/// Pause between two lines about one image.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+impl Tally {
+    /// Does `work` and says meanwhile how far it is; whoever says it has ended when it returns, for what follows forks.
+    fn telling<T>(&self, site: &Site<'_>, image: &str, work: impl FnOnce() -> T) -> T {
+        let (ended, end) = channel::<()>();
+        let (say, started) = (site.say, site.host.instant());
+        std::thread::scope(|scope| {
+            let tell = move || {
+                while end.recv_timeout(TELL_EVERY) == Err(RecvTimeoutError::Timeout) {
+                    let line = self.line(started.elapsed());
+                    say(&format!("fetching image {image}: {line}"));
+                }
+            };
+            // Without it nothing is said, and everything is done all the same.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, tell);
+            let done = work();
+            drop(ended);
+            done
+        })
+    }
+
+    /// `3.1 MB of 20.0 MB in 4 layers, 310 kB/s, 54 s left`
+    fn line(&self, elapsed: Duration) -> String {
+        let [layers, size, bytes] =
+            [&self.layers, &self.size, &self.bytes].map(|n| n.load(Relaxed));
+        let rate = bytes / elapsed.as_secs().max(1);
+        let left = size.saturating_sub(bytes).checked_div(rate);
+        let left = left.map_or(String::new(), |left| format!(", {left} s left"));
+        format!(
+            "{} of {} in {layers} layers, {}/s{left}",
+            Size(bytes),
+            Size(size),
+            Size(rate)
+        )
+    }
+}
+
 impl Progress for Tally {
     fn event(&self, event: &Event<'_>) {
         match event {
+            Event::Planned { size, .. } => {
+                self.layers.fetch_add(1, Relaxed);
+                self.size.fetch_add(*size, Relaxed)
+            }
             Event::Present { .. } => self.present.fetch_add(1, Relaxed),
             Event::Started { .. } => self.fetched.fetch_add(1, Relaxed),
             Event::Received { bytes, .. } => self.bytes.fetch_add(*bytes, Relaxed),
@@ -286,5 +336,30 @@ impl fmt::Display for Tally {
             "{fetched} {layers}, {}, {present} here already",
             Size(bytes)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::Digest;
+
+    #[test]
+    fn a_line_says_what_is_there_what_is_missing_and_when_it_will_be() {
+        let tally = Tally::default();
+        let layer = Digest::of(b"");
+        assert_eq!(
+            tally.line(Duration::ZERO),
+            "0 kB of 0 kB in 0 layers, 0 kB/s"
+        );
+        for size in [15_000_000, 5_000_000] {
+            tally.event(&Event::Planned { layer, size });
+        }
+        let bytes = 4_000_000;
+        tally.event(&Event::Received { layer, bytes });
+        assert_eq!(
+            tally.line(Duration::from_secs(10)),
+            "4.0 MB of 20.0 MB in 2 layers, 400 kB/s, 40 s left"
+        );
     }
 }

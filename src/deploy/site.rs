@@ -25,7 +25,7 @@ pub(super) struct Site<'a> {
     pub host: &'a Host,
     pub settings: &'a Settings,
     /// Where lines for the operator go.
-    pub say: &'a dyn Fn(&str),
+    pub say: &'a (dyn Fn(&str) + Sync),
     pub scope: &'a str,
     pub hold: Hold,
     pub engine: Engine,

@@ -213,7 +213,7 @@ pub enum ImagesError {
     #[error("failed to run a download thread: {0}")]
     Thread(#[source] io::Error),
     /// A layer is not here.
-    #[error("image {image} is incomplete: layer {layer} is missing; pull it again")]
+    #[error("image {image} is incomplete: layer {layer} is missing; pull or load it again")]
     Missing {
         /// The image's digest.
         image: Digest,
@@ -221,11 +221,11 @@ pub enum ImagesError {
         layer: Digest,
     },
     /// The same where only the layer is known.
-    #[error("layer {0} is missing; pull its image again")]
+    #[error("layer {0} is missing; pull or load its image again")]
     NoLayer(Digest),
     /// A layer is not what it was.
     #[error(
-        "image {image} is damaged: layer {layer} has lost files and was set aside; pull it again"
+        "image {image} is damaged: layer {layer} has lost files and was set aside; pull or load it again"
     )]
     Damaged {
         /// The image's digest.
@@ -234,7 +234,9 @@ pub enum ImagesError {
         layer: Digest,
     },
     /// A document is not here, or not what it was.
-    #[error("image {image} is incomplete: document {digest} is missing or damaged; pull it again")]
+    #[error(
+        "image {image} is incomplete: document {digest} is missing or damaged; pull or load it again"
+    )]
     NoDocument {
         /// The image's digest.
         image: Digest,
