@@ -16,6 +16,7 @@ mod info;
 mod inspect;
 mod keys;
 mod load;
+mod login;
 mod logs;
 mod network;
 mod port;
@@ -164,6 +165,10 @@ enum Word {
     Import(import::Words),
     /// Show how an image was made
     History(history::Words),
+    /// Log in at a registry, and keep the password where docker does
+    Login(login::Words),
+    /// Forget the password of a registry
+    Logout(login::Logout),
     /// Take names of images away and remove what nobody needs any more
     Rmi(images::Rmi),
     /// Give an image a further name
@@ -253,6 +258,8 @@ pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Resu
         Word::Save(words) => save::run(&context, &words),
         Word::Import(words) => import::run(&context, &words),
         Word::History(words) => history::run(&context, &words),
+        Word::Login(words) => login::login(&context, &words),
+        Word::Logout(words) => login::logout(&context, &words),
         Word::Rmi(words) => images::rmi(&context, &words),
         Word::Tag(words) => images::tag(&context, &words),
         Word::Version(words) => info::version(&words),

@@ -32,16 +32,12 @@ const OTHERS: [(&str, &str, &[&str]); 12] = [
 ];
 
 /// Docker's words that are refused, in groups or not, and the reason with what to use instead.
-const REFUSED: [(&str, &str); 14] = [
+const REFUSED: [(&str, &str); 13] = [
     (
         "build builder buildx commit",
         "images are made elsewhere: build on a workstation and push to a registry",
     ),
     ("push", "devices only pull: push from a workstation"),
-    (
-        "login logout",
-        "not built yet; passwords of registries stand in docker's config.json",
-    ),
     ("df", "not built yet; images and gc -n show sizes"),
     (
         "prune",
@@ -172,10 +168,8 @@ mod tests {
                 ),
             ),
             (
-                "login -u me",
-                Err(
-                    "login is not supported: not built yet; passwords of registries stand in docker's config.json",
-                ),
+                "push x",
+                Err("push is not supported: devices only pull: push from a workstation"),
             ),
         ] {
             let words: Vec<OsString> = words.split(' ').map(OsString::from).collect();

@@ -7,11 +7,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::credentials::{Credential, Secret};
+use super::credentials::{Credential, Secret, encoded};
 use super::error::{Problem, one_line};
 use super::http::{Failure, Http, Method, Request};
 use super::url::{Origin, Url, escape};
@@ -232,10 +230,7 @@ fn same_domain(registry: &str, server: &str) -> bool {
 }
 
 fn basic(user: &str, password: &Secret) -> Secret {
-    Secret(format!(
-        "Basic {}",
-        STANDARD.encode(format!("{user}:{}", password.0))
-    ))
+    Secret(format!("Basic {}", encoded(user, password)))
 }
 
 /// A token server's answer; the two names for the token are equally valid.
@@ -254,11 +249,11 @@ fn fetch_token(
     asking: &Asking,
 ) -> Result<Granted, Failure> {
     // Our own scope, not the challenge's: a registry must not be able to ask for more in our name.
-    let query = format!(
-        "service={}&scope={}",
-        escape(service),
-        escape(&format!("repository:{}:pull", asking.repository))
-    );
+    let mut query = format!("service={}", escape(service));
+    if !asking.repository.is_empty() {
+        let scope = format!("repository:{}:pull", asking.repository);
+        query = format!("{query}&scope={}", escape(&scope));
+    }
     let mut url = realm.clone();
     let mut headers = Vec::new();
     let method = match credential {

@@ -103,22 +103,46 @@ pub(super) fn find(host: &Host, registry: &str) -> Result<Option<(Credential, Pa
     Ok(None)
 }
 
-fn unusable(path: &Path, cause: String) -> Problem {
+/// The helper in charge of a registry by docker's own file.
+pub(super) fn helper(host: &Host, registry: &str) -> Result<Option<String>, Problem> {
+    let own = read(&host.docker_config)?;
+    Ok(own.and_then(|(_, config)| config.helper(registry).map(str::to_owned)))
+}
+
+/// What the configuration calls a registry.
+pub(super) fn key(registry: &str) -> &str {
+    match registry {
+        DOCKER_HUB => HUB_KEY,
+        registry => registry,
+    }
+}
+
+/// User and password as HTTP and docker write them.
+pub(super) fn encoded(user: &str, password: &Secret) -> String {
+    STANDARD.encode(format!("{user}:{}", password.0))
+}
+
+pub(super) fn unusable(path: &Path, cause: String) -> Problem {
     Problem::Credentials {
         path: path.to_owned(),
         cause,
     }
 }
 
+/// What is in a file, if it is there.
+pub(super) fn text(path: &Path) -> Result<Option<Vec<u8>>, Problem> {
+    match std::fs::File::open(path).and_then(|file| read_limited(file, MAX_CONFIG)) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unusable(path, error.to_string())),
+    }
+}
+
 /// A file in docker's form, if it is there.
 fn read(path: &Path) -> Result<Option<(PathBuf, DockerConfig)>, Problem> {
-    let failed = |error: &dyn std::error::Error| unusable(path, error.to_string());
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(&error)),
+    let Some(text) = text(path)? else {
+        return Ok(None);
     };
-    let text = read_limited(file, MAX_CONFIG).map_err(|error| failed(&error))?;
     // serde's messages can repeat values, which here are secrets; the position is enough.
     let config = serde_json::from_slice(&text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
@@ -174,12 +198,7 @@ impl DockerConfig {
     }
 
     fn entry(&self, registry: &str) -> Option<&Entry> {
-        let exact = if registry == DOCKER_HUB {
-            HUB_KEY
-        } else {
-            registry
-        };
-        self.auths.get(exact).or_else(|| {
+        self.auths.get(key(registry)).or_else(|| {
             let named = self.auths.iter().find(|(key, _)| names(key, registry));
             named.map(|(_, entry)| entry)
         })
@@ -187,7 +206,7 @@ impl DockerConfig {
 }
 
 /// Whether a key, a host or a URL, means this registry.
-fn names(key: &str, registry: &str) -> bool {
+pub(super) fn names(key: &str, registry: &str) -> bool {
     let host = key.split_once("://").map_or(key, |(_, rest)| rest);
     let host = host.split_once('/').map_or(host, |(host, _)| host);
     host.eq_ignore_ascii_case(registry) || (registry == DOCKER_HUB && HUB_NAMES.contains(&host))
@@ -225,29 +244,47 @@ impl Entry {
     }
 }
 
+/// Tells a helper something that it answers with nothing but success.
+pub(super) fn tell_helper(host: &Host, name: &str, verb: &str, text: &str) -> Result<(), Problem> {
+    match talk_to_helper(host, name, verb, text)? {
+        (true, _) => Ok(()),
+        (false, output) => {
+            // Nothing to erase is as good as erased.
+            let is_absent = String::from_utf8_lossy(&output).contains("credentials not found");
+            match verb {
+                "erase" if is_absent => Ok(()),
+                _ => {
+                    let cause = format!("its {verb} failed; run it by hand to see why");
+                    Err(unusable(Path::new(&helper_program(name)), cause))
+                }
+            }
+        }
+    }
+}
+
+fn talk_to_helper(
+    host: &Host,
+    name: &str,
+    verb: &str,
+    text: &str,
+) -> Result<(bool, Vec<u8>), Problem> {
+    let program = helper_program(name);
+    let failed = |cause: String| unusable(Path::new(&program), cause);
+    if name.contains('/') {
+        let cause = "the name of a credential helper has no slash".to_owned();
+        return Err(failed(cause));
+    }
+    run_helper(host, &program, verb, text).map_err(|error| failed(error.to_string()))
+}
+
 fn helper_program(name: &str) -> String {
     format!("docker-credential-{name}")
 }
 
 /// Asks `docker-credential-NAME get`: the registry on its standard input, JSON on its standard output.
 fn ask_helper(host: &Host, name: &str, registry: &str) -> Result<Option<Credential>, Problem> {
-    let program = helper_program(name);
-    let failed = |cause: String| Problem::Credentials {
-        path: PathBuf::from(&program),
-        cause,
-    };
-    if name.contains('/') {
-        return Err(failed(
-            "the name of a credential helper has no slash".to_owned(),
-        ));
-    }
-    let server = if registry == DOCKER_HUB {
-        HUB_KEY
-    } else {
-        registry
-    };
-    let (status, output) =
-        run_helper(host, &program, server).map_err(|error| failed(error.to_string()))?;
+    let failed = |cause: String| unusable(Path::new(&helper_program(name)), cause);
+    let (status, output) = talk_to_helper(host, name, "get", key(registry))?;
     if !status {
         // The protocol has only this sentence for "I know no such registry".
         let text = String::from_utf8_lossy(&output);
@@ -266,9 +303,9 @@ fn ask_helper(host: &Host, name: &str, registry: &str) -> Result<Option<Credenti
 }
 
 /// Whether the helper succeeded, and what it printed.
-fn run_helper(host: &Host, program: &str, server: &str) -> io::Result<(bool, Vec<u8>)> {
+fn run_helper(host: &Host, program: &str, verb: &str, text: &str) -> io::Result<(bool, Vec<u8>)> {
     let mut child = Command::new(program)
-        .arg("get")
+        .arg(verb)
         .env_clear()
         .envs(&host.env)
         .stdin(Stdio::piped())
@@ -277,7 +314,7 @@ fn run_helper(host: &Host, program: &str, server: &str) -> io::Result<(bool, Vec
         .spawn()?;
     if let Some(mut input) = child.stdin.take() {
         // A helper that ends without reading says in its answer why.
-        let _ = input.write_all(server.as_bytes());
+        let _ = input.write_all(text.as_bytes());
     }
     let output = child.stdout.take();
     let (done, finished) = mpsc::channel();

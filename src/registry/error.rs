@@ -103,6 +103,9 @@ pub enum Problem {
         /// What the registry said.
         message: String,
     },
+    /// 401 at a login.
+    #[error("login attempt to {0} failed with status: 401 Unauthorized")]
+    Login(String),
     /// 401 without a challenge that can be answered.
     #[error("it asks for an authentication that is not supported: {0:?} (401)")]
     Challenge(String),

@@ -1,11 +1,12 @@
 //! One question to a registry, with everything it takes: redirects, authentication, repetition.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::auth::{self, Asking, Grants};
-use super::credentials::{self, Secret};
+use super::credentials::{self, Credential, Secret};
 use super::error::{Problem, RegistryError, one_line};
 use super::http::{Failure, Http, Method, Request, Response};
 use super::limiter::Limiter;
@@ -30,7 +31,7 @@ pub(super) struct Question<'a> {
     pub(super) reference: &'a Reference,
     /// Who is asked: the reference's registry or one of its mirrors.
     pub(super) place: &'a str,
-    /// Below `/v2/REPOSITORY/`.
+    /// Below `/v2/REPOSITORY/`; nothing asks for `/v2/` itself.
     pub(super) path: String,
     pub(super) accept: Option<&'static str>,
     /// For messages: "manifest of …".
@@ -125,7 +126,16 @@ impl Fetcher {
 
     /// Asks once. The status of the answer is 200; if the question has a range it may also be 206 or 416.
     pub(super) fn ask(&self, question: &Question) -> Result<Response, Failure> {
-        let response = self.attempt(question)?;
+        self.ask_as(question, None)
+    }
+
+    /// The same as somebody: with this credential, whatever is known of others.
+    pub(super) fn ask_as(
+        &self,
+        question: &Question,
+        given: Option<&Credential>,
+    ) -> Result<Response, Failure> {
+        let response = self.attempt(question, given)?;
         match response.status {
             200 => Ok(check_content(response)?),
             206 if question.range.is_some() => Ok(check_content(response)?),
@@ -138,7 +148,11 @@ impl Fetcher {
     }
 
     /// One try, with a token fetched if the registry asks for one.
-    fn attempt(&self, question: &Question) -> Result<Response, Failure> {
+    fn attempt(
+        &self,
+        question: &Question,
+        given: Option<&Credential>,
+    ) -> Result<Response, Failure> {
         let (place, repository) = (question.place, question.reference.repository.as_str());
         let known = self.grants.current(place, repository, self.host.instant());
         let (origin, response) = self.reach(question, known.as_ref())?;
@@ -147,7 +161,10 @@ impl Fetcher {
         }
         let challenge = auth::best(response.headers("www-authenticate"))?;
         drop(response);
-        let found = credentials::find(&self.host, place)?;
+        let found = match given {
+            Some(given) => Some((given.clone(), PathBuf::from("this login"))),
+            None => credentials::find(&self.host, place)?,
+        };
         let credential = found.as_ref().map(|(credential, _)| credential);
         let guard = self
             .authenticating
@@ -228,7 +245,7 @@ impl Fetcher {
     }
 
     /// Where a registry's API is: https, except on this machine and where that is known to have none.
-    fn origin(&self, registry: &str) -> Result<Origin, Problem> {
+    pub(super) fn origin(&self, registry: &str) -> Result<Origin, Problem> {
         let plain = self.origin_of(false, registry)?;
         let schemes = self.schemes.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = schemes.get(registry) == Some(&false);
@@ -263,10 +280,10 @@ impl Fetcher {
         origin: &Origin,
         grant: Option<&Secret>,
     ) -> Result<Response, Failure> {
-        let mut url = origin.at(format!(
-            "/v2/{}/{}",
-            question.reference.repository, question.path
-        ));
+        let mut url = origin.at(match question.path.as_str() {
+            "" => "/v2/".to_owned(),
+            path => format!("/v2/{}/{path}", question.reference.repository),
+        });
         for _ in 0..=MAX_REDIRECTS {
             let mut headers = Vec::new();
             if let Some(accept) = question.accept {

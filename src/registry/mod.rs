@@ -14,6 +14,7 @@ mod error;
 mod fetch;
 mod http;
 mod limiter;
+mod login;
 mod mirrors;
 mod patience;
 mod proxy;
@@ -40,6 +41,7 @@ use resume::Resumed;
 use transfer::Transfer;
 
 pub use error::{Problem, RegistryError};
+pub use login::{Kept, Login, registry_named};
 pub use patience::Patience;
 pub use receiver::{SecureStream, Trust};
 
