@@ -262,6 +262,72 @@ fn what_docker_saved_before_25_goes_by_its_id() {
     assert_eq!(device.store(), [""; 0]);
 }
 
+/// What docker 25 and later save: plain layers below `blobs`, listed both ways; `kept` are the members that stay.
+fn docker_25_archive(content: &[u8], kept: &dyn Fn(&str) -> bool) -> (Built, Vec<u8>) {
+    let layer = Layer::of_tar(content.to_vec()).packed(Packing::Plain);
+    let built = Image::oci([layer]).build();
+    let path = |digest: &Digest| format!("blobs/sha256/{}", digest.hex());
+    let annotations = json!({
+        "io.containerd.image.name": "docker.io/shop/web:1",
+        "org.opencontainers.image.ref.name": "1",
+    });
+    let index = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [{
+            "mediaType": built.media_type, "digest": built.digest,
+            "size": built.document().len(), "annotations": annotations,
+        }],
+    });
+    let manifest = json!([{
+        "Config": path(&built.config), "RepoTags": ["shop/web:1"],
+        "Layers": [path(&built.diff_ids[0])], "LayerSources": {},
+    }]);
+    let mut entries = vec![
+        ("blobs/".to_owned(), Entry::dir("blobs/")),
+        ("blobs/sha256/".to_owned(), Entry::dir("blobs/sha256/")),
+    ];
+    let documents = built
+        .documents
+        .iter()
+        .map(|(digest, (_, bytes))| (digest, bytes));
+    for (digest, bytes) in documents.chain(&built.blobs) {
+        entries.push((path(digest), Entry::file(path(digest), bytes)));
+    }
+    for (name, text) in [
+        ("index.json", index.to_string()),
+        ("manifest.json", manifest.to_string()),
+        ("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#.to_owned()),
+        ("repositories", r#"{"shop/web":{"1":"x"}}"#.to_owned()),
+    ] {
+        entries.push((name.to_owned(), Entry::file(name, text)));
+    }
+    let kept = entries.into_iter().filter(|(name, _)| kept(name));
+    let archive = tar(&kept.map(|(_, entry)| entry).collect::<Vec<_>>());
+    (built, archive)
+}
+
+#[test]
+fn what_docker_saves_since_25_is_a_layout_unless_its_mark_is_lost() {
+    let content = tar(&[Entry::file("a", "b")]);
+    for (kept, stated) in [
+        (&(|_: &str| true) as &dyn Fn(&str) -> bool, true),
+        // What loses the mark loses its digest; its layers are found all the same.
+        (&|name: &str| name != "oci-layout", false),
+    ] {
+        let (built, archive) = docker_25_archive(&content, kept);
+        let device = Device::new();
+        let said = said_by(device.dray_hears("load", &archive));
+        assert_eq!(said, "Loaded image: shop/web:1\n");
+        let image = device.inspect("shop/web:1");
+        assert_eq!(image["Id"], json!(built.config));
+        let digests = match stated {
+            true => json!([format!("shop/web@{}", built.digest)]),
+            false => json!([]),
+        };
+        assert_eq!(image["RepoDigests"], digests);
+    }
+}
+
 #[test]
 fn an_archive_without_names_is_kept_until_it_is_removed_by_its_id() {
     let tars = [tar(&[Entry::file("a", "b")])];
@@ -281,6 +347,16 @@ fn an_archive_without_names_is_kept_until_it_is_removed_by_its_id() {
     assert_eq!(device.inspect(&built.config.hex())["RepoTags"], json!([]));
     let removed = device.dray(&format!("rmi {}", &built.config.hex()[..12]));
     assert!(!removed.contains("Untagged"), "{removed}");
+    assert_eq!(device.store(), [""; 0]);
+    // Or it is pruned, or gets a name and goes with that.
+    said_by(device.dray_hears("load -q", &archive));
+    let pruned = device.dray("image prune -f");
+    assert!(pruned.contains(&built.diff_ids[0].to_string()), "{pruned}");
+    assert_eq!(device.store(), [""; 0]);
+    said_by(device.dray_hears("load -q", &archive));
+    device.dray(&format!("tag {} named:1", &built.config.hex()[..12]));
+    assert_eq!(device.dray("images -q").lines().count(), 1);
+    device.dray("rmi named:1");
     assert_eq!(device.store(), [""; 0]);
 }
 

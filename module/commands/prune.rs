@@ -83,17 +83,16 @@ pub fn images(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> 
     if warn_of_damage(&engine)? {
         anyhow::bail!("nothing is removed until that is put right");
     }
-    if words.all {
-        for image in engine.images().list()? {
-            let created = image.created.as_deref().unwrap_or_default();
-            if is_older(created, until) && filters.fit_labels(&image.config.config.labels) {
-                let names = engine.images().forget(&image)?;
-                removed.extend(
-                    names
-                        .iter()
-                        .map(|name| format!("untagged: {}", name.familiar())),
-                );
-            }
+    for image in engine.images().list()? {
+        let created = image.created.as_deref().unwrap_or_default();
+        // One that came without a name stays until somebody prunes, like those that lost theirs.
+        let is_meant = (words.all || image.names.is_empty())
+            && is_older(created, until)
+            && filters.fit_labels(&image.config.config.labels);
+        if is_meant {
+            let names = engine.images().forget(&image)?;
+            let names = names.iter().map(|name| name.familiar());
+            removed.extend(names.map(|name| format!("untagged: {name}")));
         }
     }
     let collected = engine.images().collect(false)?;

@@ -124,7 +124,14 @@ impl Images {
     pub fn tag(&self, reference: &Reference, image: &Image) -> Result<(), ImagesError> {
         let _shared = self.store.lock_shared()?;
         self.require(image)?;
-        self.write_name(reference, &Root::of(image))
+        self.write_name(reference, &Root::of(image))?;
+        let stand_in = unnamed(image.id);
+        if *reference == stand_in || !self.name_path(&stand_in.to_string()).exists() {
+            return Ok(());
+        }
+        // It has a name now, and goes with that.
+        let _records = self.store.lock_records()?;
+        self.remove_name(&stand_in)
     }
 
     pub(super) fn write_name(
