@@ -11,7 +11,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
+
+/// When this release was made, in seconds since 1970: 1 November 2026. To be moved with each one.
+const RELEASED: u64 = 1_793_491_200;
 
 /// Where distributions keep the certificate authorities: Debian, Yocto, Buildroot, OpenWrt and Arch; Fedora and its
 /// kin; openSUSE; Alpine.
@@ -45,6 +48,10 @@ pub struct Host {
     pub etc: PathBuf,
     /// systemd-resolved's list of the servers behind its stub; need not exist.
     pub resolved: PathBuf,
+    /// The wall clock.
+    pub clock: fn() -> SystemTime,
+    /// When this program was made: it cannot be earlier than that.
+    pub built: SystemTime,
     /// Changes at each boot; a pid is only meaningful together with it.
     pub boot_id: String,
     /// The environment of this process.
@@ -78,6 +85,8 @@ impl Host {
             credentials: PathBuf::from("/etc/dray/credentials.d"),
             etc: PathBuf::from("/etc"),
             resolved: PathBuf::from("/run/systemd/resolve/resolv.conf"),
+            clock: system_clock,
+            built: built(),
             boot_id: read_boot_id(),
             env,
         }
@@ -95,6 +104,8 @@ impl Host {
             credentials: dir.join("etc/credentials.d"),
             etc: dir.join("etc"),
             resolved: dir.join("run/systemd/resolve/resolv.conf"),
+            clock: system_clock,
+            built: built(),
             boot_id: read_boot_id(),
             env: BTreeMap::new(),
         }
@@ -102,7 +113,7 @@ impl Host {
 
     /// Wall-clock time; wrong on devices without a clock, so never used to measure.
     pub fn now(&self) -> SystemTime {
-        SystemTime::now()
+        (self.clock)()
     }
 
     /// Monotonic time, for deadlines and rates.
@@ -117,6 +128,19 @@ impl Host {
             .to_str()
             .filter(|value| !value.is_empty())
     }
+}
+
+/// The system's wall clock.
+pub fn system_clock() -> SystemTime {
+    SystemTime::now()
+}
+
+/// When this program was made: what the build says with `SOURCE_DATE_EPOCH`, as reproducible builds do, and no earlier
+/// than its release.
+pub fn built() -> SystemTime {
+    let epoch = option_env!("SOURCE_DATE_EPOCH").and_then(|epoch| epoch.parse().ok());
+    let seconds = RELEASED.max(epoch.unwrap_or(0));
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
 fn read_boot_id() -> String {

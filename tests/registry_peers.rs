@@ -10,6 +10,7 @@ mod common;
 
 use std::io::Read;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use common::Scratch;
 use common::docker_registry::{DockerRegistry, Options, make_certificates, make_self_signed};
@@ -438,6 +439,84 @@ fn https_with_a_self_signed_certificate() {
             }
         }
     }
+}
+
+const YEAR: u64 = 365 * 24 * 60 * 60;
+
+fn years(number: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(number * YEAR)
+}
+
+/// A device whose clock stands at 1970 is told the time by certificates that an authority vouches for; one whose clock
+/// may be right is told what is wrong.
+#[test]
+fn certificates_and_clocks() {
+    let scratch = Scratch::new("clock");
+    let tls = scratch.join("tls");
+    make_certificates(&tls, "IP:127.0.0.1");
+    let registry = DockerRegistry::start(Options {
+        tls: Some(&tls),
+        ..Options::default()
+    });
+    let image = Image::oci([layer()]).build();
+    registry.push(&image, "x:1", &[]);
+    let host_at = |name: &str, clock: fn() -> SystemTime, built: SystemTime| {
+        let mut host = Host::at(&scratch.join(name));
+        (host.clock, host.built) = (clock, built);
+        let folder = host.certs.join(registry.host());
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::create_dir_all(&host.state).unwrap();
+        std::fs::copy(tls.join("ca.crt"), folder.join("ca.crt")).unwrap();
+        host
+    };
+    let found = |host: &Host| {
+        let pulled = pull(host, &registry.name("x:1"), &image);
+        pulled.map_err(|error| error.problem.to_string())
+    };
+    // As the device comes from the shop: no clock, an old program. It learns the time, and keeps it.
+    let device = host_at("device", || years(0), years(50));
+    assert_eq!(found(&device), Ok(()));
+    let seen = std::fs::read_to_string(device.state.join("seen-time")).unwrap();
+    let seen: u64 = seen.trim().parse().unwrap();
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap();
+    assert!(now.as_secs() - seen < 60, "{seen}");
+    // A clock that is behind what was seen does not matter; the next start needs no signed time.
+    let mut device = device;
+    device.clock = || years(52);
+    assert_eq!(found(&device), Ok(()));
+    // One that may be right counts, and says why it stands in the way.
+    let device = host_at("strict", || years(52), years(50));
+    let refused = found(&device).unwrap_err();
+    assert!(
+        refused.starts_with("its certificate begins at 20"),
+        "{refused}"
+    );
+    let hint = " (the device's clock says 2021-12-19 00:00:00 UTC; is it right?)";
+    assert!(refused.ends_with(hint), "{refused}");
+    assert!(!device.state.join("seen-time").exists());
+    let device = host_at("late", || years(80), years(50));
+    let refused = found(&device).unwrap_err();
+    assert!(
+        refused.starts_with("its certificate ended at 20"),
+        "{refused}"
+    );
+    let hint = " (the device's clock says 2049-12-12 00:00:00 UTC; is it right?)";
+    assert!(refused.ends_with(hint), "{refused}");
+    // What ended before the program was made is no good whatever the clock says.
+    let device = host_at("ended", || years(0), years(80));
+    let refused = found(&device).unwrap_err();
+    let hint = " (the device's clock says 1970-01-01 00:00:00 UTC, but it is 2049-12-12 00:00:00 UTC at least, by this program and certificates seen)";
+    assert!(refused.ends_with(hint), "{refused}");
+    // Nobody is told the time by a certificate that nobody vouches for, or for another name.
+    let stranger = host_at("stranger", || years(0), years(50));
+    make_certificates(&scratch.join("other"), "DNS:elsewhere.example");
+    let folder = stranger.certs.join(registry.host());
+    std::fs::copy(scratch.join("other/ca.crt"), folder.join("ca.crt")).unwrap();
+    let refused = found(&stranger).unwrap_err();
+    assert!(refused.contains("UnknownIssuer"), "{refused}");
+    assert!(!stranger.state.join("seen-time").exists());
 }
 
 /// A server that speaks no TLS where TLS is expected.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{
     Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout,
@@ -19,6 +19,7 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, Proxy, http};
 
 use super::certs;
+use super::clock::{self, Clock};
 use super::error::Problem;
 use super::patience::{Patience, cause};
 use super::proxy;
@@ -81,6 +82,8 @@ pub(super) struct Http {
     settings: Settings,
     patience: Patience,
     crowd: Arc<Crowd>,
+    /// Made when first needed: most who pull from a registry nearby have no use for it.
+    clock: OnceLock<Arc<Clock>>,
     system_roots: OnceLock<RootCertStore>,
     agents: Mutex<HashMap<(String, Origin), Agent>>,
 }
@@ -117,6 +120,7 @@ impl Http {
             settings,
             patience,
             crowd,
+            clock: OnceLock::new(),
             system_roots: OnceLock::new(),
             agents: Mutex::default(),
         }
@@ -152,7 +156,7 @@ impl Http {
                 .and_then(|r| agent.run(r)),
         };
         let (head, body) = answer
-            .map_err(|error| failure(&error, &request.url.origin))?
+            .map_err(|error| self.failure(&error, &request.url.origin))?
             .into_parts();
         Ok(Response {
             status: head.status.as_u16(),
@@ -210,6 +214,7 @@ impl Http {
     }
 
     fn tls(&self, registry: &str, origin: &Origin) -> Result<Arc<ClientConfig>, Problem> {
+        let clock = Arc::clone(self.clock.get_or_init(|| Arc::new(Clock::new(&self.host))));
         let certs = |name: &str| certs::authorities(&self.host, &self.settings, name);
         let mut own = certs(registry)?;
         let mut clients = Vec::new();
@@ -221,7 +226,7 @@ impl Http {
             own.extend(certs(&origin.authority())?);
         }
         if is_insecure || self.settings.is_insecure(&origin.authority()) {
-            return tls::configure_for_anybody(clients);
+            return tls::configure_for_anybody(clients, clock);
         }
         let empty = RootCertStore::empty();
         let system = match self.system_roots() {
@@ -230,7 +235,7 @@ impl Http {
             Err(_) if !own.is_empty() => &empty,
             Err(problem) => return Err(problem),
         };
-        tls::configure(system, own, clients)
+        tls::configure(system, own, clients, clock)
     }
 
     /// The system's authorities, read once.
@@ -344,17 +349,15 @@ impl<In: Transport> Connector<In> for TlsConnector {
         let Some(config) = &self.0 else {
             return Err(ureq::Error::TlsRequired);
         };
-        let invalid = |error: &dyn std::error::Error| {
-            io::Error::new(io::ErrorKind::InvalidData, error.to_string())
-        };
+        let invalid = |error: rustls::Error| io::Error::new(io::ErrorKind::InvalidData, error);
         let host = details
             .uri
             .host()
             .unwrap_or_default()
             .trim_matches(['[', ']']);
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| invalid(&error))?;
-        let mut connection =
-            ClientConnection::new(Arc::clone(config), name).map_err(|error| invalid(&error))?;
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|error| invalid(rustls::Error::General(error.to_string())))?;
+        let mut connection = ClientConnection::new(Arc::clone(config), name).map_err(invalid)?;
         let mut socket =
             TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
         socket.set_timeout(details.timeout);
@@ -432,51 +435,90 @@ impl Read for Incoming {
 /// Instead of the crate's "Peer disconnected".
 const CLOSED: &str = "the other side closed the connection";
 
-fn failure(error: &ureq::Error, origin: &Origin) -> Failure {
-    let text = match error {
-        ureq::Error::Timeout(_) => "no answer in time".to_owned(),
-        ureq::Error::Io(inner) if inner.kind() == io::ErrorKind::UnexpectedEof => CLOSED.to_owned(),
-        ureq::Error::HostNotFound => format!("host {} is not known", origin.host),
-        other => cause(other),
-    };
-    let passing = matches!(
-        error,
-        ureq::Error::Io(_)
-            | ureq::Error::Timeout(_)
-            | ureq::Error::HostNotFound
-            | ureq::Error::ConnectionFailed
-            | ureq::Error::Protocol(_)
-    );
-    match tls_cause(error) {
-        Some(text) => Failure::from(Problem::Tls {
-            hint: hint(&text, origin),
-            cause: text,
-        }),
-        None => Failure {
-            problem: Problem::Unreachable(text),
-            passing,
-            wait: None,
-        },
+impl Http {
+    /// What a request that came to nothing means.
+    fn failure(&self, error: &ureq::Error, origin: &Origin) -> Failure {
+        let text = match error {
+            ureq::Error::Timeout(_) => "no answer in time".to_owned(),
+            ureq::Error::Io(inner) if inner.kind() == io::ErrorKind::UnexpectedEof => {
+                CLOSED.to_owned()
+            }
+            ureq::Error::HostNotFound => format!("host {} is not known", origin.host),
+            other => cause(other),
+        };
+        let passing = matches!(
+            error,
+            ureq::Error::Io(_)
+                | ureq::Error::Timeout(_)
+                | ureq::Error::HostNotFound
+                | ureq::Error::ConnectionFailed
+                | ureq::Error::Protocol(_)
+        );
+        match error {
+            // TLS errors are invalid data; a socket has no such error of its own.
+            ureq::Error::Io(inner) if inner.kind() == io::ErrorKind::InvalidData => {
+                self.refused(inner, origin).into()
+            }
+            _ => Failure {
+                problem: Problem::Unreachable(text),
+                passing,
+                wait: None,
+            },
+        }
+    }
+
+    /// What the handshake said, and what to do about it.
+    fn refused(&self, error: &io::Error, origin: &Origin) -> Problem {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+        let dates = match inner {
+            Some(rustls::Error::InvalidCertificate(reason)) => dates(reason),
+            _ => None,
+        };
+        match (dates, self.clock.get()) {
+            (Some(cause), Some(clock)) => Problem::Tls {
+                cause,
+                hint: says(clock),
+            },
+            _ => Problem::Tls {
+                cause: error.to_string(),
+                hint: hint(&error.to_string(), origin),
+            },
+        }
     }
 }
 
-/// What the handshake said, if the handshake is what failed.
-fn tls_cause(error: &ureq::Error) -> Option<String> {
-    match error {
-        // TLS errors are invalid data; a socket has no such error of its own.
-        ureq::Error::Io(inner) if inner.kind() == io::ErrorKind::InvalidData => {
-            Some(inner.to_string())
-        }
+/// What is wrong with a certificate's dates, if they are what is wrong.
+fn dates(reason: &CertificateError) -> Option<String> {
+    match reason {
+        CertificateError::NotValidYetContext { not_before, .. } => Some(format!(
+            "its certificate begins at {}",
+            clock::shown(not_before.as_secs())
+        )),
+        CertificateError::ExpiredContext { not_after, .. } => Some(format!(
+            "its certificate ended at {}",
+            clock::shown(not_after.as_secs())
+        )),
         _ => None,
+    }
+}
+
+/// What the clock says, and what is made of it.
+fn says(clock: &Clock) -> String {
+    let system = clock::shown(clock.system());
+    if clock.is_behind() {
+        let floor = clock::shown(clock.now());
+        format!(
+            "the device's clock says {system}, but it is {floor} at least, by this program and certificates seen"
+        )
+    } else {
+        format!("the device's clock says {system}; is it right?")
     }
 }
 
 /// What a person can do about a failed handshake. The crate's texts are its only interface to the reason.
 fn hint(cause: &str, origin: &Origin) -> String {
     let authority = origin.authority();
-    if cause.contains("not valid yet") || cause.contains("expired") {
-        "is the device's clock right?".to_owned()
-    } else if cause.contains("InvalidContentType") || cause.contains("corrupt message") {
+    if cause.contains("InvalidContentType") || cause.contains("corrupt message") {
         format!(
             "if it speaks plain http, set insecure = yes for [registry \"{authority}\"] in the settings"
         )

@@ -8,6 +8,7 @@
 
 mod auth;
 mod certs;
+mod clock;
 mod credentials;
 mod der;
 mod error;

@@ -11,6 +11,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
 use super::certs::{self, ClientPair};
+use super::clock::Clock;
 use super::error::Problem;
 use super::tls;
 
@@ -165,8 +166,9 @@ fn configure(trust: &Trust) -> Result<Arc<ClientConfig>, Problem> {
         }),
         None => None,
     };
+    let clock = Arc::new(Clock::forgetful());
     if trust.anybody {
-        return tls::configure_for_anybody(client.into_iter().collect());
+        return tls::configure_for_anybody(client.into_iter().collect(), clock);
     }
     let own = match &trust.authority {
         Some(path) => vec![(path.clone(), required(path)?)],
@@ -178,7 +180,7 @@ fn configure(trust: &Trust) -> Result<Arc<ClientConfig>, Problem> {
         Err(_) if !own.is_empty() => rustls::RootCertStore::empty(),
         Err(problem) => return Err(problem),
     };
-    tls::configure(&system, own, client.into_iter().collect())
+    tls::configure(&system, own, client.into_iter().collect(), clock)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
@@ -16,6 +17,7 @@ use rustls::{
 };
 
 use super::certs::{ClientPair, unusable};
+use super::clock::{self, Clock};
 use super::der;
 use super::error::Problem;
 
@@ -40,6 +42,7 @@ pub(super) fn configure(
     system: &RootCertStore,
     own: Vec<(PathBuf, Vec<u8>)>,
     clients: Vec<ClientPair>,
+    clock: Arc<Clock>,
 ) -> Result<Arc<ClientConfig>, Problem> {
     let provider = Arc::new(ring::default_provider());
     let mut roots = system.clone();
@@ -65,30 +68,34 @@ pub(super) fn configure(
         Arc::new(Verifier {
             authorities,
             pinned,
+            clock: Arc::clone(&clock),
         }),
         clients,
+        clock,
     )
 }
 
 /// The configuration for somebody whose certificate nobody has to vouch for.
 pub(super) fn configure_for_anybody(
     clients: Vec<ClientPair>,
+    clock: Arc<Clock>,
 ) -> Result<Arc<ClientConfig>, Problem> {
     let provider = Arc::new(ring::default_provider());
     let verifier = Arc::new(Anybody(Arc::clone(&provider)));
-    finish(provider, verifier, clients)
+    finish(provider, verifier, clients, clock)
 }
 
 fn finish(
     provider: Arc<CryptoProvider>,
     verifier: Arc<dyn ServerCertVerifier>,
     clients: Vec<ClientPair>,
+    clock: Arc<Clock>,
 ) -> Result<Arc<ClientConfig>, Problem> {
     let mut shown = Vec::new();
     for pair in &clients {
         shown.push(Arc::new(certified(&provider, pair)?));
     }
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_details(provider, clock)
         .with_safe_default_protocol_versions()
         .map_err(|error| broken(&error))?
         // The name is the crate's; what it warns of is in the verifiers.
@@ -146,6 +153,33 @@ impl ResolvesClientCert for Shown {
 struct Verifier {
     authorities: Arc<WebPkiServerVerifier>,
     pinned: Vec<CertificateDer<'static>>,
+    clock: Arc<Clock>,
+}
+
+impl Verifier {
+    /// What the authorities say of a certificate. What they vouch for tells the time, to those who have none.
+    fn ask(
+        &self,
+        certificate: &CertificateDer<'_>,
+        now: UnixTime,
+        verdict: impl Fn(UnixTime) -> Result<ServerCertVerified, Error>,
+    ) -> Result<ServerCertVerified, Error> {
+        let begins = der::parts(certificate).map(|parts| clock::seconds(parts.not_before));
+        let mut found = verdict(now);
+        if let (Err(Error::InvalidCertificate(reason)), Some(begins)) = (&found, begins)
+            && matches!(
+                reason,
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }
+            )
+            && self.clock.is_behind()
+        {
+            found = verdict(UnixTime::since_unix_epoch(Duration::from_secs(begins)));
+        }
+        if let (Ok(_), Some(begins)) = (&found, begins) {
+            self.clock.learn(begins);
+        }
+        found
+    }
 }
 
 impl ServerCertVerifier for Verifier {
@@ -157,9 +191,10 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verdict =
+        let verdict = self.ask(certificate, now, |now| {
             self.authorities
-                .verify_server_cert(certificate, intermediates, name, ocsp, now);
+                .verify_server_cert(certificate, intermediates, name, ocsp, now)
+        });
         match verdict {
             // This refusal comes after the check of the dates, so only the name is left to check.
             Err(refusal) if is_authority(&refusal) && self.pinned.contains(certificate) => {
