@@ -1303,3 +1303,30 @@ fn history_and_inspect_say_what_docker_says() {
     let listed = device.dray("images --format {{.Digest}}/{{.Size}}");
     assert_eq!(listed, "<none>/200kB\n");
 }
+
+#[test]
+fn what_was_loaded_before_a_failure_is_said_and_stays() {
+    let tars = [tar(&[Entry::file("a", "b")])];
+    let good = Image::docker([Layer::of_tar(tars[0].clone())]).build();
+    let mut entries = docker_archive(&good, &tars, &["good:1"]);
+    let other = tar(&[Entry::file("a", "c")]);
+    let bad = Image::docker([Layer::of_tar(other)]).build();
+    let config = format!("{}.json", bad.config.hex());
+    entries.push(Entry::file(&config, &bad.blobs[&bad.config]));
+    entries.push(Entry::file("bad/layer.tar", "no tar"));
+    let first = format!("{}/layer.tar", Digest::of(&[0]).hex());
+    let list = json!([
+        {"Config": format!("{}.json", good.config.hex()), "RepoTags": ["good:1"], "Layers": [first]},
+        {"Config": config, "RepoTags": ["bad:1"], "Layers": ["bad/layer.tar"]},
+    ]);
+    entries[5] = Entry::file("manifest.json", list.to_string());
+    let device = Device::new();
+    let output = device.dray_hears("load", &tar(&entries));
+    assert!(!output.status.success());
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "Loaded image: good:1\n"
+    );
+    assert_eq!(device.inspect("good:1")["Id"], json!(good.config));
+    assert_eq!(device.dray("images -q").lines().count(), 1);
+}

@@ -38,17 +38,17 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let engine = context.engine()?;
     let images = engine.images();
     let archive = images.open_archive(place)?;
-    let loaded =
-        progress.during(|report| images.load_archive(&archive, None, &platform, &report))?;
-    for loaded in loaded {
-        progress.result(&loaded.image, &loaded.names);
+    for chosen in archive.choose(None, &platform)? {
+        let image =
+            progress.during(|report| images.load_image(&archive, &chosen, &platform, &report))?;
+        progress.result(&image, &chosen.names);
         if progress.is_json() {
             continue;
         }
-        if loaded.names.is_empty() {
-            println!("Loaded image ID: {}", loaded.image.id);
+        if chosen.names.is_empty() {
+            println!("Loaded image ID: {}", image.id);
         }
-        for name in &loaded.names {
+        for name in &chosen.names {
             println!("Loaded image: {}", name.familiar());
         }
     }

@@ -20,7 +20,7 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::os::fd::AsFd;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
@@ -59,7 +59,6 @@ const NARROW: usize = 20;
 #[derive(Debug)]
 pub struct Progress {
     way: Way,
-    started: Instant,
     state: Mutex<State>,
 }
 
@@ -71,8 +70,9 @@ enum Way {
     Json,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    started: Instant,
     /// In the order in which they were heard of.
     layers: Vec<Layer>,
     places: HashMap<Digest, usize>,
@@ -119,12 +119,11 @@ impl Progress {
         };
         Progress {
             way,
-            started: now,
-            state: Mutex::default(),
+            state: Mutex::new(State::begun(now)),
         }
     }
 
-    /// Does `work` and tells of it; the thread that tells has ended when it returns.
+    /// Does `work` for one image and tells of it; the thread that tells has ended when it returns.
     pub fn during<T>(&self, work: impl FnOnce(&(dyn Fn(&Event<'_>) + Sync)) -> T) -> T {
         let interval = match self.way {
             Way::Nothing => return work(&|event| self.event(event)),
@@ -148,6 +147,8 @@ impl Progress {
         if self.way != Way::Lines {
             self.tell();
         }
+        // What comes next is drawn below.
+        *self.lock() = State::begun(Instant::now());
         done
     }
 
@@ -165,8 +166,7 @@ impl Progress {
     }
 
     fn event(&self, event: &Event<'_>) {
-        // A thread that panicked while it held the lock has ended the program.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let now = Instant::now();
         let (layer, word) = match *event {
             Event::Resolved { reference, digest } => {
@@ -209,6 +209,11 @@ impl Progress {
         }));
     }
 
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A thread that panicked while it held the lock has ended the program.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn say(&self, value: &Value) {
         if self.way == Way::Json {
             // Whoever listens may have gone; the image is wanted all the same.
@@ -217,11 +222,11 @@ impl Progress {
     }
 
     fn tell(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         if state.layers.is_empty() {
             return;
         }
-        let total = state.total(self.started.elapsed());
+        let total = state.total(state.started.elapsed());
         match self.way {
             Way::Nothing => {}
             Way::Json => self.say(&json!({
@@ -242,6 +247,15 @@ impl Progress {
 }
 
 impl State {
+    fn begun(started: Instant) -> State {
+        State {
+            started,
+            layers: Vec::new(),
+            places: HashMap::new(),
+            drawn: 0,
+        }
+    }
+
     /// The layer in this phase from now on.
     fn enter(&mut self, id: Digest, size: u64, phase: Phase) -> &mut Layer {
         let place = *self.places.entry(id).or_insert_with(|| {
@@ -379,8 +393,7 @@ mod tests {
     fn many(layers: u32) -> Progress {
         let progress = Progress {
             way: Way::Terminal,
-            started: Instant::now(),
-            state: Mutex::default(),
+            state: Mutex::new(State::begun(Instant::now())),
         };
         for number in 0..layers {
             let layer = Digest::of(&number.to_le_bytes());

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Args;
 use dray::engine::Engine;
-use dray::images::{Image, Images, Loaded};
+use dray::images::{Chosen, Image, Images};
 use dray::oci::{Platform, Reference};
 use serde_json::json;
 
@@ -54,17 +54,12 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
             (image, name)
         }
         Transport::Folder(path, wanted) | Transport::File(path, wanted) => {
-            let loaded = take(
-                engine.images(),
-                &path,
-                wanted.as_deref(),
-                &platform,
-                &progress,
-            )?;
-            progress.result(&loaded.image, &loaded.names);
-            let name = loaded.names.first().map(Reference::to_string);
-            let name = name.unwrap_or_else(|| loaded.image.id.to_string());
-            (loaded.image, name)
+            let images = engine.images();
+            let (image, names) = take(images, &path, wanted.as_deref(), &platform, &progress)?;
+            progress.result(&image, &names);
+            let name = names.first().map(Reference::to_string);
+            let name = name.unwrap_or_else(|| image.id.to_string());
+            (image, name)
         }
     };
     match words.format {
@@ -112,26 +107,32 @@ fn pull_telling(
     Ok(image)
 }
 
-/// The one image that is meant of those in a file or folder.
+/// The one image that is meant of those in a file or folder, and its names.
 fn take(
     images: &Images,
     path: &Path,
     wanted: Option<&str>,
     platform: &Platform,
     progress: &Progress,
-) -> anyhow::Result<Loaded> {
+) -> anyhow::Result<(Image, Vec<Reference>)> {
     let archive = images.open_archive(transport::open(path)?)?;
-    let names = archive.choices(wanted, platform)?;
-    if names.len() > 1 {
+    let chosen = archive.choose(wanted, platform)?;
+    let Some(first) = chosen.first() else {
+        bail!("{path:?} has no image for {platform}");
+    };
+    if chosen.iter().any(|other| !other.is_same(first)) {
+        let names: Vec<String> = chosen.iter().map(Chosen::called).collect();
         bail!(
             "{path:?} has several images, say which one after another colon: {}",
             names.join(", ")
         );
     }
-    let loaded =
-        progress.during(|report| images.load_archive(&archive, wanted, platform, &report))?;
-    match loaded.into_iter().next() {
-        Some(loaded) => Ok(loaded),
-        None => bail!("{path:?} has no image for {platform}"),
+    let load = |chosen| progress.during(|r| images.load_image(&archive, chosen, platform, &r));
+    let image = load(first)?;
+    let mut names = first.names.clone();
+    for further in &chosen[1..] {
+        load(further)?;
+        names.extend_from_slice(&further.names);
     }
+    Ok((image, names))
 }

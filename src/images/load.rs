@@ -28,11 +28,10 @@ pub struct Carried {
     path: PathBuf,
 }
 
-/// An image out of an archive.
+/// An image of an archive that is meant.
 #[derive(Debug)]
-pub struct Loaded {
-    /// What is in the store now.
-    pub image: Image,
+pub struct Chosen<'a> {
+    listed: &'a Listed,
     /// The whole names that the archive gives it.
     pub names: Vec<Reference>,
 }
@@ -60,47 +59,35 @@ impl Images {
         }
     }
 
-    /// Brings the images of an archive and names them as it does; of several with the same names the one that fits the
-    /// platform best. `wanted` chooses one by its name, or in a layout by its tag.
-    pub fn load_archive(
+    /// Brings an image of an archive and names it as that does.
+    pub fn load_image(
         &self,
         carried: &Carried,
-        wanted: Option<&str>,
+        chosen: &Chosen<'_>,
         platform: &Platform,
         progress: &dyn Progress,
-    ) -> Result<Vec<Loaded>, ImagesError> {
-        let mut chosen = Vec::new();
-        for listed in carried.chosen(wanted, platform)? {
-            chosen.push((listed, carried.names(listed)?));
-        }
+    ) -> Result<Image, ImagesError> {
+        let name = chosen.called();
+        let source = Inside {
+            carried,
+            name: &name,
+        };
+        let wish = Wish {
+            source: &source,
+            name: &name,
+            digest: chosen.listed.digest,
+            is_stated: chosen.listed.is_stated,
+            platform,
+        };
         let _hold = self.hold()?;
-        let mut loaded = Vec::new();
-        for (listed, names) in chosen {
-            let called = match listed.names.first() {
-                Some(name) => name.clone(),
-                None => listed.digest.to_string(),
-            };
-            let source = Inside {
-                carried,
-                name: &called,
-            };
-            let wish = Wish {
-                source: &source,
-                name: &called,
-                digest: listed.digest,
-                is_stated: listed.is_stated,
-                platform,
-            };
-            let image = self.bring(&wish, progress)?;
-            for name in &names {
-                self.tag(name, &image)?;
-            }
-            if names.is_empty() {
-                self.keep(&image)?;
-            }
-            loaded.push(Loaded { image, names });
+        let image = self.bring(&wish, progress)?;
+        for name in &chosen.names {
+            self.tag(name, &image)?;
         }
-        Ok(loaded)
+        if chosen.names.is_empty() {
+            self.keep(&image)?;
+        }
+        Ok(image)
     }
 
     /// A file that goes with its descriptor.
@@ -118,27 +105,23 @@ impl Images {
 }
 
 impl Carried {
-    /// What to call the images that are meant by `wanted`, or by nothing, each once.
-    pub fn choices(
+    /// Chooses images by a name, or in a layout by a tag, else all of them; of several with the same names the one that
+    /// fits the platform best.
+    pub fn choose(
         &self,
         wanted: Option<&str>,
         platform: &Platform,
-    ) -> Result<Vec<String>, ImagesError> {
-        let mut choices: Vec<(Digest, String)> = Vec::new();
-        for listed in self.chosen(wanted, platform)? {
-            let name = listed.names.first().cloned();
-            if !choices.iter().any(|(digest, _)| *digest == listed.digest) {
-                choices.push((
-                    listed.digest,
-                    name.unwrap_or_else(|| listed.digest.to_string()),
-                ));
-            }
-        }
-        Ok(choices.into_iter().map(|(_, name)| name).collect())
+    ) -> Result<Vec<Chosen<'_>>, ImagesError> {
+        let chosen = self.meant(wanted, platform)?.into_iter();
+        let named = |listed| {
+            let names = self.names(listed)?;
+            Ok(Chosen { listed, names })
+        };
+        chosen.map(named).collect()
     }
 
     /// The images that are meant: those of a name, else all that fit the platform.
-    fn chosen(
+    fn meant(
         &self,
         wanted: Option<&str>,
         platform: &Platform,
@@ -214,6 +197,19 @@ fn is_name(name: &str, wanted: &str) -> bool {
     let parse = |text: &str| text.parse::<Reference>().ok();
     name == wanted
         || (name.contains([':', '/']) && parse(name).is_some_and(|n| parse(wanted) == Some(n)))
+}
+
+impl Chosen<'_> {
+    /// What to call it: by its first name there, whole or not, or by its digest.
+    pub fn called(&self) -> String {
+        let name = self.listed.names.first().cloned();
+        name.unwrap_or_else(|| self.listed.digest.to_string())
+    }
+
+    /// Whether it is the same image under another name.
+    pub fn is_same(&self, other: &Chosen<'_>) -> bool {
+        self.listed.digest == other.listed.digest
+    }
 }
 
 impl Source for Inside<'_> {
