@@ -8,7 +8,7 @@
 
 mod common;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -265,4 +265,59 @@ fn words_that_are_refused() {
             "Removing login credentials for https://index.docker.io/v1/\n"
         )
     );
+}
+
+/// At a terminal the user is shown and the password is not, and nothing of it is left behind.
+#[test]
+fn a_person_is_asked_at_a_terminal() {
+    let registry = Registry::start();
+    registry.access(Access::Basic(user().0, user().1));
+    let host = registry.host();
+    for (keys, code, ending) in [
+        ("secret\r", 0, "Password: \r\n\r\nLogin Succeeded\r\n"),
+        ("secrex\x7ft\n", 0, "Password: \r\n\r\nLogin Succeeded\r\n"),
+        ("wrong\r", 1, " failed with status: 401 Unauthorized\r\n"),
+        ("secr\x03", 130, "Password: \r\ndray: interrupted\r\n"),
+    ] {
+        let person = Person::new();
+        let pty = nix::pty::openpty(None, None).unwrap();
+        let end = || Stdio::from(pty.slave.try_clone().unwrap());
+        let mut child = Command::new(env!("CARGO_BIN_EXE_dray"))
+            .args(["login", &host])
+            .env_clear()
+            .env("DRAY_CONFIG", person.scratch.join("dray.ini"))
+            .env("DOCKER_CONFIG", person.scratch.join("docker"))
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .spawn()
+            .unwrap();
+        let before = nix::sys::termios::tcgetattr(&pty.slave).unwrap();
+        let mut terminal = std::fs::File::from(pty.master);
+        let mut shown = String::new();
+        let mut until = |terminal: &mut std::fs::File, text: &str| {
+            let mut buffer = [0; 256];
+            while !shown.contains(text) {
+                let read = terminal.read(&mut buffer).unwrap();
+                shown.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+            }
+            shown.clone()
+        };
+        until(&mut terminal, "Username: ");
+        terminal.write_all(b"user\n").unwrap();
+        until(&mut terminal, "Password: ");
+        // The prompt comes before the terminal goes mute.
+        while nix::sys::termios::tcgetattr(&pty.slave).unwrap() == before {
+            std::thread::yield_now();
+        }
+        terminal.write_all(keys.as_bytes()).unwrap();
+        let all = until(&mut terminal, ending.trim_start_matches("Password: \r\n"));
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{keys:?}: {all}");
+        assert!(!all.contains("secr") && !all.contains("wrong"), "{all}");
+        assert!(
+            nix::sys::termios::tcgetattr(&pty.slave).unwrap() == before,
+            "{keys:?}"
+        );
+        assert_eq!(person.config().exists(), code == 0);
+    }
 }

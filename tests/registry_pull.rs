@@ -771,6 +771,74 @@ fn goes_through_the_proxy_of_the_environment() {
     );
 }
 
+/// Addresses in brackets everywhere: names, redirects, token servers, mirrors, credentials.
+#[test]
+fn over_ipv6_all_is_the_same() {
+    let (registry, elsewhere) = (Registry::start_at("[::1]:0"), Registry::start_at("[::1]:0"));
+    let image = small_image();
+    registry.push("x", "1", &image);
+    elsewhere.push("x", "1", &image);
+    let host = registry.host();
+    assert!(host.starts_with("[::1]:"), "{host}");
+    registry.access(Access::Bearer(Some((
+        "user".to_owned(),
+        "secret".to_owned(),
+    ))));
+    let mut device = Device::new();
+    device.docker_config(&format!(
+        r#"{{"auths": {{"{host}": {{"auth": "dXNlcjpzZWNyZXQ="}}}}}}"#
+    ));
+    let layer = layer_of(&image);
+    let redirected = Fault::Redirect(elsewhere.url());
+    pull(&device.client(), &registry.name("x:1")).unwrap();
+    registry.fault(On::Path(layer.digest.hex()), redirected, 1);
+    // The challenge comes before the redirect, and with the token only to the registry.
+    pull(&device.client(), &registry.name("x:1")).unwrap();
+    assert_eq!(elsewhere.requests().len(), 1);
+    assert_eq!(elsewhere.requests()[0].header("authorization"), None);
+    let named = device.settings.registries.entry(host).or_default();
+    named.mirrors.push(elsewhere.host());
+    registry.reset_counts();
+    pull(&device.client(), &registry.name("x:1")).unwrap();
+    assert_eq!(registry.requests().len(), 0);
+}
+
+/// A name with an IPv6 address where nobody answers, as on devices whose network swallows IPv6: the other address has not
+/// to wait for it.
+#[test]
+fn a_dead_route_does_not_hold_up_the_other() {
+    use nix::sys::socket::{
+        AddressFamily, Backlog, SockFlag, SockType, SockaddrIn6, bind, connect, listen, socket,
+    };
+    use std::os::fd::AsRawFd;
+    let registry = Registry::start();
+    registry.push("x", "1", &small_image());
+    let port = registry.host().rsplit_once(':').unwrap().1.to_owned();
+    // Full at once, so that whoever comes later hears nothing.
+    let flags = SockFlag::SOCK_NONBLOCK;
+    let stream = || socket(AddressFamily::Inet6, SockType::Stream, flags, None).unwrap();
+    let address: std::net::SocketAddrV6 = format!("[::1]:{port}").parse().unwrap();
+    let address = SockaddrIn6::from(address);
+    let silent = stream();
+    bind(silent.as_raw_fd(), &address).unwrap();
+    listen(&silent, Backlog::new(0).unwrap()).unwrap();
+    let _fillers: Vec<_> = (0..4)
+        .map(|_| {
+            let filler = stream();
+            let _ = connect(filler.as_raw_fd(), &address);
+            filler
+        })
+        .collect();
+    let device = Device::new();
+    let start = std::time::Instant::now();
+    pull(&device.client(), &format!("localhost:{port}/x:1")).unwrap();
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
 /// A name for 127.0.0.1 that does not say so: the numeric form that only the resolver understands.
 fn foreign_name() -> &'static str {
     "2130706433"

@@ -1,6 +1,6 @@
 //! `dray login` and `dray logout`: docker's words, and where docker keeps what they are about.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
@@ -10,6 +10,7 @@ use dray::registry::{Client, Kept, Login, registry_named};
 use dray::sys::terminal::Raw;
 
 use super::Context;
+use crate::exit::Code;
 
 /// What a person means by an empty line at a prompt.
 const NOT_A_TERMINAL: &str = "Cannot perform an interactive login from a non TTY device";
@@ -125,15 +126,40 @@ fn asked(question: &str, hidden: bool) -> anyhow::Result<String> {
     }
     print!("{question}");
     io::stdout().flush()?;
-    let quiet = hidden.then(|| Raw::hidden(input.as_fd())).transpose()?;
-    let mut line = String::new();
-    input.read_line(&mut line)?;
-    if quiet.is_some() {
+    if hidden {
+        let raw = Raw::new(input.as_fd())?;
+        let line = hidden_line(input.lock());
+        drop(raw);
         // The person's own line end was not shown either.
         println!();
+        return line;
     }
+    let mut line = String::new();
+    input.read_line(&mut line)?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
+
+/// A line from a terminal that leaves all keys to us: also the one that would end the program and leave the terminal
+/// mute.
+fn hidden_line(input: impl BufRead) -> anyhow::Result<String> {
+    let mut line = Vec::new();
+    for byte in input.bytes() {
+        match byte? {
+            b'\r' | b'\n' | END_OF_INPUT => break,
+            INTERRUPT => return Err(anyhow!("interrupted").context(Code(INTERRUPTED))),
+            BACKSPACE | DELETE => drop(line.pop()),
+            key => line.push(key),
+        }
+    }
+    Ok(String::from_utf8(line)?)
+}
+
+const INTERRUPT: u8 = 3;
+const END_OF_INPUT: u8 = 4;
+const BACKSPACE: u8 = 8;
+const DELETE: u8 = 127;
+/// Exit code after Ctrl-C, as shells have it.
+const INTERRUPTED: u8 = 130;
 
 fn line_of_input() -> anyhow::Result<String> {
     let mut text = String::new();

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use ureq::unversioned::resolver::DefaultResolver;
+use ureq::config::Config;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout,
     Transport, TransportAdapter,
@@ -195,8 +196,6 @@ impl Http {
             .max_redirects_will_error(false)
             .user_agent(concat!("dray/", env!("CARGO_PKG_VERSION")))
             .proxy(proxy)
-            // No limit for name resolution: the crate would leave a thread behind, and the engine needs a process
-            // without threads. The resolver has its own.
             .timeout_connect(Some(self.patience.connect))
             .timeout_recv_response(Some(self.patience.stall))
             .timeout_per_read(Some(self.patience.stall))
@@ -209,7 +208,7 @@ impl Http {
         Ok(Agent::with_parts(
             config,
             connector,
-            DefaultResolver::default(),
+            WaitingResolver(DefaultResolver::default()),
         ))
     }
 
@@ -245,6 +244,24 @@ impl Http {
         }
         let pem = certs::system_bundle(&self.host)?;
         Ok(self.system_roots.get_or_init(|| tls::roots(&pem)))
+    }
+}
+
+/// Resolves names in the thread that asks.
+///
+/// The crate's own resolver begins a thread for each name that has to be known by a certain time, as a proxy's has, and
+/// leaves it behind; the engine needs a process without threads. The system's resolver has limits of its own.
+#[derive(Debug)]
+struct WaitingResolver(DefaultResolver);
+
+impl Resolver for WaitingResolver {
+    fn resolve(
+        &self,
+        uri: &http::Uri,
+        config: &Config,
+        _timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        self.0.resolve(uri, config, NextTimeout::default())
     }
 }
 

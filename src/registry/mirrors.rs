@@ -22,20 +22,26 @@ pub(super) struct Learnt {
 }
 
 impl Client {
-    /// The places that may have something, the registry itself last.
-    pub(super) fn places(&self, reference: &Reference, blob: Option<&Digest>) -> Vec<String> {
+    /// The mirrors that may have something.
+    fn mirrors(&self, reference: &Reference, blob: Option<&Digest>) -> Vec<String> {
         let learnt = self.transfer.learnt();
         let learnt = learnt.lock().unwrap_or_else(PoisonError::into_inner);
         let may_have = |mirror: &&String| {
-            let wrong =
+            let is_wrong =
                 |(place, digest): &(String, Digest)| place == *mirror && Some(digest) == blob;
             **mirror != reference.host
                 && !learnt.gone.contains(mirror)
-                && !learnt.wrong.iter().any(wrong)
+                && !learnt.wrong.iter().any(is_wrong)
         };
         let mirrors = self.fetcher.settings.mirrors(&reference.host);
-        let mirrors = mirrors.iter().filter(may_have).cloned();
-        mirrors.chain([reference.host.clone()]).collect()
+        mirrors.iter().filter(may_have).cloned().collect()
+    }
+
+    /// The places that may have a blob, the registry itself last.
+    pub(super) fn places(&self, reference: &Reference, blob: &Digest) -> Vec<String> {
+        let mut places = self.mirrors(reference, Some(blob));
+        places.push(reference.host.clone());
+        places
     }
 
     /// Asks one place after the other until one answers; an error names them all.
@@ -45,22 +51,19 @@ impl Client {
         blob: Option<&Digest>,
         mut ask: impl FnMut(&str) -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
-        let mut mirrors = Vec::new();
-        for place in self.places(reference, blob) {
-            let error = match ask(&place) {
+        let mut tried = Vec::new();
+        for mirror in self.mirrors(reference, blob) {
+            let error = match ask(&mirror) {
                 Ok(found) => return Ok(found),
                 Err(error) => error,
             };
-            if place == reference.host {
-                return Err(error.after(mirrors));
-            }
             if matches!(*error.problem, Problem::GivenUp | Problem::Deadline(_)) {
                 return Err(error);
             }
-            self.leave(&place, &error.problem);
-            mirrors.push((place, error.problem.to_string()));
+            self.leave(&mirror, &error.problem);
+            tried.push((mirror, error.problem.to_string()));
         }
-        unreachable!("the last place is the registry itself")
+        ask(&reference.host).map_err(|error| error.after(tried))
     }
 
     /// A mirror failed; if it is not even there, the rest of the transfer does without it.

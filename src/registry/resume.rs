@@ -56,7 +56,7 @@ impl Resumed {
         let mut resumed = Resumed {
             client: client.clone(),
             reference: reference.clone(),
-            places: client.places(reference, Some(&blob.digest)),
+            places: client.places(reference, &blob.digest),
             place: reference.host.clone(),
             digest: blob.digest,
             size: blob.size,

@@ -1,4 +1,4 @@
-//! Terminals: their size, and other modes for as long as a guard lives.
+//! Terminals: their size, and raw mode for as long as a guard lives.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -28,7 +28,7 @@ pub fn set_size(terminal: BorrowedFd<'_>, rows: u16, columns: u16) -> io::Result
     }
 }
 
-/// A terminal in another mode; it gets its old settings back on drop.
+/// A terminal that passes every key on; it gets its old settings back on drop.
 pub struct Raw {
     terminal: OwnedFd,
     before: libc::termios,
@@ -43,16 +43,6 @@ impl std::fmt::Debug for Raw {
 impl Raw {
     /// Makes `terminal` raw.
     pub fn new(terminal: BorrowedFd<'_>) -> io::Result<Raw> {
-        // SAFETY: the settings are valid and outlive the call.
-        Raw::with(terminal, |raw| unsafe { libc::cfmakeraw(raw) })
-    }
-
-    /// Has `terminal` take lines as ever, but not show them.
-    pub fn hidden(terminal: BorrowedFd<'_>) -> io::Result<Raw> {
-        Raw::with(terminal, |raw| raw.c_lflag &= !libc::ECHO)
-    }
-
-    fn with(terminal: BorrowedFd<'_>, change: impl Fn(&mut libc::termios)) -> io::Result<Raw> {
         let terminal = terminal.try_clone_to_owned()?;
         // SAFETY: an all-zero termios is a valid value; all pointers outlive their calls.
         unsafe {
@@ -61,7 +51,7 @@ impl Raw {
                 return Err(io::Error::last_os_error());
             }
             let mut raw = before;
-            change(&mut raw);
+            libc::cfmakeraw(&mut raw);
             if libc::tcsetattr(terminal.as_raw_fd(), libc::TCSANOW, &raw) != 0 {
                 return Err(io::Error::last_os_error());
             }

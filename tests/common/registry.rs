@@ -173,7 +173,12 @@ struct State {
 impl Registry {
     /// Starts one that serves everybody and has nothing yet.
     pub fn start() -> Registry {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Registry::start_at("127.0.0.1:0")
+    }
+
+    /// The same at another address of this machine.
+    pub fn start_at(address: &str) -> Registry {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
         let acceptor = std::thread::spawn({
