@@ -437,6 +437,21 @@ mod tests {
     }
 
     #[test]
+    fn one_line_says_it_for_all_layers() {
+        let progress = many(4);
+        let layer = Digest::of(&0_u32.to_le_bytes());
+        progress.event(&Event::Received { layer, bytes: 900 });
+        progress.event(&Event::Unpacked { layer });
+        let layer = Digest::of(b"here");
+        progress.event(&Event::Present { layer });
+        let state = progress.lock();
+        assert_eq!(
+            state.summary(&state.total(Duration::from_secs(3))),
+            "2 of 5 layers, 900B of 4kB, 300B/s, 10s left"
+        );
+    }
+
+    #[test]
     fn spans_and_rates() {
         assert_eq!([5, 65, 3725].map(span), ["5s", "1m05s", "1h02m"]);
         assert_eq!(rate(1000, Duration::from_millis(500)), 2000);

@@ -129,7 +129,7 @@ fn as_json(container: &Container, ports: &str, now: SystemTime) -> serde_json::V
         "ID": container.id(),
         "Names": container.name(),
         "Image": container.record.body.config.image,
-        "ImageDigest": container.record.image_digest,
+        "ImageDigest": Some(container.record.image_digest).filter(|digest| *digest != container.record.image),
         "Command": line(container),
         "CreatedAt": container.record.created,
         "State": container.status.word(),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Args;
 use dray::engine::Engine;
-use dray::images::{Chosen, Image, Images};
+use dray::images::{Chosen, Image, Images, some};
 use dray::oci::{Platform, Reference};
 use serde_json::json;
 
@@ -121,10 +121,9 @@ fn take(
         bail!("{path:?} has no image for {platform}");
     };
     if chosen.iter().any(|other| !other.is_same(first)) {
-        let names: Vec<String> = chosen.iter().map(Chosen::called).collect();
         bail!(
             "{path:?} has several images, say which one after another colon: {}",
-            names.join(", ")
+            some(chosen.iter().map(Chosen::called))
         );
     }
     let load = |chosen| progress.during(|r| images.load_image(&archive, chosen, platform, &r));

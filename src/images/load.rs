@@ -137,11 +137,11 @@ impl Carried {
             }
         };
         if let (Some(wanted), true) = (wanted, named.is_empty()) {
-            let offered = self.archive.images().iter().flat_map(|l| l.names.clone());
+            let offered = self.archive.images().iter().flat_map(|l| &l.names);
             return Err(ImagesError::NotThere {
                 path: self.path.clone(),
                 wanted: wanted.to_owned(),
-                offered: offered.collect::<Vec<_>>().join(", "),
+                offered: some(offered.map(|name| shown(name))),
             });
         }
         let rank = |listed: &Listed| {
@@ -165,10 +165,7 @@ impl Carried {
             return Err(ImagesError::Platform {
                 image: self.path.display().to_string(),
                 wanted: platform.clone(),
-                offered: offered
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join(", "),
+                offered: some(offered.map(|platform| shown(&platform.to_string()))),
             });
         }
         Ok(best)
@@ -202,8 +199,10 @@ fn is_name(name: &str, wanted: &str) -> bool {
 impl Chosen<'_> {
     /// What to call it: by its first name there, whole or not, or by its digest.
     pub fn called(&self) -> String {
-        let name = self.listed.names.first().cloned();
-        name.unwrap_or_else(|| self.listed.digest.to_string())
+        match self.listed.names.first() {
+            Some(name) => shown(name),
+            None => self.listed.digest.to_string(),
+        }
     }
 
     /// Whether it is the same image under another name.
@@ -255,13 +254,29 @@ impl Source for Inside<'_> {
 
 impl Inside<'_> {
     fn lacks(&self, digests: &[Digest]) -> ImagesError {
-        let blobs: Vec<String> = digests.iter().map(Digest::to_string).collect();
         ImagesError::Sparse {
             path: self.carried.path.clone(),
             image: self.name.to_owned(),
-            blobs: blobs.join(", "),
+            blobs: some(digests.iter().map(Digest::to_string)),
         }
     }
+}
+
+/// The first few, separated by commas, and how many more there are: an archive may list thousands.
+pub fn some(mut texts: impl Iterator<Item = String>) -> String {
+    const SHOWN: usize = 10;
+    let first: Vec<String> = texts.by_ref().take(SHOWN).collect();
+    match texts.count() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
+/// What a message repeats of an archive's text.
+fn shown(text: &str) -> String {
+    /// Real names are shorter.
+    const SHOWN: usize = 200;
+    text.chars().take(SHOWN).collect()
 }
 
 fn refused(path: &Path, source: ImageArchiveError) -> ImagesError {

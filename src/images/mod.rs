@@ -35,7 +35,7 @@ use crate::sys::lock::Shared;
 pub use change::ChangeError;
 pub use error::ImagesError;
 pub use import::Import;
-pub use load::{Carried, Chosen, Place};
+pub use load::{Carried, Chosen, Place, some};
 pub use progress::{Event, Progress};
 pub use save::{Refetch, Save};
 
