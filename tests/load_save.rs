@@ -881,6 +881,26 @@ fn skopeo_and_podman_read_what_is_saved() {
     assert!(said.contains("shop/web:1"), "{said}");
     let id = podman(&["images", "-q", "--no-trunc"]);
     assert_eq!(id.trim(), web.config.to_string());
+    // And back again: it writes layers anew for one of its formats, and keeps the id.
+    for format in ["docker-archive", "oci-archive"] {
+        let archive = path(format);
+        podman(&[
+            "save",
+            "-q",
+            "--format",
+            format,
+            "-o",
+            &archive,
+            "shop/web:1",
+        ]);
+        let other = Device::new();
+        let said = other.dray(&format!("load -i {archive}"));
+        assert!(said.ends_with("shop/web:1\n"), "{format}: {said}");
+        assert_eq!(
+            other.inspect(&id[7..])["RootFS"]["Layers"],
+            json!(web.diff_ids)
+        );
+    }
 }
 
 #[test]
