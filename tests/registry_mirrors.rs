@@ -9,6 +9,7 @@
 mod common;
 
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use common::Scratch;
@@ -16,7 +17,7 @@ use common::image::{Built, Entry, Image, Layer};
 use common::registry::{Access, Fault, Link, On, Registry};
 use dray::config::Settings;
 use dray::host::Host;
-use dray::images::Images;
+use dray::images::{Event, Images};
 use dray::oci::stream::Verified;
 use dray::oci::{Descriptor, Document, Platform, Reference};
 use dray::registry::{Client, Patience};
@@ -156,11 +157,18 @@ fn wrong_bytes_of_a_mirror_cost_only_time() {
     bad.fault(On::Blobs, Fault::WrongContent, usize::MAX);
     let device = Device::new(&registry.host(), &[&bad.host(), &good.host()]);
     let reference: Reference = registry.name("x:1").parse().unwrap();
-    let pulled = device
-        .images()
-        .pull(&reference, &Platform::host(), &())
+    let told = Mutex::new(Vec::new());
+    let progress = |event: &Event<'_>| {
+        if let Event::Arrived { mirrors, .. } = event {
+            told.lock().unwrap().extend(mirrors.to_vec());
+        }
+    };
+    let images = device.images();
+    let pulled = images
+        .pull(&reference, &Platform::host(), &progress)
         .unwrap();
     assert_eq!(pulled.digest, built.digest);
+    assert_eq!(told.into_inner().unwrap(), [good.host()]);
     assert_eq!(registry.requests().len(), 0);
     for digest in [blob.digest, built.config] {
         assert_eq!(bad.count("GET", &digest.hex()), 1);

@@ -803,42 +803,6 @@ fn over_ipv6_all_is_the_same() {
     assert_eq!(registry.requests().len(), 0);
 }
 
-/// A name with an IPv6 address where nobody answers, as on devices whose network swallows IPv6: the other address has not
-/// to wait for it.
-#[test]
-fn a_dead_route_does_not_hold_up_the_other() {
-    use nix::sys::socket::{
-        AddressFamily, Backlog, SockFlag, SockType, SockaddrIn6, bind, connect, listen, socket,
-    };
-    use std::os::fd::AsRawFd;
-    let registry = Registry::start();
-    registry.push("x", "1", &small_image());
-    let port = registry.host().rsplit_once(':').unwrap().1.to_owned();
-    // Full at once, so that whoever comes later hears nothing.
-    let flags = SockFlag::SOCK_NONBLOCK;
-    let stream = || socket(AddressFamily::Inet6, SockType::Stream, flags, None).unwrap();
-    let address: std::net::SocketAddrV6 = format!("[::1]:{port}").parse().unwrap();
-    let address = SockaddrIn6::from(address);
-    let silent = stream();
-    bind(silent.as_raw_fd(), &address).unwrap();
-    listen(&silent, Backlog::new(0).unwrap()).unwrap();
-    let _fillers: Vec<_> = (0..4)
-        .map(|_| {
-            let filler = stream();
-            let _ = connect(filler.as_raw_fd(), &address);
-            filler
-        })
-        .collect();
-    let device = Device::new();
-    let start = std::time::Instant::now();
-    pull(&device.client(), &format!("localhost:{port}/x:1")).unwrap();
-    assert!(
-        start.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        start.elapsed()
-    );
-}
-
 /// A name for 127.0.0.1 that does not say so: the numeric form that only the resolver understands.
 fn foreign_name() -> &'static str {
     "2130706433"

@@ -9,6 +9,8 @@
 //!     state: planned, present, damaged (it is fetched again), fetching, unpacked; bytes and size as it is packed
 //! {"event":"total","done":3,"layers":8,"bytes":…,"size":…,"rate":…,"left_s":…}
 //!     every second; bytes a second, and null where that is not known
+//! {"event":"transfer","mirrors":["mirror.example"],"resumed":2,"refetched":0}
+//!     if mirrors helped or connections broke: who, how often, and the bytes that came twice because of it
 //! {"event":"image","id":"sha256:…","digest":"sha256:… or null","names":["web:1"]}
 //!     the last, one for each image
 //! ```
@@ -172,6 +174,16 @@ impl Progress {
             Event::Resolved { reference, digest } => {
                 let reference = reference.to_string();
                 self.say(&json!({"event": "resolved", "reference": reference, "digest": digest}));
+                return;
+            }
+            Event::Arrived {
+                mirrors,
+                resumed,
+                refetched,
+            } => {
+                self.say(&json!({
+                    "event": "transfer", "mirrors": mirrors, "resumed": resumed, "refetched": refetched,
+                }));
                 return;
             }
             Event::Planned { layer, size } => (state.enter(layer, size, Phase::Planned), "planned"),

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
@@ -266,6 +267,8 @@ struct Tally {
     fetched: AtomicU64,
     bytes: AtomicU64,
     present: AtomicU64,
+    /// Who helped and what broke, in words.
+    journey: OnceLock<String>,
 }
 
 /// Pause between two lines about one image.
@@ -317,6 +320,22 @@ impl Progress for Tally {
             Event::Present { .. } => self.present.fetch_add(1, Relaxed),
             Event::Started { .. } => self.fetched.fetch_add(1, Relaxed),
             Event::Received { bytes, .. } => self.bytes.fetch_add(*bytes, Relaxed),
+            Event::Arrived {
+                mirrors,
+                resumed,
+                refetched,
+            } => {
+                let mut words = String::new();
+                if !mirrors.is_empty() {
+                    words = format!(", from mirror {}", mirrors.join(" and "));
+                }
+                if *resumed > 0 {
+                    let twice = Size(*refetched);
+                    words += &format!(", gone on with {resumed} times, {twice} fetched twice");
+                }
+                // Told once.
+                u64::from(self.journey.set(words).is_ok())
+            }
             _ => 0,
         };
     }
@@ -333,8 +352,9 @@ impl fmt::Display for Tally {
         let layers = if fetched == 1 { "layer" } else { "layers" };
         write!(
             f,
-            "{fetched} {layers}, {}, {present} here already",
-            Size(bytes)
+            "{fetched} {layers}, {}, {present} here already{}",
+            Size(bytes),
+            self.journey.get().map_or("", String::as_str)
         )
     }
 }
@@ -360,6 +380,15 @@ mod tests {
         assert_eq!(
             tally.line(Duration::from_secs(10)),
             "4.0 MB of 20.0 MB in 2 layers, 400 kB/s, 40 s left"
+        );
+        tally.event(&Event::Arrived {
+            mirrors: &["a.example".to_owned(), "b.example".to_owned()],
+            resumed: 3,
+            refetched: 2000,
+        });
+        assert_eq!(
+            tally.to_string(),
+            "0 layers, 4.0 MB, 0 here already, from mirror a.example and b.example, gone on with 3 times, 2 kB fetched twice"
         );
     }
 }

@@ -44,6 +44,15 @@ pub enum Event<'a> {
         /// How many.
         bytes: u64,
     },
+    /// All that was wanted is here, and it was not quite simple.
+    Arrived {
+        /// Where it came from, besides the registry itself.
+        mirrors: &'a [String],
+        /// How often a broken connection was made again.
+        resumed: u64,
+        /// Bytes that were fetched twice because of that.
+        refetched: u64,
+    },
     /// A layer is unpacked and verified; it is durable when the pull returns.
     Unpacked {
         /// Its diff id.

@@ -53,14 +53,17 @@ impl Images {
             None => self.client().resolve(reference)?.digest,
         };
         progress.event(&Event::Resolved { reference, digest });
+        let remote = Remote::new(self, reference);
         let wish = Wish {
-            source: &Remote::new(self, reference),
+            source: &remote,
             name: &reference.familiar(),
             digest,
             is_stated: true,
             platform,
         };
-        self.bring(&wish, progress)
+        let image = self.bring(&wish, progress)?;
+        remote.report(progress);
+        Ok(image)
     }
 
     /// Brings an image from wherever it is; as [`Images::pull`] otherwise.

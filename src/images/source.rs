@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::{Images, ImagesError};
+use super::{Event, Images, ImagesError, Progress};
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::registry::Client;
 
@@ -40,6 +40,21 @@ impl<'a> Remote<'a> {
         Remote {
             client: images.client().begin(),
             reference,
+        }
+    }
+}
+
+impl Remote<'_> {
+    /// Tells how it went, if that is worth a word.
+    pub(super) fn report(&self, progress: &dyn Progress) {
+        let mirrors = self.client.mirrors_used();
+        let (resumed, refetched) = (self.client.resumed(), self.client.refetched());
+        if resumed > 0 || !mirrors.is_empty() {
+            progress.event(&Event::Arrived {
+                mirrors: &mirrors,
+                resumed,
+                refetched,
+            });
         }
     }
 }

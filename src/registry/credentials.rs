@@ -20,6 +20,7 @@ use super::error::Problem;
 use crate::host::Host;
 use crate::oci::DOCKER_HUB;
 use crate::oci::stream::read_limited;
+use crate::sys::terminate;
 
 /// Docker Hub's key in the configuration, a URL for historical reasons.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
@@ -31,6 +32,9 @@ const MAX_CONFIG: u64 = 1 << 20;
 const MAX_HELPER_OUTPUT: u64 = 64 << 10;
 /// How long a credential helper may take; it has nobody to ask on a device.
 const HELPER_TIME: Duration = Duration::from_secs(30);
+
+/// How often whoever waits for one looks whether he still has to.
+const HELPER_SLICE: Duration = Duration::from_millis(100);
 
 /// A secret text; prints as dots.
 #[derive(Clone, PartialEq, Eq, Default, Deserialize)]
@@ -326,7 +330,10 @@ fn run_helper(host: &Host, program: &str, verb: &str, text: &str) -> io::Result<
         let _ = done.send(());
         output
     });
-    let in_time = finished.recv_timeout(HELPER_TIME).is_ok();
+    let in_time = (0..HELPER_TIME.as_millis() / HELPER_SLICE.as_millis()).any(|_| {
+        // It is not waited for when this process is asked to end.
+        !terminate::requested() && finished.recv_timeout(HELPER_SLICE).is_ok()
+    });
     if !in_time {
         child.kill()?;
     }

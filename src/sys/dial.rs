@@ -112,8 +112,8 @@ mod tests {
     /// Takes no more connections and refuses none, as long as what it comes with lives.
     fn silent() -> (SocketAddr, Vec<OwnedFd>) {
         let flags = SockFlag::SOCK_CLOEXEC;
-        let listener = socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap();
-        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let listener = socket(AddressFamily::Inet6, SockType::Stream, flags, None).unwrap();
+        let any: SocketAddr = "[::1]:0".parse().unwrap();
         bind(listener.as_raw_fd(), &SockaddrStorage::from(any)).unwrap();
         listen(&listener, Backlog::new(0).unwrap()).unwrap();
         let listener = TcpListener::from(listener);
