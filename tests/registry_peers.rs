@@ -8,8 +8,8 @@
 
 mod common;
 
-use std::io::Read;
-use std::process::Command;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use common::Scratch;
@@ -439,6 +439,73 @@ fn https_with_a_self_signed_certificate() {
             }
         }
     }
+}
+
+/// Over TLS: neither another scheme nor a plain token server is followed, and neither hears anything.
+#[test]
+fn nothing_leads_from_https_to_plain_http() {
+    let scratch = Scratch::new("downgrade");
+    let tls = scratch.join("tls");
+    make_certificates(&tls, "IP:127.0.0.1");
+    let plain = Registry::start();
+    let image = Image::oci([layer()]).build();
+    plain.push("x", "1", &image);
+    let realm = format!("Bearer realm=\"{}/token\",service=\"x\"", plain.url());
+    for (head, problem) in [
+        (
+            format!(
+                "307 Moved\r\nLocation: {}/v2/x?signature=secret",
+                plain.url()
+            ),
+            format!(
+                "it redirects to \"{}/v2/x?…\": it is plain http, the registry is not",
+                plain.url()
+            ),
+        ),
+        (
+            "302 Moved\r\nLocation: ftp://user:secret@elsewhere/x".to_owned(),
+            "it redirects to \"ftp://elsewhere/x\": that is not an http or https URL".to_owned(),
+        ),
+        (
+            format!("401 No\r\nWWW-Authenticate: {realm}"),
+            format!(
+                "it sends clients to the token server \"{}/token\", which is not trusted: it does not speak https",
+                plain.url()
+            ),
+        ),
+    ] {
+        // Says to whoever comes what stands on its standard input.
+        let mut server = Command::new("openssl")
+            .current_dir(&tls)
+            .args(["s_server", "-accept", "127.0.0.1:0", "-naccept", "1"])
+            .args(["-cert", "server.crt", "-key", "server.key"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(server.stdout.take().unwrap());
+        let port = loop {
+            let mut line = String::new();
+            assert_ne!(said.read_line(&mut line).unwrap(), 0, "openssl ended");
+            if let Some(address) = line.strip_prefix("ACCEPT ") {
+                break address.trim().rsplit_once(':').unwrap().1.to_owned();
+            }
+        };
+        let mut mouth = server.stdin.take().unwrap();
+        write!(mouth, "HTTP/1.1 {head}\r\nContent-Length: 0\r\n\r\n").unwrap();
+        let host = Host::at(&scratch.join(&port));
+        let certs = host.certs.join(format!("127.0.0.1:{port}"));
+        std::fs::create_dir_all(&certs).unwrap();
+        std::fs::copy(tls.join("ca.crt"), certs.join("ca.crt")).unwrap();
+        let reference: Reference = format!("127.0.0.1:{port}/x:1").parse().unwrap();
+        let client = Client::new(&host, &Settings::default());
+        let refused = client.resolve(&reference).unwrap_err();
+        assert_eq!(refused.problem.to_string(), problem);
+        server.kill().unwrap();
+        server.wait().unwrap();
+    }
+    assert_eq!(plain.requests().len(), 0);
 }
 
 const YEAR: u64 = 365 * 24 * 60 * 60;
