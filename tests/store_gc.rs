@@ -8,6 +8,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -112,7 +113,7 @@ fn names_and_pins_keep_and_nothing_else_does() {
     device.images.pin("container-1", &one).unwrap();
     device.holds(&[&device.base, &device.one, &device.two]);
     // The base image goes, the layer it shares stays.
-    let collected = device.images.collect(false).unwrap();
+    let collected = device.images.collect(false, &BTreeSet::new()).unwrap();
     let mut expected = [device.base.digest, device.base.config];
     expected.sort();
     assert_eq!(collected.blobs, expected);
@@ -121,13 +122,16 @@ fn names_and_pins_keep_and_nothing_else_does() {
     device.images.check(&one).unwrap();
     // Each root alone.
     device.images.unpin("container-1").unwrap();
-    let collected = device.images.collect(false).unwrap();
+    let collected = device.images.collect(false, &BTreeSet::new()).unwrap();
     assert_eq!(collected.layers, [device.one.diff_ids[1]]);
     device.holds(&[&device.two]);
     let two = device.registry.name("two:1");
-    device.images.remove(&two, false).unwrap();
+    device.images.remove(&two, false, &BTreeSet::new()).unwrap();
     device.holds(&[]);
-    assert_eq!(device.images.collect(false).unwrap(), Collected::default());
+    assert_eq!(
+        device.images.collect(false, &BTreeSet::new()).unwrap(),
+        Collected::default()
+    );
 }
 
 #[test]
@@ -135,7 +139,7 @@ fn a_dry_run_says_the_same_and_touches_nothing() {
     let device = Device::new();
     device.pull_named("one");
     device.pull("two");
-    let would = device.images.collect(true).unwrap();
+    let would = device.images.collect(true, &BTreeSet::new()).unwrap();
     device.holds(&[&device.one, &device.two]);
     assert_eq!(would.layers, [device.two.diff_ids[1]]);
     let documents = [device.two.digest, device.two.config];
@@ -144,7 +148,10 @@ fn a_dry_run_says_the_same_and_touches_nothing() {
         fs::metadata(path).unwrap().len()
     });
     assert_eq!(would.bytes, "two".len() as u64 + sizes[0] + sizes[1]);
-    assert_eq!(device.images.collect(false).unwrap(), would);
+    assert_eq!(
+        device.images.collect(false, &BTreeSet::new()).unwrap(),
+        would
+    );
 }
 
 #[test]
@@ -168,12 +175,12 @@ fn a_holder_may_pin_several_images_and_pins_outlive_a_restart() {
             pin("deploy-docker-1", &both)
         ]
     );
-    again.collect(false).unwrap();
+    again.collect(false, &BTreeSet::new()).unwrap();
     device.holds(&[&device.one, &device.two]);
     again.unpin("deploy-docker-1").unwrap();
     again.unpin("deploy-docker-1").unwrap();
     again.unpin("never-there").unwrap();
-    again.collect(false).unwrap();
+    again.collect(false, &BTreeSet::new()).unwrap();
     device.holds(&[&device.two]);
     for holder in ["", ".", ".tmp-1", "a/b", "..", "a b", "ä", &"x".repeat(201)] {
         let error = device.images.pin(holder, &two).unwrap_err();
@@ -188,9 +195,12 @@ fn what_is_gone_cannot_be_pinned_or_named() {
     let one = device.pull("one");
     let hold = device.images.hold().unwrap();
     let other = Images::open(&device.host, &Settings::default()).unwrap();
-    assert!(matches!(other.collect(false), Err(ImagesError::Busy)));
+    assert!(matches!(
+        other.collect(false, &BTreeSet::new()),
+        Err(ImagesError::Busy)
+    ));
     drop(hold);
-    other.collect(false).unwrap();
+    other.collect(false, &BTreeSet::new()).unwrap();
     device.holds(&[]);
     let words = format!("image {} is incomplete: layer ", one.digest);
     let error = device.images.pin("container-1", &one).unwrap_err();
@@ -210,7 +220,10 @@ fn a_damaged_manifest_does_not_cost_the_layers() {
     let one = device.pull_named("one");
     let manifest = device.folder("blobs/sha256").join(one.manifest.hex());
     fs::write(&manifest, "").unwrap();
-    assert_eq!(device.images.collect(false).unwrap(), Collected::default());
+    assert_eq!(
+        device.images.collect(false, &BTreeSet::new()).unwrap(),
+        Collected::default()
+    );
     assert!(matches!(
         device.images.check(&one),
         Err(ImagesError::NoDocument { .. })
@@ -232,7 +245,11 @@ fn an_unreadable_record_stops_everything() {
     ] {
         let record = device.folder(folder).join("record");
         fs::write(&record, content).unwrap();
-        let error = device.images.collect(false).unwrap_err().to_string();
+        let error = device
+            .images
+            .collect(false, &BTreeSet::new())
+            .unwrap_err()
+            .to_string();
         assert!(
             error.starts_with(&format!("failed to read record {record:?}: ")),
             "{error}"
@@ -358,7 +375,7 @@ fn removal_speaks_dockers_words() {
     // By id, with two names.
     let error = device
         .images
-        .remove(&one.id.hex()[..12], false)
+        .remove(&one.id.hex()[..12], false, &BTreeSet::new())
         .unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -369,13 +386,19 @@ fn removal_speaks_dockers_words() {
     );
     // One name of two: only that.
     assert_eq!(
-        device.images.remove("web", false).unwrap(),
+        device
+            .images
+            .remove("web", false, &BTreeSet::new())
+            .unwrap(),
         [untagged(&second)]
     );
     device.holds(&[&device.one]);
     // The last name of an image that a container needs.
     device.images.pin("container-1", &one).unwrap();
-    let error = device.images.remove(&first, false).unwrap_err();
+    let error = device
+        .images
+        .remove(&first, false, &BTreeSet::new())
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(
@@ -383,18 +406,24 @@ fn removal_speaks_dockers_words() {
         )
     );
     assert_eq!(
-        device.images.remove(&first, true).unwrap(),
+        device
+            .images
+            .remove(&first, true, &BTreeSet::new())
+            .unwrap(),
         [untagged(&first)]
     );
     device.holds(&[&device.one]);
     // Its data goes with the pin.
     device.images.unpin("container-1").unwrap();
-    let deleted = device.images.collect(false).unwrap();
+    let deleted = device.images.collect(false, &BTreeSet::new()).unwrap();
     assert_eq!(deleted.layers, hexes_sorted(&device.one.diff_ids));
     device.holds(&[]);
     // The last name and nobody needs it: names, id, layers.
     device.pull_named("one");
-    let removed = device.images.remove(&first, false).unwrap();
+    let removed = device
+        .images
+        .remove(&first, false, &BTreeSet::new())
+        .unwrap();
     let mut expected = vec![untagged(&first), Removed::Deleted(one.id)];
     expected.extend(
         hexes_sorted(&device.one.diff_ids)
@@ -403,7 +432,10 @@ fn removal_speaks_dockers_words() {
     );
     assert_eq!(removed, expected);
     device.holds(&[]);
-    let error = device.images.remove(&first, true).unwrap_err();
+    let error = device
+        .images
+        .remove(&first, true, &BTreeSet::new())
+        .unwrap_err();
     assert_eq!(error.to_string(), format!("no such image: {first}"));
 }
 
@@ -428,7 +460,7 @@ fn a_tag_moves() {
             .id,
         device.two.config
     );
-    device.images.collect(false).unwrap();
+    device.images.collect(false, &BTreeSet::new()).unwrap();
     device.holds(&[&device.two]);
 }
 
@@ -441,11 +473,11 @@ fn removal_beside_a_pull_leaves_the_data() {
     let name = device.registry.name("one:1");
     let other = Images::open(&device.host, &Settings::default()).unwrap();
     assert_eq!(
-        other.remove(&name, false).unwrap(),
+        other.remove(&name, false, &BTreeSet::new()).unwrap(),
         [Removed::Untagged(name)]
     );
     device.holds(&[&device.one]);
     drop(hold);
-    other.collect(false).unwrap();
+    other.collect(false, &BTreeSet::new()).unwrap();
     device.holds(&[]);
 }

@@ -8,7 +8,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -578,12 +578,8 @@ fn damage_is_found_after_a_cut_and_healed_by_a_pull() {
             matches!(error, ImagesError::Damaged { .. }),
             "{name}: {error}"
         );
-        // From now on it counts as absent, also for those who do not look.
-        let error = images.check(&image).unwrap_err();
-        assert!(
-            matches!(error, ImagesError::Missing { .. }),
-            "{name}: {error}"
-        );
+        // It keeps its name until there is something better: offline, what still starts is better than nothing.
+        assert!(tree.parent().unwrap().exists(), "{name}");
         let healed = device.pull(&pinned).unwrap();
         images.check(&healed).unwrap();
         assert_eq!(
@@ -591,6 +587,19 @@ fn damage_is_found_after_a_cut_and_healed_by_a_pull() {
             b"hello\n",
             "{name}"
         );
+        // Whoever runs on the damaged one keeps its files.
+        let aside = || {
+            let layers = fs::read_dir(device.host.state.join("layers/sha256")).unwrap();
+            let names = layers.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            names.filter(|name| name.starts_with(".damaged-")).count()
+        };
+        images.tag(&pinned.parse().unwrap(), &healed).unwrap();
+        images
+            .collect(false, &BTreeSet::from([healed.layers[0]]))
+            .unwrap();
+        assert_eq!(aside(), 1, "{name}");
+        images.collect(false, &BTreeSet::new()).unwrap();
+        assert_eq!(aside(), 0, "{name}");
         device.reboot();
         device.images().check(&healed).unwrap();
     }
@@ -641,7 +650,7 @@ fn a_pull_heals_what_nobody_has_looked_at_yet() {
     let aside = |device: &Device| names(&device.layers()).len() - 1;
     assert_eq!(aside(&device), 1);
     images.pin("container-1", &healed).unwrap();
-    images.collect(false).unwrap();
+    images.collect(false, &BTreeSet::new()).unwrap();
     assert_eq!(aside(&device), 0);
 }
 
@@ -691,6 +700,42 @@ fn kept_blobs_heal_without_the_network() {
     let healed = device.pull(&pinned).unwrap();
     device.images().check(&healed).unwrap();
     assert!(registry.requests().is_empty());
+}
+
+/// What was to mend a layer may be as damaged as the layer: then it goes, and the registry is asked.
+#[test]
+fn a_damaged_kept_blob_is_nobodys_obstacle() {
+    let registry = Registry::start();
+    let built = simple();
+    registry.push("shop/web", "1", &built);
+    let pinned = format!("{}@{}", registry.name("shop/web"), built.digest);
+    for size in [0, 10] {
+        let mut device = Device::new();
+        device.settings.store.keep_blobs = true;
+        let image = device.pull(&pinned).unwrap();
+        let whole = device.content();
+        truncate(
+            &device.images().layer_dir(&image.layers[0]).join("etc/motd"),
+            0,
+        );
+        let blobs = device.host.state.join("blobs/sha256");
+        let layers = || built.blobs.keys().filter(|blob| **blob != built.config);
+        for layer in layers() {
+            truncate(&blobs.join(layer.hex()), size);
+        }
+        device.reboot();
+        let healed = device.pull(&pinned).unwrap();
+        device.images().check(&healed).unwrap();
+        let images = device.images();
+        images.pin("container-1", &healed).unwrap();
+        images.collect(false, &BTreeSet::new()).unwrap();
+        images.unpin("container-1").unwrap();
+        assert_eq!(device.content(), whole, "{size}");
+        for layer in layers() {
+            let bytes = fs::read(blobs.join(layer.hex())).unwrap();
+            assert_eq!(Digest::of(&bytes), *layer);
+        }
+    }
 }
 
 #[test]

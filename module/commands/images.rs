@@ -241,7 +241,9 @@ pub fn tag(context: &Context<'_>, words: &Tag) -> anyhow::Result<ExitCode> {
 }
 
 fn remove(engine: &Engine, image: &str, force: bool) -> anyhow::Result<Vec<String>> {
-    let removed = engine.images().remove(image, force)?;
+    let removed = engine
+        .images()
+        .remove(image, force, &engine.layers_in_use()?)?;
     let line = |removed: Removed| match removed {
         Removed::Untagged(name) => format!("Untagged: {name}"),
         Removed::Deleted(digest) => format!("Deleted: {digest}"),

@@ -45,12 +45,14 @@ mod time;
 pub mod volumes;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::config::Settings;
 use crate::host::Host;
 use crate::images::Images;
+use crate::oci::Digest;
 use crate::sys::freezer;
 use crate::sys::lock::Exclusive;
 
@@ -218,6 +220,14 @@ impl Engine {
     /// Every container, the newest first, without the damaged ones.
     pub fn list(&self) -> Result<Vec<Container>, EngineError> {
         Ok(self.survey()?.0)
+    }
+
+    /// Diff ids of the layers that running containers stand on.
+    pub fn layers_in_use(&self) -> Result<BTreeSet<Digest>, EngineError> {
+        let alive = self.list()?.into_iter().filter(|c| c.status.is_attended());
+        Ok(alive
+            .flat_map(|container| container.record.layers)
+            .collect())
     }
 
     /// Containers whose files cannot be read, and why. They are nobody else's obstacle; [`Engine::remove`] takes them away.

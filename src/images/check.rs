@@ -41,14 +41,14 @@ pub(super) fn seal_file(diff_id: Digest, seal: Seal) -> Vec<u8> {
 
 impl Images {
     /// Looks at a layer: at its seal, and at every file's status if a power cut may have harmed it since it was last
-    /// looked at. What is damaged is set aside.
+    /// looked at. What is damaged stays under its name until there is something to replace it with: without a network, what
+    /// still starts is better than nothing.
     pub(super) fn condition(&self, diff_id: &Digest) -> Result<Condition, ImagesError> {
         let Some(seal) = self.seal(diff_id)? else {
-            if !self.store.has_layer(diff_id) {
-                return Ok(Condition::Absent);
-            }
-            self.store.set_aside(diff_id)?;
-            return Ok(Condition::Damaged);
+            return Ok(match self.store.has_layer(diff_id) {
+                false => Condition::Absent,
+                true => Condition::Damaged,
+            });
         };
         if self.store.is_checked(diff_id) {
             return Ok(Condition::Whole);
@@ -61,7 +61,6 @@ impl Images {
             self.store.note_checked(diff_id)?;
             return Ok(Condition::Whole);
         }
-        self.store.set_aside(diff_id)?;
         Ok(Condition::Damaged)
     }
 

@@ -180,6 +180,7 @@ impl Search<'_> {
                     })?,
                     blob: blob.clone(),
                     diff_id: *diff_id,
+                    heals: false,
                 })
             })
             .collect()

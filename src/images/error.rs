@@ -224,9 +224,7 @@ pub enum ImagesError {
     #[error("layer {0} is missing; pull or load its image again")]
     NoLayer(Digest),
     /// A layer is not what it was.
-    #[error(
-        "image {image} is damaged: layer {layer} has lost files and was set aside; pull or load it again"
-    )]
+    #[error("image {image} is damaged: layer {layer} is not what it was; pull or load it again")]
     Damaged {
         /// The image's digest.
         image: Digest,

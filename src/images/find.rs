@@ -32,7 +32,7 @@ impl Images {
     }
 
     /// Whether the image is whole: seals always, all files' status once after each unclean stop. Call before starting
-    /// containers from it; a damaged layer is set aside, and the next pull replaces it.
+    /// containers from it; the next pull replaces a damaged layer.
     pub fn check(&self, image: &Image) -> Result<(), ImagesError> {
         for layer in &image.layers {
             let layer = *layer;

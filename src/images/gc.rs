@@ -22,7 +22,13 @@ struct Marks {
 impl Images {
     /// Removes layers and blobs that neither a name nor a pin needs. Fails with [`ImagesError::Busy`] if another process
     /// still pulls after [`PATIENCE`], and if a name or pin is damaged: it may be all that keeps an image. Do not call while holding a [`Images::hold`].
-    pub fn collect(&self, dry_run: bool) -> Result<Collected, ImagesError> {
+    ///
+    /// `in_use`: the layers of containers that run. They may stand on a damaged one that was replaced since.
+    pub fn collect(
+        &self,
+        dry_run: bool,
+        in_use: &BTreeSet<Digest>,
+    ) -> Result<Collected, ImagesError> {
         if dry_run {
             let _shared = self.store.lock_shared()?;
             return self.unneeded();
@@ -31,7 +37,7 @@ impl Images {
         let unneeded = self.unneeded()?;
         // Documents first: without them nothing speaks of the layers.
         self.store.remove_blobs(&alone, &unneeded.blobs)?;
-        self.store.remove_layers(&alone, &unneeded.layers)?;
+        self.store.remove_layers(&alone, &unneeded.layers, in_use)?;
         Ok(unneeded)
     }
 
@@ -88,10 +94,15 @@ impl Images {
     /// Takes an image's name away, or with an id all its names, and removes what nobody needs any more; while another
     /// process pulls or a record is damaged, the data stays until the next collection. `force` allows to take several names away at once, and
     /// the last name of an image that is pinned; what is pinned stays in any case.
-    pub fn remove(&self, words: &str, force: bool) -> Result<Vec<Removed>, ImagesError> {
+    pub fn remove(
+        &self,
+        words: &str,
+        force: bool,
+        in_use: &BTreeSet<Digest>,
+    ) -> Result<Vec<Removed>, ImagesError> {
         let root = self.find_root(words)?;
         let mut removed = self.remove_names(&root, words, force)?;
-        match self.collect(false) {
+        match self.collect(false, in_use) {
             Ok(collected) => {
                 if collected.blobs.contains(&root.config) {
                     removed.push(Removed::Deleted(root.config));

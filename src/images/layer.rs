@@ -27,6 +27,8 @@ pub(super) struct Wanted {
     pub(super) blob: Descriptor,
     pub(super) compression: LayerCompression,
     pub(super) diff_id: Digest,
+    /// There is one, and it is damaged.
+    pub(super) heals: bool,
 }
 
 /// What all layers of a pull have in common.
@@ -60,6 +62,9 @@ impl Fetch<'_> {
                 (None, _) => Codec::Plain,
             };
             match self.attempt(wanted, codec) {
+                // A kept blob may be as damaged as the layer that it was to mend.
+                Err(ImagesError::Layer { .. } | ImagesError::DiffId { .. })
+                    if self.store.discard_blob(&wanted.blob.digest)? => {}
                 // Bytes that are not the layer may be a mirror's fault.
                 Err(ImagesError::Layer { .. })
                     if !self.cancelled.load(Ordering::Relaxed)
@@ -75,6 +80,9 @@ impl Fetch<'_> {
             size: wanted.blob.size,
         });
         let mut layer = self.store.draft_layer()?;
+        if wanted.heals {
+            layer.replace_damaged();
+        }
         let mut blob = match self.keep_blobs && self.store.blob(&wanted.blob.digest).is_none() {
             true => Some(self.store.draft_blob(&wanted.blob.digest)?),
             false => None,

@@ -128,7 +128,10 @@ impl Images {
                 Condition::Absent => missing.push(wanted.clone()),
                 Condition::Damaged => {
                     progress.event(&Event::Damaged { layer });
-                    missing.push(wanted.clone());
+                    missing.push(Wanted {
+                        heals: true,
+                        ..wanted.clone()
+                    });
                 }
             }
         }

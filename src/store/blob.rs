@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
+use sha2::{Digest as _, Sha256};
+
 use super::{Store, StoreError, digests_in, failed};
 use crate::oci::{Digest, MAX_CONFIG, MAX_MANIFEST};
 use crate::sys::fs;
@@ -48,6 +50,22 @@ impl Store {
     /// A blob's size on disk; 0 if it is not here.
     pub fn blob_size(&self, digest: &Digest) -> u64 {
         std::fs::metadata(self.blob_path(digest)).map_or(0, |metadata| metadata.len())
+    }
+
+    /// Removes a kept blob if it is no longer what its name says, and says whether it did.
+    pub fn discard_blob(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let path = self.blob_path(digest);
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            opened => opened.map_err(failed("open", &path))?,
+        };
+        let mut hasher = Sha256::new();
+        // One that cannot be read is as bad.
+        if io::copy(&mut file, &mut hasher).is_ok() && Digest::finish(hasher) == *digest {
+            return Ok(false);
+        }
+        fs::remove_file(&path).map_err(failed("remove", &path))?;
+        Ok(true)
     }
 
     /// Removes blobs.

@@ -15,6 +15,8 @@ use crate::sys::{beneath, fs};
 pub struct LayerDraft {
     scratch: PathBuf,
     diff_id: Option<Digest>,
+    /// What has its name is damaged.
+    replaces: bool,
 }
 
 /// A blob being written; removed when dropped before [`commit`].
@@ -33,6 +35,7 @@ impl Store {
         let draft = LayerDraft {
             scratch,
             diff_id: None,
+            replaces: false,
         };
         let tree = draft.scratch.join("tree");
         make(&tree).map_err(failed("create", &tree))?;
@@ -89,6 +92,11 @@ impl LayerDraft {
         beneath::open_dir(&path).map_err(failed("open", &path))
     }
 
+    /// At the commit it takes the name from the damaged layer that has it.
+    pub fn replace_damaged(&mut self) {
+        self.replaces = true;
+    }
+
     /// Ends it: what it is, and what it must look like from now on.
     pub fn seal(&mut self, diff_id: &Digest, seal: &[u8]) -> Result<(), StoreError> {
         let path = self.scratch.join("seal.json");
@@ -135,7 +143,8 @@ pub fn commit(
     blobs: Vec<BlobDraft>,
 ) -> Result<(), StoreError> {
     let diff_ids: Vec<Digest> = layers.iter().filter_map(|draft| draft.diff_id).collect();
-    let layer_names: Vec<_> = layers
+    let (healing, new): (Vec<_>, Vec<_>) = layers.iter().partition(|draft| draft.replaces);
+    let layer_names: Vec<_> = new
         .iter()
         .filter_map(|draft| Some((draft.scratch.clone(), store.layer_dir(&draft.diff_id?))))
         .collect();
@@ -143,7 +152,7 @@ pub fn commit(
         .iter()
         .map(|draft| (draft.scratch.clone(), draft.name.clone()))
         .collect();
-    if layer_names.is_empty() && blob_names.is_empty() {
+    if layers.is_empty() && blob_names.is_empty() {
         return Ok(());
     }
     let (layers_dir, blobs_dir) = (store.layers_dir(), store.blobs_dir());
@@ -153,9 +162,24 @@ pub fn commit(
     if !fs::broken("rename-before-sync") {
         fs::sync_filesystem(&layers_dir).map_err(failed("sync", &layers_dir))?;
     }
+    for draft in healing {
+        heal(store, draft)?;
+    }
     fs::publish_all(&layer_names).map_err(failed("publish layers in", &layers_dir))?;
     if !fs::broken("journal-first") {
         fs::publish_all(&blob_names).map_err(failed("publish blobs in", &blobs_dir))?;
     }
     diff_ids.iter().try_for_each(|id| store.note_checked(id))
+}
+
+/// Gives a whole layer the name of a damaged one. Containers that run on the damaged one keep their files: it only gets the
+/// other's name, which says what it is from before the exchange on, so that a kill between the two harms nobody.
+fn heal(store: &Store, draft: &LayerDraft) -> Result<(), StoreError> {
+    let Some(diff_id) = draft.diff_id else {
+        return Ok(());
+    };
+    let (name, aside) = (store.layer_dir(&diff_id), store.damaged_name(&diff_id));
+    fs::publish_volatile(&draft.scratch, &aside)
+        .and_then(|()| fs::exchange(&aside, &name))
+        .map_err(failed("replace", &name))
 }

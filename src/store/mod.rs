@@ -8,7 +8,8 @@
 //!   layers/sha256/<diff id>/   an unpacked layer, whole if it has this name
 //!     tree/                    its files, as overlay wants them
 //!     seal.json                what `tree` must look like (`unpack::Seal`)
-//!   layers/sha256/.damaged-*   layers that no longer looked like it; the next collection removes them
+//!   layers/sha256/.damaged-*   layers that no longer looked like it and were replaced; a collection removes them once no
+//!                              container runs on them
 //!   names/<hex>, pins/<holder> roots of collection; `images` writes them
 //! <run>/
 //!   store.lock                 shared: somebody brings images; exclusive: somebody removes them
@@ -25,6 +26,7 @@ mod blob;
 mod boot;
 mod draft;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -40,7 +42,7 @@ pub use draft::{BlobDraft, LayerDraft, commit};
 /// The format this release writes; it reads no other.
 const VERSION: u64 = 1;
 
-/// Prefix of layers that were found damaged.
+/// Prefix of damaged layers that were replaced; the digits of the diff id and something unique follow.
 const DAMAGED_PREFIX: &str = ".damaged-";
 
 /// Folders below the state folder; each may hold scratch.
@@ -237,37 +239,35 @@ impl Store {
         digests_in(&self.layers_dir())
     }
 
-    /// Takes a damaged layer's name away, so that it counts as absent. Containers that run on it keep their files until
-    /// the next collection.
-    pub fn set_aside(&self, diff_id: &Digest) -> Result<(), StoreError> {
-        let path = self.layer_dir(diff_id);
-        let scratch = fs::scratch_beside(&path);
-        let unique = scratch.file_name().unwrap_or_default().to_string_lossy();
-        let unique = unique.trim_start_matches(SCRATCH_PREFIX);
-        let aside = path.with_file_name(format!("{DAMAGED_PREFIX}{}-{unique}", diff_id.hex()));
-        match fs::publish(&path, &aside) {
-            // Another process was faster.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other.map_err(failed("set aside", &path)),
-        }
-    }
-
-    /// Removes layers, and all that were set aside.
-    pub fn remove_layers(&self, _alone: &Exclusive, diff_ids: &[Digest]) -> Result<(), StoreError> {
+    /// Removes layers, and those that were replaced, except where a running container may stand on them.
+    pub fn remove_layers(
+        &self,
+        _alone: &Exclusive,
+        diff_ids: &[Digest],
+        in_use: &BTreeSet<Digest>,
+    ) -> Result<(), StoreError> {
         diff_ids.iter().try_for_each(|id| self.forget_checked(id))?;
         let dir = self.layers_dir();
         let mut paths: Vec<PathBuf> = diff_ids.iter().map(|id| self.layer_dir(id)).collect();
         for entry in std::fs::read_dir(&dir).map_err(failed("read", &dir))? {
-            let entry = entry.map_err(failed("read", &dir))?;
-            if entry
-                .file_name()
-                .as_encoded_bytes()
-                .starts_with(DAMAGED_PREFIX.as_bytes())
+            let name = entry.map_err(failed("read", &dir))?.file_name();
+            let damaged = name.to_str().and_then(|n| n.strip_prefix(DAMAGED_PREFIX));
+            if let Some((hex, _)) = damaged.and_then(|rest| rest.split_once('-'))
+                && !Digest::from_hex(hex).is_ok_and(|id| in_use.contains(&id))
             {
-                paths.push(entry.path());
+                paths.push(dir.join(name));
             }
         }
         fs::remove_all(&paths).map_err(failed("remove layers in", &dir))
+    }
+
+    /// A name for what lay under a layer's.
+    fn damaged_name(&self, diff_id: &Digest) -> PathBuf {
+        let path = self.layer_dir(diff_id);
+        let scratch = fs::scratch_beside(&path);
+        let unique = scratch.file_name().unwrap_or_default().to_string_lossy();
+        let unique = unique.trim_start_matches(SCRATCH_PREFIX);
+        path.with_file_name(format!("{DAMAGED_PREFIX}{}-{unique}", diff_id.hex()))
     }
 
     fn layers_dir(&self) -> PathBuf {

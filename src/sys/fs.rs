@@ -81,6 +81,18 @@ pub fn publish_volatile(scratch: &Path, path: &Path) -> io::Result<()> {
     fs::rename(scratch, path)
 }
 
+/// Exchanges the names of two folders, durably and in one step; where `path` is gone meanwhile, `other` becomes it. Both are
+/// in the same folder.
+pub fn exchange(other: &Path, path: &Path) -> io::Result<()> {
+    use nix::fcntl::{RenameFlags, renameat2};
+    let exchanged = renameat2(None, other, None, path, RenameFlags::RENAME_EXCHANGE);
+    match exchanged.map_err(io::Error::from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(other, path)?,
+        exchanged => exchanged?,
+    }
+    sync_parent(path)
+}
+
 /// As [`publish`] for several finished, already synced things, with one sync of each folder. A folder that exists under
 /// its new name already is whole, so the newcomer is left where it is.
 pub fn publish_all(pairs: &[(PathBuf, PathBuf)]) -> io::Result<()> {
