@@ -4,8 +4,8 @@
 //! |---|---|
 //! | 0 | done |
 //! | 1 | failed |
-//! | 2 | the words are wrong |
-//! | 125 | `run`, `exec`: dray itself failed |
+//! | 64 | the template of `inspect`, `info` or `version` cannot be read |
+//! | 125 | a flag does not exist or has a wrong value; `run`: dray itself failed |
 //! | 126 | `run`, `exec`: the command cannot be executed |
 //! | 127 | `run`, `exec`: the command does not exist |
 //! | other | `run`, `exec`, `wait`: the container's exit code |
@@ -14,9 +14,9 @@ use std::process::ExitCode;
 
 use dray::engine::EngineError;
 
-/// The words are wrong.
-pub const USAGE: u8 = 2;
-/// dray itself failed at running something.
+/// A template cannot be read, where docker's client reads it first.
+pub const TEMPLATE: u8 = 64;
+/// A flag is wrong, or dray itself failed at running something.
 pub const ENGINE: u8 = 125;
 
 /// The exit code for `error`.

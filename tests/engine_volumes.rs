@@ -131,11 +131,14 @@ fn volumes_are_made_listed_looked_at_and_removed() {
                 &["create", "-o", "type=nfs", "n1"],
                 "missing required option: \"device\"",
             ),
-            (&["create", "--label", "=x", "n1"], "a label needs a name"),
+            (
+                &["create", "--label", "=x", "n1"],
+                "invalid label '=x': empty name",
+            ),
             (&["inspect", "none"], "get none: no such volume"),
             (&["inspect", ".."], "get ..: no such volume"),
             (&["rm", "none"], "get none: no such volume"),
-            (&["ls", "-f", "name"], "expected NAME=VALUE"),
+            (&["ls", "-f", "name"], "expected name=value"),
             (&["ls", "-f", "size=1"], "invalid filter \"size\""),
             (&["ls", "-f", "dangling=perhaps"], "expected true or false"),
             (

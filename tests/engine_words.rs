@@ -147,15 +147,15 @@ fn dockers_groups_lead_to_the_same_words() {
             "image push is not supported: devices only pull",
         );
         refused(
-            &device.dray(&["login"]),
-            "login is not supported: not built yet",
+            &device.dray(&["export", "web"]),
+            "export is not supported: not built yet",
         );
         refused(
             &device.dray(&["container", "x"]),
             "unknown command: dray container x",
         );
         let help = device.done(&["help"]).stdout;
-        assert!(help.contains("  login, logout: not built yet; "), "{help}");
+        assert!(help.contains("  export: not built yet; "), "{help}");
         assert!(help.contains("\n  container "), "{help}");
     });
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use dray::engine::{Engine, EngineError, Remove};
 use dray::runargs::signal;
+use dray::runargs::value::decimal;
 
 use super::keys::Keys;
 use super::{Context, each, each_done, foreground};
@@ -30,12 +31,13 @@ pub struct Start {
 /// `dray start`
 pub fn start(context: &Context<'_>, words: &Start) -> anyhow::Result<ExitCode> {
     let keys = Keys::new(words.detach_keys.as_deref())?;
+    let is_attached = words.attach || words.interactive;
+    if is_attached && words.containers.len() > 1 {
+        anyhow::bail!("you cannot start and attach multiple containers at once");
+    }
     let engine = context.engine()?;
-    if words.attach || words.interactive {
-        let [container] = &words.containers[..] else {
-            anyhow::bail!("only one container can be attached to at once");
-        };
-        let container = engine.find(container)?;
+    if is_attached {
+        let container = engine.find(&words.containers[0])?;
         return foreground::start(&engine, &container, words.interactive, keys);
     }
     Ok(each(&words.containers, |word| {
@@ -49,7 +51,7 @@ pub struct Stop {
     #[arg(short, long)]
     signal: Option<String>,
     /// Seconds between the stop signal and the kill; -1 never kills
-    #[arg(short, long, visible_alias = "timeout", allow_negative_numbers = true)]
+    #[arg(short, long, visible_alias = "timeout", allow_negative_numbers = true, value_parser = decimal)]
     time: Option<i64>,
     /// Names or ids
     #[arg(required = true)]

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use dray::runargs::value::boolean;
 
 use super::{Context, logs};
+use crate::exit::{self, Code};
 
 /// Filters by key.
 #[derive(Debug, Default)]
@@ -16,9 +17,15 @@ impl<'a> Filters<'a> {
     /// From `KEY=VALUE`; keys that are not `known` are refused by name.
     pub fn parse(words: &'a [String], known: &[&str]) -> anyhow::Result<Filters<'a>> {
         let parse = |word: &'a String| -> anyhow::Result<(&'a str, &'a str)> {
+            let malformed = || {
+                format!(
+                    "invalid argument {word:?} for \"--filter\" flag: bad format of filter (expected name=value)"
+                )
+            };
             let (key, value) = word
                 .split_once('=')
-                .with_context(|| format!("invalid filter {word:?}: expected NAME=VALUE"))?;
+                .with_context(malformed)
+                .context(Code(exit::ENGINE))?;
             if !known.contains(&key) {
                 bail!("invalid filter {key:?}: {} are there", known.join(", "))
             }
@@ -73,6 +80,18 @@ impl<'a> Filters<'a> {
             .map(|text| logs::moment(text, context.host.now()))
             .transpose()
     }
+}
+
+/// `KEY=VALUE` of options such as `--label`, where a value may be left out.
+pub fn labels(words: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
+    let split = |word: &String| match word.split_once('=').unwrap_or((word, "")) {
+        ("", _) => Err(anyhow!(
+            "invalid argument {word:?} for \"--label\" flag: invalid label '{word}': empty name"
+        ))
+        .context(Code(exit::ENGINE)),
+        (name, value) => Ok((name.to_owned(), value.to_owned())),
+    };
+    words.iter().map(split).collect()
 }
 
 /// Whether labels have `KEY` or `KEY=VALUE`.

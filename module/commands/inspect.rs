@@ -16,7 +16,7 @@ use crate::exit;
 
 #[derive(Debug, Args)]
 pub struct Words {
-    /// json, or a template such as '{{.State.Status}}'; each thing on a line of its own
+    /// json (in one line), or a template such as '{{.State.Status}}', filled in on a line of its own for each
     #[arg(short, long, default_value = "", hide_default_value = true)]
     format: Shape,
     /// Only things of this kind

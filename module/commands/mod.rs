@@ -4,6 +4,7 @@ mod boot;
 mod choice;
 mod containers;
 mod cp;
+mod examples;
 mod exec;
 mod explain;
 mod filter;
@@ -32,6 +33,7 @@ mod template;
 mod terminal;
 mod top;
 mod transport;
+mod usage;
 mod volume;
 mod words;
 
@@ -39,10 +41,12 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{ArgAction, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use dray::config::Settings;
 use dray::engine::{Engine, exec as engine_exec, monitor};
 use dray::host::Host;
+use dray::sys::program;
 
 use crate::exit;
 
@@ -82,6 +86,7 @@ impl Context<'_> {
 #[command(
     name = "dray",
     version,
+    disable_version_flag = true,
     disable_help_subcommand = true,
     max_term_width = 100
 )]
@@ -90,6 +95,9 @@ impl Context<'_> {
     Settings: /etc/dray/dray.ini, or the file that $DRAY_CONFIG names."
 )]
 struct Words {
+    /// Print version
+    #[arg(short, short_alias = 'V', long, action = ArgAction::Version)]
+    version: (),
     #[command(subcommand)]
     word: Word,
 }
@@ -212,26 +220,14 @@ struct Inner {
 
 /// Does what `words`, without the program's name, say.
 pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Result<ExitCode> {
-    let parsed = Words::try_parse_from(whole(words));
-    let word = match parsed {
+    let word = match parsed(words) {
         Ok(words) => words.word,
-        Err(error) => {
-            // Help and version go to standard output and are no failure.
-            let _ = error.print();
-            if words.iter().eq(["--help"]) {
-                print!("{}", words::refused());
-            }
-            return Ok(if error.use_stderr() {
-                ExitCode::from(exit::USAGE)
-            } else {
-                ExitCode::SUCCESS
-            });
-        }
+        Err(error) => return Ok(not_meant(words, &error)),
     };
     let context = Context { host, settings };
     match word {
         Word::Run(words) => run::run(&context, &words).map_err(exit::at_running),
-        Word::Create(words) => run::create(&context, &words).map_err(exit::at_running),
+        Word::Create(words) => run::create(&context, &words),
         Word::Explain(words) => explain::run(&context, &words),
         Word::Start(words) => containers::start(&context, &words),
         Word::Stop(words) => containers::stop(&context, &words),
@@ -277,6 +273,33 @@ pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Resu
             .map_err(Into::into),
         Word::Enter(inner) => exec::enter(&context, &inner.words),
     }
+}
+
+fn command() -> Command {
+    examples::added(Words::command(), "")
+}
+
+fn parsed(words: &[OsString]) -> Result<Words, clap::Error> {
+    let mut matches = usage::tolerant(command()).try_get_matches_from(whole(words))?;
+    Words::from_arg_matches_mut(&mut matches)
+}
+
+/// Prints what was asked for in place of a word, or says why the words are wrong.
+fn not_meant(words: &[OsString], error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayVersion => print!("{error}"),
+        // As it is with a group that is called without one of its words.
+        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            program::end_with_the_reader();
+            let plain = command().try_get_matches_from(whole(words));
+            print!("{}", plain.err().as_ref().unwrap_or(error));
+            if words.is_empty() || words.iter().eq(["--help"]) {
+                print!("{}", words::refused());
+            }
+        }
+        _ => return usage::refuse(usage::tolerant(command()), words, error),
+    }
+    ExitCode::SUCCESS
 }
 
 /// The command line for clap, which takes the first `--` for itself: of the words that docker run's own parser reads, it has

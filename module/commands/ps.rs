@@ -7,6 +7,7 @@ use clap::Args;
 use dray::api::PortBinding;
 use dray::engine::network::Attachment;
 use dray::engine::{Container, Engine, MountPoint, Status, volumes};
+use dray::runargs::value::decimal;
 use serde_json::json;
 
 use super::choice::Choice;
@@ -22,7 +23,7 @@ pub struct Words {
     #[arg(short, long, value_name = "FILTER")]
     filter: Vec<String>,
     /// The last so many that were made, running or not; -1 is all
-    #[arg(short = 'n', long, value_name = "COUNT", allow_negative_numbers = true)]
+    #[arg(short = 'n', long, value_name = "COUNT", allow_negative_numbers = true, value_parser = decimal)]
     last: Option<i64>,
     /// The last one that was made, running or not
     #[arg(short, long)]
@@ -85,6 +86,9 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
             if words.format.is_template() {
                 object["ID"] = id(container).into();
                 object["Command"] = command(container, words.no_trunc).into();
+            }
+            if words.format.names_labels() {
+                object["Label"] = json!(container.record.body.config.labels);
             }
             object
         };

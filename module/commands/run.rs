@@ -14,7 +14,7 @@ use dray::oci::{Platform, Reference};
 use dray::runargs::{self, Pull, RunArgs, RunArgsError};
 use dray::sys::{fs, program};
 
-use super::{Context, foreground, pull};
+use super::{Context, examples, foreground, pull};
 use crate::exit::{self, Code};
 
 #[derive(Debug, Args)]
@@ -39,15 +39,20 @@ impl Words {
                 program::end_with_the_reader();
                 let does = does(word);
                 print!(
-                    "Usage: dray {word} [OPTIONS] IMAGE [COMMAND] [ARG...]\n\n{does}\n\n{}",
-                    runargs::help(foreign)
+                    "Usage: dray {word} [OPTIONS] IMAGE [COMMAND] [ARG...]\n\n{does}\n\n{}\n{}\n",
+                    runargs::help(foreign),
+                    examples::of_run(word)
                 );
                 return Ok(None);
             }
+            // An image is an argument, and no flag.
+            Err(error @ RunArgsError::NoImage) => return Err(error).context(Code(1)),
             parsed => parsed.context(Code(exit::ENGINE))?,
         };
         match foreign.iter().find(|option| args.given(option)) {
-            Some(option) => Err(anyhow::anyhow!("unknown flag: --{option}")),
+            Some(option) => {
+                Err(anyhow::anyhow!("unknown flag: --{option}")).context(Code(exit::ENGINE))
+            }
             None => Ok(Some(args)),
         }
     }
@@ -122,7 +127,7 @@ fn make(context: &Context<'_>, engine: &Engine, args: &RunArgs) -> anyhow::Resul
         owner: None,
         claim_name: true,
     };
-    let id = engine.create(&request).context(Code(exit::ENGINE))?;
+    let id = engine.create(&request)?;
     drop(hold);
     if let Some(file) = cidfile
         && let Err(error) = file.write(&id)
@@ -132,7 +137,7 @@ fn make(context: &Context<'_>, engine: &Engine, args: &RunArgs) -> anyhow::Resul
             force: false,
             volumes: true,
         };
-        engine.remove(&id, all).context(Code(exit::ENGINE))?;
+        engine.remove(&id, all)?;
         return Err(error);
     }
     Ok(id)
@@ -150,15 +155,13 @@ impl CidFile<'_> {
                 "container id file {path} exists: remove it, or make sure that the other container is not running"
             ),
             made => made.with_context(|| format!("failed to write {path}")),
-        }
-        .context(Code(exit::ENGINE))?;
+        }?;
         Ok(CidFile(Path::new(path)))
     }
 
     fn write(self, id: &str) -> anyhow::Result<()> {
         fs::replace(self.0, 0o644, id.as_bytes())
-            .with_context(|| format!("failed to write {}", self.0.display()))
-            .context(Code(exit::ENGINE))?;
+            .with_context(|| format!("failed to write {}", self.0.display()))?;
         std::mem::forget(self);
         Ok(())
     }
@@ -174,7 +177,7 @@ impl Drop for CidFile<'_> {
 fn image(context: &Context<'_>, engine: &Engine, args: &RunArgs) -> anyhow::Result<Image> {
     let words = args.image.as_deref().unwrap_or_default();
     let wanted = args.platform.as_deref().map(str::parse::<Platform>);
-    let wanted = wanted.transpose().context(Code(exit::ENGINE))?;
+    let wanted = wanted.transpose()?;
     let serves = |image: &Image| {
         let platform = &image.config.platform;
         let wanted = wanted.as_ref();
@@ -185,19 +188,18 @@ fn image(context: &Context<'_>, engine: &Engine, args: &RunArgs) -> anyhow::Resu
             Ok(image) if serves(&image) => return Ok(image),
             Ok(image) if args.pull == Pull::Never => {
                 let offered = image.config.platform;
-                return Err(anyhow::anyhow!(
+                anyhow::bail!(
                     "image {words} was found but is for {offered}, not for the platform of --platform"
-                ))
-                .context(Code(exit::ENGINE));
+                );
             }
             Ok(_) => {}
             Err(error) if !error.is_absent() || args.pull == Pull::Never => {
-                return Err(error).context(Code(exit::ENGINE));
+                return Err(error.into());
             }
             Err(_) => {}
         }
     }
-    let reference: Reference = words.parse().context(Code(exit::ENGINE))?;
+    let reference: Reference = words.parse()?;
     let platform = wanted.unwrap_or_else(Platform::host);
-    pull::pull(context, engine, &reference, &platform, args.quiet).context(Code(exit::ENGINE))
+    pull::pull(context, engine, &reference, &platform, args.quiet)
 }

@@ -84,20 +84,21 @@ fn scaled(bytes: u64, base: f64, units: [&str; 5]) -> String {
     }
 }
 
-/// `5 minutes`, as docker prints spans.
+/// `5 minutes`, as docker prints spans: hours are rounded, larger units are cut.
 pub fn span(seconds: u64) -> String {
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    match seconds {
-        0 => "Less than a second".into(),
-        1 => "1 second".into(),
-        2..60 => format!("{seconds} seconds"),
-        60..120 => "About a minute".into(),
-        120..3600 => format!("{minutes} minutes"),
-        3600..7200 => "About an hour".into(),
-        7200..172_800 => format!("{hours} hours"),
-        172_800..1_209_600 => format!("{days} days"),
-        1_209_600..5_184_000 => format!("{} weeks", days / 7),
-        _ => format!("{} months", days / 30),
+    let (minutes, hours) = (seconds / 60, (seconds + 1800) / 3600);
+    match (seconds, minutes, hours) {
+        (0, ..) => "Less than a second".into(),
+        (1, ..) => "1 second".into(),
+        (2..60, ..) => format!("{seconds} seconds"),
+        (_, 1, _) => "About a minute".into(),
+        (_, 2..60, _) => format!("{minutes} minutes"),
+        (.., 1) => "About an hour".into(),
+        (.., 2..48) => format!("{hours} hours"),
+        (.., 48..336) => format!("{} days", hours / 24),
+        (.., 336..1440) => format!("{} weeks", hours / 24 / 7),
+        (.., 1440..17_520) => format!("{} months", hours / 24 / 30),
+        _ => format!("{} years", seconds / 3600 / 24 / 365),
     }
 }
 
@@ -131,19 +132,37 @@ mod tests {
         }
     }
 
+    /// The boundaries of go-units' HumanDuration.
     #[test]
     fn spans() {
+        const HOUR: u64 = 3600;
+        const DAY: u64 = 24 * HOUR;
         for (seconds, text) in [
             (0, "Less than a second"),
             (1, "1 second"),
+            (2, "2 seconds"),
             (59, "59 seconds"),
-            (61, "About a minute"),
-            (3599, "59 minutes"),
-            (3600, "About an hour"),
-            (90_000, "25 hours"),
-            (200_000, "2 days"),
+            (60, "About a minute"),
+            (119, "About a minute"),
+            (120, "2 minutes"),
+            (HOUR - 1, "59 minutes"),
+            (HOUR, "About an hour"),
+            (HOUR + 1799, "About an hour"),
+            (HOUR + 1800, "2 hours"),
+            (47 * HOUR + 1799, "47 hours"),
+            (47 * HOUR + 1800, "2 days"),
+            (14 * DAY - 1801, "13 days"),
+            (14 * DAY - 1800, "2 weeks"),
+            (60 * DAY - 1801, "8 weeks"),
+            (60 * DAY - 1800, "2 months"),
+            (365 * DAY, "12 months"),
+            (730 * DAY - 1801, "24 months"),
+            // Docker's too: it rounds to find the unit and cuts to count.
+            (730 * DAY - 1800, "1 years"),
+            (730 * DAY, "2 years"),
+            (1095 * DAY, "3 years"),
         ] {
-            assert_eq!(span(seconds), text);
+            assert_eq!(span(seconds), text, "{seconds}");
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `dray volume`: create, ls, inspect, rm and prune, as docker has them.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -9,7 +8,7 @@ use dray::engine::{Engine, EngineError, Volume, volumes};
 use dray::runargs::value::boolean;
 use serde_json::{Value, json};
 
-use super::filter::{Filters, label_fits, name_fits};
+use super::filter::{Filters, label_fits, labels, name_fits};
 use super::template::Shape;
 use super::{Context, ask, each, table};
 
@@ -77,14 +76,7 @@ fn create(engine: &Engine, words: &Create) -> anyhow::Result<ExitCode> {
         (key.to_owned(), value.to_owned())
     });
     let options = options.collect();
-    let labels = words.label.iter().map(|label| {
-        let (key, value) = label.split_once('=').unwrap_or((label, ""));
-        (key.to_owned(), value.to_owned())
-    });
-    let labels: BTreeMap<String, String> = labels.collect();
-    if labels.contains_key("") {
-        bail!("a label needs a name: --label NAME=VALUE");
-    }
+    let labels = labels(&words.label)?;
     let name = words.name.as_deref().filter(|name| !name.is_empty());
     println!("{}", engine.create_volume(name, labels, options)?.name);
     Ok(ExitCode::SUCCESS)
@@ -120,7 +112,14 @@ fn ls(engine: &Engine, words: &Ls) -> anyhow::Result<ExitCode> {
             .iter()
             .for_each(|volume| println!("{}", volume.name));
     } else if words.format != Shape::Table {
-        words.format.print(volumes.iter().map(line))?;
+        let object = |volume: &Volume| {
+            let mut object = line(volume);
+            if words.format.names_labels() {
+                object["Label"] = json!(volume.labels);
+            }
+            object
+        };
+        words.format.print(volumes.iter().map(object))?;
     } else {
         let rows: Vec<_> = volumes
             .into_iter()
@@ -174,7 +173,7 @@ fn fits(key: &str, value: &str, volume: &Volume) -> bool {
 
 #[derive(Debug, Args)]
 struct Inspect {
-    /// json, or a template such as '{{.Mountpoint}}'; each volume on a line of its own
+    /// json (in one line), or a template such as '{{.Mountpoint}}', filled in on a line of its own for each
     #[arg(short, long, default_value = "", hide_default_value = true)]
     format: Shape,
     /// Names

@@ -3,7 +3,10 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context as _, anyhow, bail};
+
+use super::usage;
+use crate::exit::{self, Code};
 
 /// Words of docker's groups that are the same outside of them.
 const SAME: [(&str, &str); 3] = [
@@ -92,9 +95,16 @@ pub fn meant(words: &[OsString]) -> anyhow::Result<Vec<OsString>> {
         refuse(first, first)?;
         return Ok(words);
     };
-    let Some(word) = second.filter(|word| !word.starts_with('-')) else {
+    let Some(word) = second else {
         return Ok(words);
     };
+    if word.starts_with('-') {
+        return match word {
+            "-h" | "--help" => Ok(words),
+            flag => Err(anyhow!("unknown flag: {flag}; see dray {first} --help"))
+                .context(Code(exit::ENGINE)),
+        };
+    }
     if same.split(' ').any(|known| known == word) {
         return Ok(words.split_off(1));
     }
@@ -104,7 +114,10 @@ pub fn meant(words: &[OsString]) -> anyhow::Result<Vec<OsString>> {
         return Ok(others.iter().map(OsString::from).chain(rest).collect());
     }
     refuse(word, &format!("{first} {word}"))?;
-    bail!("unknown command: dray {first} {word}; see dray {first} --help")
+    let own = OTHERS.iter().filter(|(group, ..)| *group == first);
+    let known = own.map(|(_, known, _)| *known).chain(same.split(' '));
+    let hint = usage::hint("", word, known);
+    bail!("unknown command: dray {first} {word}{hint}; see dray {first} --help")
 }
 
 fn refuse(word: &str, said: &str) -> anyhow::Result<()> {
@@ -158,6 +171,12 @@ mod tests {
             ("image pull x", Ok("pull x")),
             ("nonsense", Ok("nonsense")),
             (
+                "container lss",
+                Err(
+                    "unknown command: dray container lss; did you mean ls?; see dray container --help",
+                ),
+            ),
+            (
                 "container nonsense",
                 Err("unknown command: dray container nonsense; see dray container --help"),
             ),
@@ -173,7 +192,7 @@ mod tests {
             ),
         ] {
             let words: Vec<OsString> = words.split(' ').map(OsString::from).collect();
-            let got = meant(&words).map_err(|error| error.to_string());
+            let got = meant(&words).map_err(|error| exit::message(&error));
             let got = got.map(|words| words.join(" ".as_ref()).into_string().unwrap());
             assert_eq!(got, wanted.map(str::to_owned).map_err(str::to_owned));
         }

@@ -44,7 +44,8 @@ impl Docker {
         }
     }
 
-    fn run(&self, words: &[String]) -> Output {
+    /// Runs the client with any words.
+    pub fn run(&self, words: &[String]) -> Output {
         Command::new(&self.program)
             .args(words)
             .env_clear()

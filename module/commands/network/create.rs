@@ -12,6 +12,8 @@ use dray::engine::network::Address;
 use dray::engine::network::make::{Asked, Wish};
 use dray::runargs::value::boolean;
 
+use crate::commands::filter::labels;
+
 #[derive(Debug, Args)]
 pub struct Words {
     name: String,
@@ -60,7 +62,7 @@ pub fn run(engine: &Engine, words: &Words) -> anyhow::Result<ExitCode> {
         v4: asked(words, false)?,
         v6: asked_of_v6(words)?,
         internal: words.internal,
-        labels: pairs(&words.label),
+        labels: labels(&words.label)?,
         options: pairs(&words.opt),
         ..Wish::default()
     })?;

@@ -16,7 +16,7 @@ pub struct Words {
     /// Names or ids
     #[arg(required = true)]
     networks: Vec<String>,
-    /// json, or a template such as '{{.Driver}}'; each network on a line of its own
+    /// json (in one line), or a template such as '{{.Driver}}', filled in on a line of its own for each
     #[arg(short, long, default_value = "", hide_default_value = true)]
     format: Shape,
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use dray::engine::Engine;
 use dray::runargs::value::boolean;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::shown::{self, Shown};
 use crate::commands::filter::{Filters, label_fits, name_fits};
@@ -73,8 +73,14 @@ pub fn run(engine: &Engine, words: &Words) -> anyhow::Result<ExitCode> {
     if words.quiet {
         all.iter().for_each(|network| println!("{}", id(network)));
     } else if words.format != Shape::Table {
-        let lines = all.iter().map(|network| line(network, &id(network)));
-        words.format.print(lines)?;
+        let object = |network: &Shown| {
+            let mut object = line(network, &id(network));
+            if words.format.names_labels() {
+                object["Label"] = json!(network.definition.as_ref().map(|made| &made.labels));
+            }
+            object
+        };
+        words.format.print(all.iter().map(object))?;
     } else {
         let rows: Vec<_> = all
             .iter()

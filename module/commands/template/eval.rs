@@ -1,0 +1,315 @@
+//! A template's tree filled in.
+
+use std::collections::BTreeMap;
+
+use anyhow::{anyhow, bail};
+use serde_json::{Map, Value, json};
+
+use super::parse::{Base, Node, Operand, Pipe};
+use super::{functions, heading};
+
+/// Fields that hold whatever names somebody gave: one that is not there is no mistake, as in Go's maps.
+const MAPS: [&str; 12] = [
+    "Annotations",
+    "Containers",
+    "DriverOpts",
+    "ExposedPorts",
+    "Labels",
+    "Networks",
+    "Options",
+    "Ports",
+    "StorageOpt",
+    "Sysctls",
+    "Tmpfs",
+    "Volumes",
+];
+
+/// Docker's fields that are left out of documents where there is nothing in them, by what they are then.
+const NUMBERS: &str = "BlkioWeight CpuPeriod CpuQuota CpuRealtimePeriod CpuRealtimeRuntime CpuShares GlobalIPv6PrefixLen \
+    IPPrefixLen MaximumRetryCount Memory MemoryReservation MemorySwap NanoCpus OomScoreAdj ShmSize";
+const SWITCHES: &str = "AttachStderr AttachStdin AttachStdout AutoRemove OpenStdin Privileged PublishAllPorts ReadonlyRootfs \
+    StdinOnce Tty";
+const TEXTS: &str = "Bridge CgroupParent ContainerIDFile CpusetCpus CpusetMems Domainname Driver Gateway GlobalIPv6Address \
+    Hostname IPAddress IPv6Gateway IpcMode MacAddress Name PidMode Runtime StopSignal UTSMode User UsernsMode Variant \
+    VolumeDriver WorkingDir";
+const LISTS: &str = "Aliases Binds CapAdd CapDrop Cmd Devices Dns DnsOptions DnsSearch Entrypoint Env ExtraHosts GroupAdd \
+    Links OnBuild SecurityOpt Shell Ulimits VolumesFrom";
+const NOTHING: &str =
+    "Health Healthcheck Init OomKillDisable PidsLimit SizeRootFs SizeRw StopTimeout";
+
+fn left_out(name: &str) -> Option<Value> {
+    let is_of = |names: &str| names.split_whitespace().any(|known| known == name);
+    match name {
+        _ if is_of(NUMBERS) => Some(0.into()),
+        _ if is_of(SWITCHES) => Some(false.into()),
+        _ if is_of(TEXTS) => Some("".into()),
+        _ if is_of(LISTS) => Some(json!([])),
+        _ if is_of(NOTHING) => Some(Value::Null),
+        "PortBindings" => Some(json!({})),
+        map if MAPS.contains(&map) => Some(json!({})),
+        _ => None,
+    }
+}
+
+/// What is known while a template is filled in.
+pub struct Scope<'a> {
+    whole: &'a Value,
+    variables: Vec<(String, Value)>,
+    /// What stands above columns is wanted, and not what is in them.
+    is_heading: bool,
+}
+
+impl<'a> Scope<'a> {
+    /// For one thing.
+    pub fn new(whole: &'a Value) -> Scope<'a> {
+        Scope {
+            whole,
+            variables: Vec::new(),
+            is_heading: false,
+        }
+    }
+
+    /// For the heading of a table.
+    pub fn of_heading() -> Scope<'static> {
+        Scope {
+            is_heading: true,
+            ..Scope::new(&Value::Null)
+        }
+    }
+
+    /// Appends the text for these parts.
+    pub fn render(&mut self, nodes: &[Node], dot: &Value, text: &mut String) -> anyhow::Result<()> {
+        for node in nodes {
+            // What a block declares ends with it.
+            let known = self.variables.len();
+            match node {
+                Node::Text(part) => text.push_str(part),
+                Node::Print(pipe) => {
+                    let value = self.pipe(pipe, dot)?;
+                    if pipe.sets.is_empty() {
+                        text.push_str(&shown(&value));
+                    }
+                    continue;
+                }
+                Node::If(pipe, yes, no) => match is_something(&self.pipe(pipe, dot)?) {
+                    true => self.render(yes, dot, text)?,
+                    false => self.render(no, dot, text)?,
+                },
+                Node::With(pipe, yes, no) => {
+                    let value = self.pipe(pipe, dot)?;
+                    match is_something(&value) {
+                        true => self.render(yes, &value, text)?,
+                        false => self.render(no, dot, text)?,
+                    }
+                }
+                Node::Range(pipe, each, none) => self.range(pipe, (each, none), dot, text)?,
+            }
+            self.variables.truncate(known);
+        }
+        Ok(())
+    }
+
+    fn range(
+        &mut self,
+        pipe: &Pipe,
+        (each, none): (&[Node], &[Node]),
+        dot: &Value,
+        text: &mut String,
+    ) -> anyhow::Result<()> {
+        let entries: Vec<(Value, Value)> = match self.commands(pipe, dot)? {
+            Value::Array(all) => (0..).map(|at: usize| at.into()).zip(all).collect(),
+            Value::Object(all) => in_order(&all)
+                .map(|(key, one)| (key.as_str().into(), one.clone()))
+                .collect(),
+            Value::Null => Vec::new(),
+            _ if self.is_heading => Vec::new(),
+            other => bail!("template: range can't iterate over {}", shown(&other)),
+        };
+        if entries.is_empty() {
+            return self.render(none, dot, text);
+        }
+        for (key, one) in entries {
+            let known = self.variables.len();
+            match &pipe.sets[..] {
+                [value] => self.set(value, one.clone(), pipe.declares)?,
+                [place, value] => {
+                    self.set(place, key, pipe.declares)?;
+                    self.set(value, one.clone(), pipe.declares)?;
+                }
+                _ => {}
+            }
+            self.render(each, &one, text)?;
+            self.variables.truncate(known);
+        }
+        Ok(())
+    }
+
+    fn pipe(&mut self, pipe: &Pipe, dot: &Value) -> anyhow::Result<Value> {
+        let value = self.commands(pipe, dot)?;
+        for name in &pipe.sets {
+            self.set(name, value.clone(), pipe.declares)?;
+        }
+        Ok(value)
+    }
+
+    fn commands(&mut self, pipe: &Pipe, dot: &Value) -> anyhow::Result<Value> {
+        let mut last = None;
+        for command in &pipe.commands {
+            last = Some(self.command(command, dot, last)?);
+        }
+        Ok(last.unwrap_or_default())
+    }
+
+    fn command(
+        &mut self,
+        operands: &[Operand],
+        dot: &Value,
+        last: Option<Value>,
+    ) -> anyhow::Result<Value> {
+        let (first, rest) = (&operands[0], &operands[1..]);
+        let Base::Function(name) = &first.base else {
+            return self.value(first, rest, dot, last);
+        };
+        if let "and" | "or" = &name[..] {
+            // What decides is the outcome, and what follows it is not looked at.
+            let mut outcome = None;
+            for operand in rest {
+                let value = self.operand(operand, dot)?;
+                if is_something(&value) == (name == "or") {
+                    return Ok(value);
+                }
+                outcome = Some(value);
+            }
+            return last
+                .or(outcome)
+                .ok_or_else(|| anyhow!("template: {name} needs an argument"));
+        }
+        let arguments = rest.iter().map(|operand| self.operand(operand, dot));
+        let arguments: anyhow::Result<Vec<Value>> = arguments.chain(last.map(Ok)).collect();
+        if self.is_heading && functions::KEPT_IN_HEADINGS.contains(&&name[..]) {
+            return Ok(arguments?.into_iter().next().unwrap_or_default());
+        }
+        functions::call(name, &arguments?)
+    }
+
+    /// A value in the place of a function: the only one that takes an argument is `.Label`.
+    fn value(
+        &mut self,
+        first: &Operand,
+        rest: &[Operand],
+        dot: &Value,
+        last: Option<Value>,
+    ) -> anyhow::Result<Value> {
+        let arguments = rest.iter().map(|operand| self.operand(operand, dot));
+        let arguments: Vec<Value> = arguments.chain(last.map(Ok)).collect::<Result<_, _>>()?;
+        match (first.fields.last().map(String::as_str), &arguments[..]) {
+            (_, []) => self.operand(first, dot),
+            (Some("Label"), [Value::String(label)]) if self.is_heading => Ok(label
+                .rsplit('.')
+                .next()
+                .unwrap_or_default()
+                .replace(['-', '_'], " ")
+                .into()),
+            (Some("Label"), [Value::String(label)]) => {
+                let labels = self.operand(first, dot)?;
+                Ok(labels.get(label).cloned().unwrap_or_else(|| "".into()))
+            }
+            (name, _) => bail!(
+                "template: {} is no function and takes no argument",
+                name.map_or_else(|| "a value".to_owned(), |name| format!(".{name}"))
+            ),
+        }
+    }
+
+    fn operand(&mut self, operand: &Operand, dot: &Value) -> anyhow::Result<Value> {
+        if self.is_heading
+            && let Some(name) = operand.fields.last()
+        {
+            return Ok(heading(name).into());
+        }
+        let base = match &operand.base {
+            Base::Dot => return find(&operand.fields, dot),
+            Base::Variable(name) if name.is_empty() => return find(&operand.fields, self.whole),
+            Base::Variable(name) => {
+                let known = self.variables.iter().rev().find(|(known, _)| known == name);
+                let value = known.map(|(_, value)| value.clone());
+                value.ok_or_else(|| anyhow!("template: undefined variable \"${name}\""))?
+            }
+            Base::Constant(value) => value.clone(),
+            Base::Function(_) => self.command(std::slice::from_ref(operand), dot, None)?,
+            Base::Pipe(pipe) => self.pipe(pipe, dot)?,
+        };
+        find(&operand.fields, &base)
+    }
+
+    fn set(&mut self, name: &str, value: Value, declares: bool) -> anyhow::Result<()> {
+        if declares {
+            self.variables.push((name.to_owned(), value));
+            return Ok(());
+        }
+        let known = self
+            .variables
+            .iter_mut()
+            .rev()
+            .find(|(known, _)| known == name);
+        match known {
+            Some(known) => known.1 = value,
+            None => bail!("template: undefined variable \"${name}\""),
+        }
+        Ok(())
+    }
+}
+
+fn find(path: &[String], thing: &Value) -> anyhow::Result<Value> {
+    let mut found = thing;
+    let mut within = "";
+    for (at, name) in path.iter().enumerate() {
+        let more = at + 1 < path.len();
+        match found.get(name) {
+            Some(one) => found = one,
+            None if !found.is_object() => bail!(
+                "template: there is nothing that .{} could be in",
+                path.join(".")
+            ),
+            None if MAPS.contains(&within) && !more => return Ok(Value::Null),
+            None => match left_out(name).filter(|_| !more) {
+                Some(nothing) => return Ok(nothing),
+                None => bail!("template: there is no field .{} here", path.join(".")),
+            },
+        }
+        within = name;
+    }
+    Ok(found.clone())
+}
+
+/// As Go prints it.
+pub fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "<no value>".into(),
+        Value::String(text) => text.clone(),
+        Value::Array(all) => format!("[{}]", all.iter().map(shown).collect::<Vec<_>>().join(" ")),
+        Value::Object(all) => {
+            let pairs = in_order(all).map(|(key, one)| format!("{key}:{}", shown(one)));
+            format!("map[{}]", pairs.collect::<Vec<_>>().join(" "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A map as Go goes through it: by its keys, where ours keep the order in which they were written.
+fn in_order(map: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    let sorted: BTreeMap<&String, &Value> = map.iter().collect();
+    sorted.into_iter()
+}
+
+/// Whether Go takes it for true.
+pub fn is_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(switch) => *switch,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(all) => !all.is_empty(),
+        Value::Object(all) => !all.is_empty(),
+    }
+}
