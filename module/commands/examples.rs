@@ -53,7 +53,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "images",
         &[
             "images --filter dangling=true",
-            "images --filter 'reference=shop/*:1.*'",
+            "images --filter reference=nginx:1.27",
         ],
     ),
     (
