@@ -320,8 +320,7 @@ fn shared_memory_is_shared_with_whom_it_was_offered() {
         assert_eq!(exec("guests-guest", "busybox cat /dev/shm/file"), "kept");
         device.done(&["stop", "-t", "0", "guest"]);
         let refused = device.dray(&["start", "guest"]);
-        let said =
-            "container donor, whose shared memory is to be shared, is not running: start it first";
+        let said = "cannot join IPC namespace of a non running container: donor; start it first";
         assert!(refused.stderr.contains(said), "{refused:?}");
         device.done(&["start", "donor"]);
         assert_eq!(exec("donor", "busybox ls /dev/shm"), "");

@@ -539,7 +539,7 @@ fn processes_of_another_container_are_seen() {
         assert!(device.dray(&["kill", "bounded"]).status.success());
         assert_eq!(device.dray(&["wait", "side"]).stdout, "137\n");
         let refused = device.dray(&["start", "side"]);
-        let said = "container bounded, whose process namespace is to be shared, is not running: start it first";
+        let said = "cannot join PID namespace of a non running container: bounded; start it first";
         assert!(refused.stderr.contains(said), "{refused:?}");
         let missing = run(&["--pid", "container:nobody", &image]);
         assert!(

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use dray::engine::network::docker_ports;
 
 use super::Context;
 
@@ -23,18 +24,16 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         false => format!("{port}/tcp"),
     });
     let mut lines = Vec::new();
-    for attachment in engine.network().find(container.id())? {
-        for (port, bindings) in attachment.docker_ports() {
-            for binding in bindings {
-                let place = match binding.host_ip.contains(':') {
-                    true => format!("[{}]:{}", binding.host_ip, binding.host_port),
-                    false => format!("{}:{}", binding.host_ip, binding.host_port),
-                };
-                match &wanted {
-                    None => lines.push(format!("{port} -> {place}")),
-                    Some(wanted) if *wanted == port => lines.push(place),
-                    Some(_) => {}
-                }
+    for (port, bindings) in docker_ports(&engine.network().find(container.id())?) {
+        for binding in bindings {
+            let place = match binding.host_ip.contains(':') {
+                true => format!("[{}]:{}", binding.host_ip, binding.host_port),
+                false => format!("{}:{}", binding.host_ip, binding.host_port),
+            };
+            match &wanted {
+                None => lines.push(format!("{port} -> {place}")),
+                Some(wanted) if *wanted == port => lines.push(place),
+                Some(_) => {}
             }
         }
     }

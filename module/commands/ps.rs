@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use clap::Args;
 use dray::api::PortBinding;
-use dray::engine::network::Attachment;
+use dray::engine::network::{Attachment, docker_ports};
 use dray::engine::{Container, Engine, MountPoint, Status, volumes};
 use dray::runargs::value::decimal;
 use serde_json::json;
@@ -267,14 +267,13 @@ fn since(time: &str, now: SystemTime) -> String {
 
 fn ports(attachments: &[(String, Attachment)], id: &str) -> String {
     let mut lines = Vec::new();
-    for (_, attachment) in attachments.iter().filter(|(holder, _)| holder == id) {
-        for (port, bindings) in attachment.docker_ports() {
-            let line = |b: &PortBinding| match b.host_ip.contains(':') {
-                true => format!("[{}]:{}->{port}", b.host_ip, b.host_port),
-                false => format!("{}:{}->{port}", b.host_ip, b.host_port),
-            };
-            lines.extend(bindings.iter().map(line));
-        }
+    let own = attachments.iter().filter(|(holder, _)| holder == id);
+    for (port, bindings) in docker_ports(own.map(|(_, attachment)| attachment)) {
+        let line = |b: &PortBinding| match b.host_ip.contains(':') {
+            true => format!("[{}]:{}->{port}", b.host_ip, b.host_port),
+            false => format!("{}:{}->{port}", b.host_ip, b.host_port),
+        };
+        lines.extend(bindings.iter().map(line));
     }
     lines.join(", ")
 }

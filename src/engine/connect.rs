@@ -17,7 +17,7 @@ impl Engine {
         // A rename rewrites the record too.
         let _names = self.lock_names()?;
         let container = self.load(id)?;
-        check_mode(&container, "connect")?;
+        check_modes(&container, network, true)?;
         let network = self.name_of_network(network)?;
         if network != DEFAULT {
             networks::check_address(&self.network.defined().find(&network)?, &settings)?;
@@ -56,7 +56,7 @@ impl Engine {
         let _lock = self.lock(id)?;
         let _names = self.lock_names()?;
         let container = self.load(id)?;
-        check_mode(&container, "disconnect")?;
+        check_modes(&container, network, false)?;
         let mut record = container.record;
         let mut all = networks::of(&record);
         // One that was removed meanwhile still has its name here.
@@ -94,19 +94,31 @@ fn running(container: &Container) -> Option<i32> {
     (now.status == Status::Running && init.is_alive()).then_some(init.pid)
 }
 
-/// Only bridges can come and go.
-fn check_mode(container: &Container, word: &str) -> Result<(), EngineError> {
-    let has = match NetworkMode::of(&container.record) {
-        NetworkMode::Bridge => return Ok(()),
-        NetworkMode::Host => "the host's network",
-        NetworkMode::None => "no network",
-        NetworkMode::Container => "another container's network",
+/// Only bridges can come and go; Docker's words.
+fn check_modes(container: &Container, network: &str, comes: bool) -> Result<(), EngineError> {
+    let mode = NetworkMode::of(&container.record);
+    let reason = match (mode, network) {
+        (NetworkMode::Container, _) => {
+            "container sharing network namespace with another container or host cannot be connected to any other network"
+        }
+        (_, "host") => {
+            "container cannot be disconnected from host network or connected to host network"
+        }
+        (NetworkMode::Host, _) if comes => {
+            "container sharing network namespace with another container or host cannot be connected to any other network"
+        }
+        (NetworkMode::None, _) | (_, "none") if comes => {
+            "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+        }
+        (NetworkMode::None, "none") => "a container that was made without a network stays so",
+        (NetworkMode::Bridge, "none") | (NetworkMode::Host | NetworkMode::None, _) => {
+            let (container, network) = (container.record.name.clone(), network.to_owned());
+            return Err(NetworkError::NotJoined { container, network }.into());
+        }
+        (NetworkMode::Bridge, _) => return Ok(()),
     };
-    Err(EngineError::Unsupported {
-        option: format!("network {word}"),
-        reason: format!(
-            "container {} was made with {has}, which stays so; make it anew with --network",
-            container.name()
-        ),
+    Err(EngineError::NetworkMode {
+        name: container.record.name.clone(),
+        reason,
     })
 }

@@ -64,10 +64,30 @@ pub enum EngineError {
         name: String,
     },
     /// What it shares is that of a container without one at the moment.
-    #[error("container {owner}, whose {what} is to be shared, is not running: start it first")]
+    #[error("cannot join {what} of a non running container: {owner}; start it first")]
     OwnerNotRunning {
         /// The other container's name.
         owner: String,
+        /// What is shared.
+        what: &'static str,
+    },
+    /// A network mode that no network goes together with.
+    #[error("{reason}; make container {name} anew with the --network that it is to have")]
+    NetworkMode {
+        /// The container's name.
+        name: String,
+        /// Docker's words.
+        reason: &'static str,
+    },
+    /// What it shares went with the container that had it.
+    #[error(
+        "cannot join {what} of container {id:.12}: no such container; remove container {name} and make it anew with another one"
+    )]
+    OwnerGone {
+        /// The container that cannot start.
+        name: String,
+        /// Id of the other one.
+        id: String,
         /// What is shared.
         what: &'static str,
     },

@@ -250,9 +250,7 @@ pub(super) fn check(engine: &Engine, body: &CreateBody) -> Result<(), EngineErro
     let devices = named_devices(&body.host_config)?;
     let unknown = |name: &&String| {
         let path = name.replace('.', "/");
-        // What belongs to an interface is there with it.
-        let always = !path.contains("/conf/") && !path.contains("/neigh/");
-        always && !Path::new("/proc/sys").join(path).exists()
+        !spec::is_of_interface(name) && !Path::new("/proc/sys").join(path).exists()
     };
     if let Some(name) = body.host_config.sysctls.keys().find(unknown) {
         return Err(EngineError::Unsupported {

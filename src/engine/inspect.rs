@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::files::NetworkMode;
 use super::logs;
-use super::network::Attachment;
+use super::network::{Attachment, docker_ports};
 use super::{Container, Engine, EngineError, Record, Status, networks};
 use crate::api::EndpointSettings;
 
@@ -110,7 +110,7 @@ fn network_settings(record: &Record, attachments: &[Attachment]) -> Value {
             "Gateway": first.gateway,
             "MacAddress": first.mac,
             "Bridge": first.bridge,
-            "Ports": first.docker_ports(),
+            "Ports": docker_ports(attachments),
             "Networks": {},
         });
         add_v6(&mut settings, Some(first));

@@ -8,7 +8,7 @@ use super::network::make::Wish;
 use super::network::{
     Attachment, DEFAULT, Join, Mac, NetworkError, PublishedPort, is_bridge, is_user_defined, ports,
 };
-use super::{Engine, EngineError, Record, names, time};
+use super::{Engine, EngineError, Record, names, spec, time};
 use crate::api::{CreateBody, EndpointSettings, NetworkingConfig};
 
 /// The networks that a container is to be on, by name; none for one without bridges.
@@ -71,13 +71,44 @@ fn in_order(
     Ok(outward)
 }
 
-/// Attaches a container whose process waits to all its networks.
-pub(super) fn attach_all(
+/// Gives a container whose process waits what is its own of a network: all that it is on, or loopback alone.
+pub(super) fn furnish(
     engine: &Engine,
     record: &Record,
     pid: i32,
 ) -> Result<Vec<Attachment>, EngineError> {
-    in_order(engine, record)?
+    // Elsewhere somebody else has done so.
+    if !matches!(
+        NetworkMode::of(record),
+        NetworkMode::Bridge | NetworkMode::None
+    ) {
+        return Ok(Vec::new());
+    }
+    engine.network().prepare(pid)?;
+    let attachments = attach_all(engine, record, pid)?;
+    if attachments.is_empty() {
+        engine.network().isolate(pid)?;
+    }
+    // What follows the interfaces the runtime could not set, or has set too early.
+    let sysctls = &record.body.host_config.sysctls;
+    let late = sysctls
+        .iter()
+        .filter(|(name, _)| name.starts_with("net.ipv6.") || spec::is_of_interface(name));
+    let late: Vec<(&str, &str)> = late.map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    engine.network().set(pid, &late)?;
+    Ok(attachments)
+}
+
+fn attach_all(engine: &Engine, record: &Record, pid: i32) -> Result<Vec<Attachment>, EngineError> {
+    let networks = in_order(engine, record)?;
+    let ports = ports::from_body(&record.body, []).map_err(NetworkError::from)?;
+    // They may have become others since it was made.
+    placed(
+        engine,
+        ports,
+        networks.iter().map(|(name, _)| name.as_str()),
+    )?;
+    networks
         .iter()
         .map(|(network, settings)| attach(engine, record, pid, (network, settings), false))
         .collect()
@@ -203,29 +234,43 @@ pub(super) fn resolve(engine: &Engine, body: &mut CreateBody) -> Result<(), Engi
     Ok(())
 }
 
-/// The ports that a container's configuration asks for, where its way outside leads.
+/// The ports that a container's configuration asks for, where its ways outside lead.
 fn published(engine: &Engine, body: &CreateBody) -> Result<Vec<PublishedPort>, EngineError> {
     let ports = ports::from_body(body, []).map_err(NetworkError::from)?;
     let endpoints = &body.networking_config.endpoints_config;
     let mode = body.host_config.network_mode.as_str();
     let others = endpoints.keys().map(String::as_str);
-    for word in [mode]
-        .into_iter()
-        .chain(others)
-        .filter(|_| !ports.is_empty())
-    {
+    let others = others.filter(|word| *word != mode);
+    placed(engine, ports, [mode].into_iter().chain(others))
+}
+
+/// Ports of a container on these networks, on the host addresses that those give it; refuses IPv6 ones that none of them
+/// does.
+fn placed<'a>(
+    engine: &Engine,
+    ports: Vec<PublishedPort>,
+    networks: impl Iterator<Item = &'a str>,
+) -> Result<Vec<PublishedPort>, EngineError> {
+    let mut outward = Vec::new();
+    let mut has_v6 = false;
+    for word in networks.filter(|_| !ports.is_empty()) {
         if is_bridge(word) {
-            return Ok(ports::on(&ports, DEFAULT, false).map_err(NetworkError::from)?);
-        }
-        if is_user_defined(word) {
+            outward.push(DEFAULT);
+        } else if is_user_defined(word) {
             let network = engine.network().defined().find(word)?;
             if !network.internal {
-                let has_v6 = network.v6.is_some();
-                return Ok(ports::on(&ports, &network.name, has_v6).map_err(NetworkError::from)?);
+                has_v6 |= network.v6.is_some();
+                outward.push(word);
             }
         }
     }
-    Ok(ports)
+    if outward.is_empty() {
+        return Ok(ports);
+    }
+    if !has_v6 {
+        ports::check_v4_only(&ports, &outward).map_err(NetworkError::from)?;
+    }
+    Ok(ports::on(&ports, (true, has_v6)))
 }
 
 /// Whether a container is to be on a network with IPv6.

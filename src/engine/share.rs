@@ -12,6 +12,11 @@ use crate::sys::{fs, mount};
 
 const PREFIX: &str = "container:";
 
+/// What is shared, in Docker's words.
+const NETWORK: &str = "network";
+const PIDS: &str = "PID namespace";
+const IPC: &str = "IPC namespace";
+
 /// Where a container keeps its shared memory.
 const SHM: &str = "/dev/shm";
 
@@ -57,13 +62,13 @@ impl Shared {
         let Some(mut id) = shared_with(record) else {
             return Ok(None);
         };
-        let mut owner = engine.load(&id)?;
+        let mut owner = owner(engine, record, &id, NETWORK)?;
         // Ids are resolved when a container is made, so each one in this chain is older than the one before.
         while let Some(next) = shared_with(&owner.record) {
             id = next;
-            owner = engine.load(&id)?;
+            owner = self::owner(engine, record, &id, NETWORK)?;
         }
-        let netns = held(&owner, "network", Netns::of_process)?;
+        let netns = held(&owner, NETWORK, Netns::of_process)?;
         let owner = owner.record;
         Ok(Some(Shared { owner, netns }))
     }
@@ -81,7 +86,8 @@ impl SharedPids {
             return Ok(None);
         };
         let open = |pid| File::open(format!("/proc/{pid}/ns/pid"));
-        held(&engine.load(id)?, "process namespace", open).map(|file| Some(SharedPids(file)))
+        let owner = owner(engine, record, id, PIDS)?;
+        held(&owner, PIDS, open).map(|file| Some(SharedPids(file)))
     }
 
     /// Where the runtime finds them as long as this is held.
@@ -109,13 +115,13 @@ impl SharedIpc {
         let Some(id) = mode.strip_prefix(PREFIX) else {
             return Ok(None);
         };
-        let owner = engine.load(id)?;
+        let owner = owner(engine, record, id, IPC)?;
         check_shareable(&owner.record)?;
         let open = |pid| {
             let open = |kind| File::open(format!("/proc/{pid}/ns/{kind}"));
             Ok((open("ipc")?, open("mnt")?))
         };
-        let (namespace, mounts) = held(&owner, "shared memory", open)?;
+        let (namespace, mounts) = held(&owner, IPC, open)?;
         let failed =
             || EngineError::system(format!("mount the shared memory of {}", owner.record.name));
         let tree = mount::copy_from(mounts.as_fd(), Path::new(SHM), false).map_err(failed())?;
@@ -160,6 +166,23 @@ fn path_of(file: &File) -> PathBuf {
         std::process::id(),
         file.as_raw_fd()
     ))
+}
+
+/// The container `id`, which has what `record` shares.
+fn owner(
+    engine: &Engine,
+    record: &Record,
+    id: &str,
+    what: &'static str,
+) -> Result<Container, EngineError> {
+    engine.load(id).map_err(|error| match error {
+        EngineError::RecordMissing { .. } => EngineError::OwnerGone {
+            name: record.name.clone(),
+            id: id.to_owned(),
+            what,
+        },
+        other => other,
+    })
 }
 
 /// A handle on a namespace of a running container: its process id alone could be another's by the time it is used.

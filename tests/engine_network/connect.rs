@@ -278,15 +278,43 @@ fn what_cannot_be_connected_is_refused_and_changes_nothing() {
             ),
             (
                 "connect front on-host",
-                "network connect is not supported: container on-host was made with the host's network",
+                "container sharing network namespace with another container or host cannot be connected to any other network; \
+                 make container on-host anew with the --network that it is to have",
             ),
             (
                 "connect front alone",
-                "network connect is not supported: container alone was made with no network",
+                "container cannot be connected to multiple networks with one of the networks in private (none) mode; make \
+                 container alone anew with the --network that it is to have",
+            ),
+            (
+                "connect none web",
+                "container cannot be connected to multiple networks with one of the networks in private (none) mode; make \
+                 container web anew",
+            ),
+            (
+                "connect host web",
+                "container cannot be disconnected from host network or connected to host network; make container web anew",
+            ),
+            (
+                "disconnect host on-host",
+                "container cannot be disconnected from host network or connected to host network; make container on-host anew",
+            ),
+            (
+                "disconnect none web",
+                "container web is not on network none",
+            ),
+            (
+                "disconnect none alone",
+                "a container that was made without a network stays so; make container alone anew",
+            ),
+            (
+                "disconnect front on-host",
+                "container on-host is not on network front",
             ),
             (
                 "disconnect bridge guest",
-                "network disconnect is not supported: container guest was made with another container's network",
+                "container sharing network namespace with another container or host cannot be connected to any other network; \
+                 make container guest anew",
             ),
         ] {
             let words: Vec<&str> = ["network"].into_iter().chain(words.split(' ')).collect();

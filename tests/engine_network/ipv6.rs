@@ -188,3 +188,185 @@ fn what_ipv6_cannot_do_is_refused_before_anything_is_made() {
         assert_eq!(device.done(&["ps", "-aq"]).stdout, "");
     });
 }
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn ports_of_each_version_of_ip_follow_their_own_way_outside() {
+    on_device("ipv6-ports", |device| {
+        device.push("web", SERVE, json!({}));
+        device.done(&["network", "create", "plain"]);
+        let create = ["network", "create", "--ipv6", "--subnet"];
+        device.done(&[&create[..], &["fd00:5::/64", "six"]].concat());
+        device.done(&[&create[..], &["fd00:6::/64", "inside", "--internal"]].concat());
+        let ports = |name: &str| device.done(&["port", name]).stdout;
+        let both = "80/tcp -> 0.0.0.0:8080\n80/tcp -> [::]:8080\n";
+
+        // The network with IPv6 comes second; a random port is the same one in both.
+        let words = ["--network", "plain", "--network", "six", "-p", "8080:80"];
+        let more = ["-p", "[::]:8081:80", "-p", "81"];
+        serve_on(device, "web", &[&words[..], &more].concat());
+        let random = |shown: &str| -> Vec<String> {
+            let lines = shown.lines().filter(|line| line.starts_with("81/tcp"));
+            lines
+                .map(|line| line.rsplit(':').next().unwrap().to_owned())
+                .collect()
+        };
+        let shown = ports("web");
+        let own = random(&shown);
+        assert_eq!(own, [own[0].clone(), own[0].clone()], "{shown}");
+        let of_80: Vec<&str> = shown.lines().filter(|l| l.starts_with("80/")).collect();
+        assert_eq!(
+            of_80,
+            [
+                "80/tcp -> 0.0.0.0:8080",
+                "80/tcp -> [::]:8080",
+                "80/tcp -> [::]:8081"
+            ]
+        );
+        assert_eq!(
+            network_settings(device, "web")["Ports"]["80/tcp"],
+            json!([
+                {"HostIp": "0.0.0.0", "HostPort": "8080"},
+                {"HostIp": "::", "HostPort": "8080"},
+                {"HostIp": "::", "HostPort": "8081"},
+            ])
+        );
+        for (address, port) in [
+            ("127.0.0.1", 8080),
+            ("fd00:5::1", 8080),
+            ("fd00:5::1", 8081),
+        ] {
+            assert_eq!(fetch_soon(address, port), "web", "{address}");
+        }
+        device.done(&["restart", "web"]);
+        assert_eq!(ports("web"), shown);
+        // The other network takes over what it can.
+        device.done(&["network", "disconnect", "plain", "web"]);
+        assert_eq!(ports("web"), shown);
+        for address in ["127.0.0.1", "fd00:5::1"] {
+            assert_eq!(fetch_soon(address, 8080), "web", "{address}");
+        }
+        device.done(&["rm", "-f", "web"]);
+
+        // It comes while the container runs, and goes again; an internal one publishes nothing.
+        serve_on(device, "web", &["--network", "plain", "-p", "8080:80"]);
+        let one = "80/tcp -> 0.0.0.0:8080\n";
+        assert_eq!(ports("web"), one);
+        device.done(&["network", "connect", "inside", "web"]);
+        assert_eq!(ports("web"), one);
+        device.done(&["network", "connect", "six", "web"]);
+        assert_eq!(ports("web"), both);
+        for address in ["127.0.0.1", "fd00:5::1"] {
+            assert_eq!(fetch_soon(address, 8080), "web", "{address}");
+        }
+        let other = ["run", "--rm", "--network", "six", "-p", "[::]:8080:80"];
+        let said = refused(
+            device,
+            &[&other[..], &[&device.registry.name("shop/web:1")]].concat(),
+        );
+        assert!(
+            said.contains("port [::]:8080/tcp is already in use"),
+            "{said}"
+        );
+        device.done(&["network", "disconnect", "six", "web"]);
+        assert_eq!(ports("web"), one);
+        assert_eq!(fetch_soon("127.0.0.1", 8080), "web");
+
+        // What only a network with IPv6 could give is not left out in silence when that one is gone.
+        device.done(&["rm", "-f", "web"]);
+        serve_on(
+            device,
+            "web",
+            &[&words[..], &["-p", "[::]:8081:80"]].concat(),
+        );
+        device.done(&["stop", "-t", "0", "web"]);
+        device.done(&["network", "disconnect", "six", "web"]);
+        let said = refused(device, &["start", "web"]);
+        assert!(
+            said.contains("ports cannot be published on ::: network plain has IPv4 addresses only"),
+            "{said}"
+        );
+        device.done(&["rm", "-f", "web"]);
+        device.done(&["network", "rm", "plain", "six", "inside"]);
+    });
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn ipv6_is_only_where_a_network_has_it() {
+    on_device("ipv6-off", |device| {
+        device.push("web", SERVE, json!({}));
+        let image = device.registry.name("shop/web:1");
+        device.done(&["network", "create", "plain"]);
+        device.done(&[
+            "network",
+            "create",
+            "--ipv6",
+            "--subnet",
+            "fd00:5::/64",
+            "six",
+        ]);
+        let look = "cd /proc/sys/net/ipv6/conf; for i in all default lo eth0 eth1; do \
+                    test -e $i && echo $i $(cat $i/disable_ipv6); done; \
+                    while read address number prefix scope flags name; do echo $name $scope; done \
+                    </proc/net/if_inet6 | sort";
+        // Docker's table: what is off, and which interfaces have addresses of which scope (20 is a link's own).
+        for (words, wanted) in [
+            ("", "all 1,default 1,lo 0,eth0 1,lo 10"),
+            ("--network plain", "all 1,default 1,lo 0,eth0 1,lo 10"),
+            ("--network none", "all 1,default 1,lo 0,lo 10"),
+            (
+                "--network six",
+                "all 1,default 1,lo 0,eth0 0,eth0 00,eth0 20,lo 10",
+            ),
+            (
+                "--network plain --network six",
+                "all 1,default 1,lo 0,eth0 1,eth1 0,eth1 00,eth1 20,lo 10",
+            ),
+            (
+                "--sysctl net.ipv6.conf.all.disable_ipv6=0 --network plain",
+                "all 0,default 0,lo 0,eth0 0,eth0 20,lo 10",
+            ),
+            (
+                "--sysctl net.ipv6.conf.eth0.disable_ipv6=0 --network plain",
+                "all 1,default 1,lo 0,eth0 0,eth0 20,lo 10",
+            ),
+            (
+                "--sysctl net.ipv6.conf.all.disable_ipv6=1 --network six",
+                "all 1,default 1,lo 1,eth0 1",
+            ),
+        ] {
+            let words = words.split_ascii_whitespace();
+            let run: Vec<&str> = ["run", "--rm"].into_iter().chain(words).collect();
+            let shown = device
+                .done(&[&run[..], &[&image, "sh", "-c", look]].concat())
+                .stdout;
+            assert_eq!(shown.trim_end().replace('\n', ","), wanted, "{run:?}");
+        }
+        serve_on(device, "db", &["--network", "six", "--ip6", "fd00:5::9"]);
+        serve_on(device, "late", &["--network", "plain"]);
+        device.done(&["network", "connect", "six", "late"]);
+        assert_eq!(
+            fetch_from_inside(device, "late", "[fd00:5::9]").unwrap(),
+            "web"
+        );
+        let shown = device.done(&["exec", "late", "sh", "-c", look]).stdout;
+        assert!(shown.contains("eth0 1\neth1 0\n"), "{shown}");
+        device.done(&["rm", "-f", "db", "late"]);
+        let said = refused(
+            device,
+            &[
+                "run",
+                "--rm",
+                "--sysctl",
+                "net.ipv4.conf.eth7.forwarding=0",
+                &image,
+            ],
+        );
+        assert!(
+            said.contains("failed to set net.ipv4.conf.eth7.forwarding: No such file"),
+            "{said}"
+        );
+        device.done(&["network", "rm", "plain", "six"]);
+    });
+}

@@ -336,13 +336,41 @@ fn a_container_shares_the_network_of_another_one() {
         let refused = device.dray(&["start", "side"]);
         assert_eq!(refused.status.code(), Some(1));
         assert!(
-            refused.stderr.contains(
-                "container shop, whose network is to be shared, is not running: start it first"
-            ),
+            refused
+                .stderr
+                .contains("cannot join network of a non running container: shop; start it first"),
             "{refused:?}"
         );
         device.done(&["start", "shop", "side"]);
         device.done(&["exec", "side", "wget", "-qO-", "http://127.0.0.1/version"]);
+
+        // What went with its owner does not come back under another's name.
+        let id = device.inspect("shop")["Id"].as_str().unwrap()[..12].to_owned();
+        device.done(&["stop", "-t", "0", "side"]);
+        device.done(&["rm", "-f", "shop"]);
+        for (option, what) in [
+            ("", "network"),
+            ("--pid", "PID namespace"),
+            ("--ipc", "IPC namespace"),
+        ] {
+            let name = format!("side{option}");
+            let mut id = id.clone();
+            if !option.is_empty() {
+                let shop = ["run", "-d", "--name", "shop", "--ipc", "shareable", &image];
+                id = device.done(&shop).stdout[..12].to_owned();
+                let words = ["create", "--name", &name, option, "container:shop", &image];
+                device.done(&words);
+                device.done(&["rm", "-f", "shop"]);
+            }
+            let refused = device.dray(&["start", &name]);
+            assert_eq!(refused.status.code(), Some(1));
+            let said = format!(
+                "cannot join {what} of container {id}: no such container; remove container {name} and make it anew with \
+                 another one"
+            );
+            assert!(refused.stderr.contains(&said), "{refused:?}");
+            device.done(&["rm", &name]);
+        }
 
         // After a cut of both, the older one comes first.
         device.done(&["rm", "-f", "side", "shop"]);

@@ -197,7 +197,7 @@ fn ranges_and_random_ports_lead_to_their_container_ports() {
         assert_eq!(seen.to_string(), OUTSIDE);
     }
     drop(taken);
-    let shown = attachment.docker_ports();
+    let shown = dray::engine::network::docker_ports([&attachment]);
     let shown: Vec<&str> = shown["81/tcp"]
         .iter()
         .map(|b| b.host_port.as_str())

@@ -8,7 +8,7 @@ use super::attempt::Attempt;
 use super::handover::Handover;
 use super::streams::{self, Streams};
 use super::{BundlePaths, Report, bundle_of};
-use crate::engine::files::{self, NetworkMode};
+use crate::engine::files;
 use crate::engine::health::{Check, starting};
 use crate::engine::logs::{About, Writer};
 use crate::engine::propagation::{self, Travels};
@@ -117,11 +117,8 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     state.init =
         Some(ProcessId::of(pid).map_err(EngineError::system("read the container's process"))?);
     folders.write_now(&state)?;
-    let attachments = networks::attach_all(engine, &record, pid)?;
-    match attachments.first() {
-        Some(first) => files::write_hosts(engine, &record, &folders, Some(first))?,
-        None if has_own_network(&record) => engine.network().isolate(pid)?,
-        None => {}
+    if let Some(first) = networks::furnish(engine, &record, pid)?.first() {
+        files::write_hosts(engine, &record, &folders, Some(first))?;
     }
     Ok(Created {
         bundle: bundle_of(engine, id),
@@ -267,14 +264,6 @@ fn with_sysctls(reason: String, record: &Record) -> String {
         true => format!("{reason}: {}", given.join(", ")),
         false => reason,
     }
-}
-
-/// Nobody else has switched the loopback interface on there.
-fn has_own_network(record: &Record) -> bool {
-    matches!(
-        NetworkMode::of(record),
-        NetworkMode::Bridge | NetworkMode::None
-    )
 }
 
 /// Docker's: a container whose log cannot be taken is not started; once it runs nobody takes it down for that.

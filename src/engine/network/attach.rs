@@ -6,7 +6,8 @@ use super::{Attachment, Join, Network, NetworkError, bridge, choice, flows, forw
 use crate::sys::links::Links;
 
 impl Network {
-    /// Gives the container an address and an interface on the network, and its host ports if it has no other way outside.
+    /// Gives the container an address and an interface on the network, and its host ports of each version of IP in which it has
+    /// no other way outside.
     /// Again for the same id (a restart): the same address and, for the same wishes, the same ports in the new namespace.
     /// After an error it has nothing there.
     pub fn attach(&self, join: &Join) -> Result<Attachment, NetworkError> {
@@ -65,6 +66,19 @@ impl Network {
             links.remove(&old.link)?;
         }
         flows::forget_moved_udp(&leases.all, &before)
+    }
+
+    /// Makes the new network namespace of process `pid` as Docker has it before there are interfaces.
+    pub fn prepare(&self, pid: i32) -> Result<(), NetworkError> {
+        bridge::seclude(pid)
+    }
+
+    /// Sets parameters in the namespace of process `pid`: the user's word on its interfaces, which is the last.
+    pub fn set(&self, pid: i32, parameters: &[(&str, &str)]) -> Result<(), NetworkError> {
+        match parameters {
+            [] => Ok(()),
+            some => bridge::set(pid, some),
+        }
     }
 
     /// Gives a container without a network its loopback interface; `pid` is a process in its namespace.

@@ -19,14 +19,20 @@ pub(super) struct Claim<'a> {
     pub(super) published: bool,
 }
 
-/// Chooses a host port for each wish: none that another container or a program of this host has.
+/// Chooses a host port for each wish: none that another container or a program of this host has, and preferably the one that
+/// it got `elsewhere`, in the other version of IP.
 pub(super) fn bind(
     wishes: &[PublishedPort],
+    elsewhere: &[BoundPort],
     claims: &[Claim],
 ) -> Result<Vec<BoundPort>, PortError> {
     let mut bound = Vec::new();
     for wish in wishes {
-        let own = bind_one(wish, &bound, claims)?;
+        let same = |port: &&BoundPort| {
+            port.protocol == wish.protocol && port.container_port == wish.container_port
+        };
+        let known = elsewhere.iter().filter(same).map(|port| port.host_port);
+        let own = bind_one(wish, known, &bound, claims)?;
         bound.extend(own);
     }
     Ok(bound)
@@ -34,6 +40,7 @@ pub(super) fn bind(
 
 fn bind_one(
     wish: &PublishedPort,
+    known: impl Iterator<Item = u16>,
     own: &[BoundPort],
     claims: &[Claim],
 ) -> Result<Vec<BoundPort>, PortError> {
@@ -46,7 +53,8 @@ fn bind_one(
         }
         return Ok(ports);
     }
-    'next: for host_port in first..=last {
+    let known = known.filter(|port| (first..=last).contains(port));
+    'next: for host_port in known.chain(first..=last) {
         let ports: Vec<BoundPort> = wish.at(host_port).collect();
         for port in &ports {
             // Nobody insists on a port of the ephemeral range, so one that somebody waits for is left to him.

@@ -137,6 +137,36 @@ fn namespace(pid: i32) -> Result<Netns, NetworkError> {
     }
 }
 
+/// Does something in the namespace of process `pid`.
+fn within(
+    namespace: &Netns,
+    pid: i32,
+    work: impl FnOnce() -> Result<(), NetworkError> + Send,
+) -> Result<(), NetworkError> {
+    let process = |source| NetworkError::Process { pid, source };
+    namespace.run(work).map_err(process)?
+}
+
+/// Switches IPv6 off in the namespace of process `pid`, but for the loopback interface: whoever joins a network that has it
+/// gets it there, see [`connect`]. Without this each interface has a link-local address, by which containers reach each
+/// other past what keeps them apart.
+pub(super) fn seclude(pid: i32) -> Result<(), NetworkError> {
+    let parameters = [("all", "1"), ("lo", "0")];
+    within(&namespace(pid)?, pid, || {
+        parameters.iter().try_for_each(|(interface, value)| {
+            forwarding::set_if_there(&format!("ipv6/conf/{interface}/disable_ipv6"), value)
+        })
+    })
+}
+
+/// Sets parameters in the namespace of process `pid`, given with dots.
+pub(super) fn set(pid: i32, parameters: &[(&str, &str)]) -> Result<(), NetworkError> {
+    within(&namespace(pid)?, pid, || {
+        let mut parameters = parameters.iter();
+        parameters.try_for_each(|(name, value)| forwarding::insist(name, value))
+    })
+}
+
 /// The interfaces in the namespace of process `pid`.
 pub(super) fn inside(pid: i32) -> Result<Links, NetworkError> {
     Ok(Links::open_in(&namespace(pid)?)?)
@@ -178,12 +208,7 @@ pub(super) fn connect(
     let interface = find(&mut inside, &peer_name)?;
     let mut addresses = vec![(IpAddr::from(attachment.ip), attachment.prefix)];
     if let Some(v6) = &attachment.v6 {
-        let enable = || enable_ipv6(&peer_name);
-        let process = |source| NetworkError::Process {
-            pid: lease.pid,
-            source,
-        };
-        namespace.run(enable).map_err(process)??;
+        within(&namespace, lease.pid, || enable_ipv6(&peer_name))?;
         addresses.push((v6.ip.into(), v6.prefix));
     }
     inside.furnish(&interface, addresses, gateways(lease))?;

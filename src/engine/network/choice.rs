@@ -24,14 +24,6 @@ pub(super) fn choose(leases: &Leases, built: &Built, join: &Join) -> Result<Leas
     let route = !built.internal && !others.iter().any(|other| other.route);
     let route_v6 =
         built.v6.is_some() && !built.internal && !others.iter().any(|other| other.route_v6);
-    let ports = match route {
-        true => ports::on(join.ports, &built.network, built.v6.is_some())?,
-        false => Vec::new(),
-    };
-    let join = &Join {
-        ports: &ports,
-        ..*join
-    };
     let had = earlier.map(|lease| lease.attachment.ip);
     let ip = address(leases, built, join, (&built.v4(), join.address, had))?;
     let v6 = built.v6.as_ref().map(|v6| {
@@ -58,7 +50,7 @@ pub(super) fn choose(leases: &Leases, built: &Built, join: &Join) -> Result<Leas
         v6: v6.transpose()?,
         mac: join.mac.unwrap_or_else(|| ip.into()),
         bridge: built.bridge.clone(),
-        ports: choose_ports(leases, earlier, join)?,
+        ports: choose_ports(leases, join, (earlier, &others), (route, route_v6))?,
     };
     let is_free = |number: &u8| others.iter().all(|other| other.interface != *number);
     let interface = match earlier {
@@ -69,22 +61,34 @@ pub(super) fn choose(leases: &Leases, built: &Built, join: &Join) -> Result<Leas
     Ok(Lease::new(join, attachment, interface, (route, route_v6)))
 }
 
-/// The host ports that the container had, if it wants the same again, or free ones.
+/// The host ports that the container had here, if it wants the same again, or free ones: of each version of IP where its way
+/// outside leads in that, as Docker has it. `others` are its leases elsewhere.
 fn choose_ports(
     leases: &Leases,
-    earlier: Option<&Lease>,
     join: &Join,
+    (earlier, others): (Option<&Lease>, &[&Lease]),
+    routes: (bool, bool),
 ) -> Result<Vec<BoundPort>, NetworkError> {
     let claims = leases.claims(&[&[join.id], join.replacing].concat());
-    match earlier {
-        Some(lease) if lease.wanted == join.ports => {
+    let had =
+        |lease: &&Lease| lease.wanted == join.ports && (lease.route, lease.route_v6) == routes;
+    match earlier.filter(had) {
+        Some(lease) => {
             let ports = &lease.attachment.ports;
             for port in ports.iter().filter(|_| join.publish) {
                 bind::check_claims(port, &[], &claims)?;
             }
             Ok(ports.clone())
         }
-        _ => Ok(bind::bind(join.ports, &claims)?),
+        None => {
+            let elsewhere = others.iter().flat_map(|other| &other.attachment.ports);
+            let elsewhere: Vec<BoundPort> = elsewhere.copied().collect();
+            Ok(bind::bind(
+                &ports::on(join.ports, routes),
+                &elsewhere,
+                &claims,
+            )?)
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Join<'a> {
     pub names: &'a [String],
     /// Names of others, and what it calls them itself.
     pub links: &'a [(String, String)],
-    /// Ports to publish, now or later, on the network that is its way outside.
+    /// Ports to publish, now or later, on the networks that are its way outside.
     pub ports: &'a [PublishedPort],
     /// Whether its ports and names lead to this container at once; `false` for one that waits for its switch.
     pub publish: bool,
@@ -85,19 +85,21 @@ impl Attachment {
             IpAddr::V6(_) => self.v6.as_ref().map(|v6| v6.ip.into()),
         }
     }
+}
 
-    /// `NetworkSettings.Ports` of Docker's inspect: published ports by container port.
-    pub fn docker_ports(&self) -> BTreeMap<String, Vec<PortBinding>> {
-        let mut ports: BTreeMap<String, Vec<PortBinding>> = BTreeMap::new();
-        for port in &self.ports {
-            ports
-                .entry(format!("{}/{}", port.container_port, port.protocol))
-                .or_default()
-                .push(PortBinding {
-                    host_ip: port.host_ip.to_string(),
-                    host_port: port.host_port.to_string(),
-                });
-        }
+/// `NetworkSettings.Ports` of Docker's inspect: what a container has published on all its networks, by container port.
+pub fn docker_ports<'a>(
+    attachments: impl IntoIterator<Item = &'a Attachment>,
+) -> BTreeMap<String, Vec<PortBinding>> {
+    let mut ports: BTreeMap<String, Vec<PortBinding>> = BTreeMap::new();
+    for port in attachments.into_iter().flat_map(|there| &there.ports) {
         ports
+            .entry(format!("{}/{}", port.container_port, port.protocol))
+            .or_default()
+            .push(PortBinding {
+                host_ip: port.host_ip.to_string(),
+                host_port: port.host_port.to_string(),
+            });
     }
+    ports
 }

@@ -21,7 +21,7 @@ pub(super) struct Lease {
     pub(super) hostname: String,
     /// The host's end of its veth pair.
     pub(super) link: String,
-    /// Ports as they were asked for, so that a restart with the same wishes gets the same ports.
+    /// All ports that the container asked for, so that a restart with the same wishes gets the same ports.
     pub(super) wanted: Vec<PublishedPort>,
     /// Whether the ports lead to it.
     pub(super) published: bool,

@@ -3,6 +3,7 @@
 use super::lease::{Built, Lease};
 use super::leases::{KEEP, Leases};
 use super::{Network, NetworkError, bridge, flows, forwarding, peers, rules};
+use crate::sys::family::Family;
 use crate::sys::links::{Link, Links};
 use crate::sys::lock::{Exclusive, Shared};
 
@@ -28,7 +29,7 @@ impl Network {
     }
 
     /// Takes a running container off one of its networks, and says whether it was there. If that was its way outside, another
-    /// network is from then on, with the ports.
+    /// network is from then on, with the ports; for IPv6 it can be yet another one.
     pub fn leave(&self, id: &str, network: &str) -> Result<bool, NetworkError> {
         let Some(mut leases) = Leases::open(&self.dir)? else {
             return Ok(false);
@@ -198,21 +199,23 @@ fn heirs(leases: &Leases, left: &Lease) -> Vec<Lease> {
     let rest: Vec<Lease> = leases.of(&left.id).filter(leads_outside).cloned().collect();
     let mut heirs = rest.clone();
     heirs.sort_by_key(|lease| lease.interface);
+    let ports = |family| {
+        let ports = left.attachment.ports.iter().copied();
+        ports.filter(move |port| Family::of(port.host_ip) == family)
+    };
     if left.route
         && let Some(heir) = heirs.first_mut()
     {
         heir.route = true;
-        heir.wanted.clone_from(&left.wanted);
-        let has_v6 = heir.attachment.v6.is_some();
-        let mut ports = left.attachment.ports.clone();
-        ports.retain(|port| port.host_ip.is_ipv4() || has_v6);
-        heir.attachment.ports = ports;
+        // Before those of IPv6, which it may have already.
+        heir.attachment.ports.splice(..0, ports(Family::V4));
     }
     let mut second = heirs.iter_mut().filter(|l| l.attachment.v6.is_some());
     if left.route_v6
         && let Some(heir) = second.next()
     {
         heir.route_v6 = true;
+        heir.attachment.ports.extend(ports(Family::V6));
     }
     heirs.retain(|lease| !rest.contains(lease));
     heirs

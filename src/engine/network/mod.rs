@@ -14,7 +14,8 @@
 //! outside, even by a neighbour who knows the container's address.
 //!
 //! Networks that were made with IPv6 have it beside IPv4: a second table for its rules, ports that answer on the host's IPv6
-//! addresses too. Two kinds of these do not: `::1`, whose answers the kernel takes from the loopback interface only, and
+//! addresses too. The two are apart: a container's ports of each are where its way outside leads in that, which can be two
+//! networks. Elsewhere containers have IPv6 on their loopback interface only. Two kinds of these do not: `::1`, whose answers the kernel takes from the loopback interface only, and
 //! link-local ones, whose packets it does not pass on. The default bridge has IPv4 only.
 //!
 //! Containers on a user-defined network find each other by name, through their hosts files ([`peers`]).
@@ -74,7 +75,7 @@ use leases::Leases;
 
 pub use address::{Address, Addresses, Pool, PoolError};
 pub use error::NetworkError;
-pub use join::{AddressV6, Attachment, Join};
+pub use join::{AddressV6, Attachment, Join, docker_ports};
 pub use mac::Mac;
 pub use names::NamesError;
 pub use ports::{BoundPort, PortError, Protocol, PublishedPort};
@@ -171,7 +172,7 @@ impl Network {
     pub fn check(&self, ports: &[PublishedPort], ignoring: &[&str]) -> Result<(), NetworkError> {
         let leases = Leases::open(&self.dir)?;
         let claims = leases.as_ref().map(|leases| leases.claims(ignoring));
-        bind::bind(ports, &claims.unwrap_or_default())?;
+        bind::bind(ports, &[], &claims.unwrap_or_default())?;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sys::port::Transport;
 
-pub use wishes::{from_body, on};
+pub use wishes::{check_v4_only, from_body, on};
 
 /// Transport protocols whose ports can be published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -118,6 +118,14 @@ impl fmt::Display for BoundPort {
     }
 }
 
+/// The networks as what a sentence is about.
+fn have(networks: &[String]) -> String {
+    match networks {
+        [one] => format!("network {one} has"),
+        all => format!("networks {} have", all.join(", ")),
+    }
+}
+
 /// Why ports cannot be published.
 #[derive(Debug, thiserror::Error)]
 pub enum PortError {
@@ -131,14 +139,15 @@ pub enum PortError {
     },
     /// An IPv6 address for a container that has none.
     #[error(
-        "ports cannot be published on {address}: network {network} has IPv4 addresses only; publish on one of those, or make \
-         a network with --ipv6"
+        "ports cannot be published on {address}: {} IPv4 addresses only; publish on one of those, or make a network with \
+         --ipv6",
+        have(networks)
     )]
     NoV6 {
         /// The address.
         address: IpAddr,
-        /// The network that is the container's way outside.
-        network: String,
+        /// The container's networks.
+        networks: Vec<String>,
     },
     /// Published ports without a network of the container's own.
     #[error("published ports do not go together with network mode {0}: publish them there")]

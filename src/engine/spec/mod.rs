@@ -276,9 +276,22 @@ fn sysctls(input: &SpecInput<'_>) -> serde_json::Map<String, Value> {
         }
     }
     for (name, value) in &host.sysctls {
-        sysctls.insert(name.clone(), json!(value));
+        if !is_of_interface(name) {
+            sysctls.insert(name.clone(), json!(value));
+        }
     }
     sysctls
+}
+
+/// Whether a sysctl belongs to one interface, and is there only once that is.
+pub(super) fn is_of_interface(name: &str) -> bool {
+    let mut parts = name.split(['.', '/']);
+    let is_net = parts.next() == Some("net");
+    let kind = parts.nth(1);
+    let interface = parts.next();
+    is_net
+        && matches!(kind, Some("conf" | "neigh"))
+        && !matches!(interface, Some("all" | "default" | "lo") | None)
 }
 
 /// JSON holds text only.

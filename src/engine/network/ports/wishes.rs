@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use super::{EVERY_V4, PortError, Protocol, PublishedPort};
+use super::{EVERY_V4, EVERY_V6, PortError, Protocol, PublishedPort};
 use crate::api::{CreateBody, PortBinding};
 use crate::runargs::port;
 
@@ -38,24 +38,34 @@ pub fn from_body<'a>(
     Ok(in_order(published))
 }
 
-/// The same for a container whose way outside is `network`: what is asked for on every host address, and which of them.
-pub fn on(
-    wishes: &[PublishedPort],
-    network: &str,
-    has_v6: bool,
-) -> Result<Vec<PublishedPort>, PortError> {
-    let place = |wish: &PublishedPort| match wish.host_ip {
-        None if !has_v6 => Ok(PublishedPort {
-            host_ip: Some(EVERY_V4),
-            ..*wish
-        }),
-        Some(address @ IpAddr::V6(_)) if !has_v6 => Err(PortError::NoV6 {
-            address,
-            network: network.to_owned(),
-        }),
-        _ => Ok(*wish),
+/// Those of them that are published where a container's way outside leads in IPv4, in IPv6, in both or in neither: a port
+/// that is wanted on every host address is on those of each kind.
+pub fn on(wishes: &[PublishedPort], (v4, v6): (bool, bool)) -> Vec<PublishedPort> {
+    let place = |wish: &PublishedPort| {
+        let host_ip = match (wish.host_ip, v4, v6) {
+            (None, true, true) => None,
+            (None, true, false) => Some(EVERY_V4),
+            (None, false, true) => Some(EVERY_V6),
+            (Some(address), ..) if v4 && address.is_ipv4() || v6 && address.is_ipv6() => {
+                Some(address)
+            }
+            _ => return None,
+        };
+        Some(PublishedPort { host_ip, ..*wish })
     };
-    wishes.iter().map(place).collect()
+    wishes.iter().filter_map(place).collect()
+}
+
+/// Refuses wishes for IPv6 addresses of a container that is on these networks, none of which has any.
+pub fn check_v4_only(wishes: &[PublishedPort], networks: &[&str]) -> Result<(), PortError> {
+    let mut addresses = wishes.iter().filter_map(|wish| wish.host_ip);
+    match addresses.find(IpAddr::is_ipv6) {
+        None => Ok(()),
+        Some(address) => Err(PortError::NoV6 {
+            address,
+            networks: networks.iter().map(|name| (*name).to_owned()).collect(),
+        }),
+    }
 }
 
 /// By container port.
