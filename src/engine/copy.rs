@@ -1,9 +1,4 @@
-//! Files of a container, running or not, for `dray cp`: its root as a handle, and trees copied between two handles.
-//!
-//! No symbolic link leads out: paths are resolved as inside a chroot, and everything else happens to one name in an open
-//! folder without following links.
-
-mod tree;
+//! Files of a container, running or not, for `dray cp`: its root as a handle.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,19 +11,42 @@ use crate::sys::beneath::{self, FileType};
 use crate::sys::lock::Exclusive;
 use crate::sys::mount;
 
-pub use tree::{Copy, keep_apart};
+/// What the engine writes for a container and mounts below its `/etc`.
+pub const NAME_FILES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
 
 /// The root of a container.
 #[derive(Debug)]
 pub struct Root {
     handle: OwnedFd,
     /// Of one that does not run: nobody may start it meanwhile.
-    _lock: Option<Exclusive>,
+    lock: Option<Exclusive>,
+    readonly: bool,
 }
 
 impl AsFd for Root {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.handle.as_fd()
+    }
+}
+
+impl Root {
+    /// Whether processes of the container use it just now.
+    pub fn is_live(&self) -> bool {
+        self.lock.is_none()
+    }
+
+    /// Refuses to write into `folder` if that belongs to a root that is read-only; volumes below it do not.
+    pub fn check_writable(&self, folder: BorrowedFd<'_>) -> Result<(), EngineError> {
+        let filesystem = |folder| {
+            let status = beneath::status(folder);
+            status.map(|status| status.filesystem)
+        };
+        let failed = || EngineError::system("look at a folder of the container");
+        let own = filesystem(self.as_fd()).map_err(failed())?;
+        if self.readonly && filesystem(folder).map_err(failed())? == own {
+            return Err(EngineError::ReadOnlyRoot);
+        }
+        Ok(())
     }
 }
 
@@ -38,6 +56,7 @@ impl Engine {
     pub fn root(&self, container: &Container) -> Result<Root, EngineError> {
         let id = container.id();
         let failed = || EngineError::system(format!("open the root of {}", container.name()));
+        let readonly = container.record.body.host_config.readonly_rootfs;
         let lock = self.lock(id)?;
         if let Some(init) = self.load(id)?.now.and_then(|now| now.init) {
             let path = PathBuf::from(format!("/proc/{}/root", init.pid));
@@ -45,7 +64,8 @@ impl Engine {
             if init.is_alive() {
                 return Ok(Root {
                     handle,
-                    _lock: None,
+                    lock: None,
+                    readonly,
                 });
             }
             let name = container.name().to_owned();
@@ -54,11 +74,50 @@ impl Engine {
         mount::private_namespace().map_err(failed())?;
         let path = rootfs::mount(self, &container.record, &self.folders(id))?;
         let handle = beneath::open_dir(&path).map_err(failed())?;
+        self.show_names(handle.as_fd(), &container.record)
+            .map_err(failed())?;
         self.show_all(handle.as_fd(), &container.record)?;
+        if readonly {
+            // As when it runs: a link in a volume may lead back into the root.
+            mount::forbid_writing(handle.as_fd()).map_err(failed())?;
+        }
         Ok(Root {
             handle,
-            _lock: Some(lock),
+            lock: Some(lock),
+            readonly,
         })
+    }
+
+    /// Shows the files by which a container knows names, as it had them when it last ran; one that never ran has none.
+    fn show_names(&self, root: BorrowedFd<'_>, record: &Record) -> io::Result<()> {
+        let shared = record
+            .body
+            .host_config
+            .network_mode
+            .strip_prefix("container:");
+        let id = match shared.map(|owner| self.find(owner)) {
+            None => record.id.clone(),
+            Some(Ok(owner)) => owner.id().to_owned(),
+            // With the owner its files are gone.
+            Some(Err(_)) => return Ok(()),
+        };
+        let run = self.folders(&id).run;
+        for name in NAME_FILES {
+            let file = match beneath::open_dir(&run) {
+                Ok(run) => beneath::find_beneath(run.as_fd(), name.as_bytes()),
+                Err(error) => Err(error),
+            };
+            let place = beneath::find_in_root(root, format!("etc/{name}").as_bytes());
+            match (file, place) {
+                (Ok(file), Ok(place)) => {
+                    mount::bind(file.as_fd(), &beneath::through_proc(place.as_fd()))?;
+                }
+                // What is not there, or was removed, has nothing to be shown on.
+                (Err(error), _) | (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
+                (Err(error), _) | (_, Err(error)) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Shows volumes and binds of a container, in the mount namespace of this process.

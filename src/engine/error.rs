@@ -198,6 +198,9 @@ pub enum EngineError {
         /// Why, and what to do instead.
         reason: String,
     },
+    /// Nothing may be copied there; Docker's words.
+    #[error("container rootfs is marked read-only: only its volumes can be copied into")]
+    ReadOnlyRoot,
     /// A file that cannot be read.
     #[error("failed to read {}: {source}", .path.display())]
     Read {
@@ -274,7 +277,7 @@ impl EngineError {
     }
 
     /// Whether a disk that takes nothing any more is what failed it, as a filesystem's own after an error.
-    pub(super) fn is_read_only(&self) -> bool {
+    pub fn is_read_only(&self) -> bool {
         let first: &(dyn std::error::Error + 'static) = self;
         std::iter::successors(Some(first), |error| error.source())
             .filter_map(|error| error.downcast_ref::<io::Error>())

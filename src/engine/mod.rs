@@ -42,6 +42,7 @@ mod share;
 pub mod spec;
 mod teardown;
 mod time;
+pub mod tree;
 pub mod volumes;
 mod watch;
 

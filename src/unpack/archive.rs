@@ -3,6 +3,7 @@
 //! Disagreement between parsers is how content is smuggled past checks (TARmageddon), so the rules are Go's
 //! `archive/tar`, with which the rest of the world reads layers; where Go guesses, this reader refuses.
 
+use std::fmt;
 use std::io::{self, BufRead, Write};
 
 use super::Budget;
@@ -21,7 +22,7 @@ const MAX_MAJOR: u32 = (1 << 12) - 1;
 const MAX_MINOR: u32 = (1 << 20) - 1;
 
 /// A tar stream and the place in it.
-pub(super) struct Archive<'a> {
+pub struct Archive<'a> {
     source: &'a mut dyn BufRead,
     /// Unread bytes of the current body, and the padding behind it.
     body: u64,
@@ -32,9 +33,15 @@ pub(super) struct Archive<'a> {
     charged: u64,
 }
 
+impl fmt::Debug for Archive<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Archive").finish_non_exhaustive()
+    }
+}
+
 impl<'a> Archive<'a> {
     /// Reads from `source`, which may go on for as long as there is `budget`.
-    pub(super) fn new(source: &'a mut dyn BufRead, budget: &'a Budget) -> Archive<'a> {
+    pub fn new(source: &'a mut dyn BufRead, budget: &'a Budget) -> Archive<'a> {
         Archive {
             source,
             body: 0,
@@ -58,7 +65,7 @@ impl<'a> Archive<'a> {
 
     /// The next entry, after skipping what is left of the current one. At the archive's end the stream has been read
     /// to its own end, so that its digest is known.
-    pub(super) fn next(&mut self) -> Result<Option<Entry>, ArchiveError> {
+    pub fn next_entry(&mut self) -> Result<Option<Entry>, ArchiveError> {
         let mut extensions = Extensions::default();
         loop {
             self.skip(self.body + self.padding)?;
@@ -79,11 +86,7 @@ impl<'a> Archive<'a> {
     }
 
     /// Hands the next `length` bytes of the current entry's body to `target`.
-    pub(super) fn copy_body(
-        &mut self,
-        length: u64,
-        target: &mut dyn Write,
-    ) -> Result<(), CopyError> {
+    pub fn copy_body(&mut self, length: u64, target: &mut dyn Write) -> Result<(), CopyError> {
         let mut left = length;
         while left > 0 {
             let available = self.fill().map_err(CopyError::Archive)?;
@@ -285,8 +288,11 @@ impl<'a> Archive<'a> {
 }
 
 /// Which side of a copy failed.
-pub(super) enum CopyError {
+#[derive(Debug)]
+pub enum CopyError {
+    /// The archive.
     Archive(ArchiveError),
+    /// What it is copied to.
     Write(io::Error),
 }
 

@@ -5,15 +5,18 @@ use crate::tarball::{SafePath, SparseMap, Xattr};
 
 /// What an entry makes or changes, before whiteouts are told apart.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) path: SafePath,
-    pub(super) kind: Kind,
-    pub(super) attributes: Attributes,
+pub struct Entry {
+    /// Its place, from the root on.
+    pub path: SafePath,
+    /// What it is.
+    pub kind: Kind,
+    /// What it has beside its content.
+    pub attributes: Attributes,
 }
 
 /// The type of an entry with what only that type has.
 #[derive(Debug)]
-pub(super) enum Kind {
+pub enum Kind {
     /// The body follows in the archive.
     File {
         /// Bytes of the body.
@@ -21,23 +24,32 @@ pub(super) enum Kind {
         /// Where they belong; `None` for a file without holes.
         map: Option<SparseMap>,
     },
+    /// A folder.
     Directory,
     /// The text, as it is.
     Symlink(Vec<u8>),
     /// The other name, from the image's root.
     HardLink(SafePath),
+    /// A device or pipe.
     Node {
+        /// Which of them.
         file_type: FileType,
+        /// Device number, of devices only.
         device: (u32, u32),
     },
 }
 
 /// What every inode has.
 #[derive(Debug)]
-pub(super) struct Attributes {
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) modified: Time,
-    pub(super) xattrs: Vec<Xattr>,
+pub struct Attributes {
+    /// Permission bits with set-user-ID, set-group-ID and sticky.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Last change of content.
+    pub modified: Time,
+    /// Extended attributes.
+    pub xattrs: Vec<Xattr>,
 }

@@ -25,10 +25,11 @@ use std::collections::HashSet;
 use std::io::BufRead;
 use std::os::fd::BorrowedFd;
 
-use archive::Archive;
 use tree::Tree;
 
+pub use archive::{Archive, CopyError};
 pub use budget::Budget;
+pub use entry::{Attributes, Entry, Kind};
 pub use error::UnpackError;
 pub use seal::{Seal, TreePath};
 
@@ -56,7 +57,7 @@ fn unpack_entries(
     root: BorrowedFd<'_>,
 ) -> Result<(HashSet<u64>, bool), UnpackError> {
     let mut tree = Tree::new(root)?;
-    while let Some(entry) = archive.next()? {
+    while let Some(entry) = archive.next_entry()? {
         apply::apply(&mut tree, archive, &entry)?;
     }
     tree.finish()

@@ -8,17 +8,20 @@
 //! Only an empty volume is filled, so nothing that a container wrote is ever touched. One that is mounted, a disk or another
 //! machine's folder, is never emptied: what is in it after a failure is the business of whoever owns it.
 
-use std::collections::HashMap;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use crate::sys::beneath::{self, FileType, Status};
+use super::super::tree::{Copy, Rules};
+use crate::sys::beneath::{self, FileType};
 use crate::sys::fs;
 
-/// Overlay's own attributes, which mean nothing outside of a layer.
-const OVERLAY: &[u8] = b"trusted.overlay.";
+/// Everything as the image has it; a container starts only after it.
+const RULES: Rules = Rules {
+    owners: true,
+    fresh: true,
+};
 
 /// The mark of a volume whose data lies at `data`.
 pub fn mark(data: &Path) -> PathBuf {
@@ -48,17 +51,15 @@ pub fn fill(root: &Path, path: &str, data: &Path, mark: Option<&Path>) -> io::Re
     } else if !names(to.as_fd())?.is_empty() {
         return Ok(());
     }
+    let mut copy = Copy::new(to.as_fd(), RULES);
+    let mut copy = || copy.folder(from.as_fd()).map_err(io::Error::other);
     if names(from.as_fd())?.is_empty() {
-        return copy_attributes(from.as_fd(), to.as_fd());
+        return copy();
     }
     if let Some(mark) = mark {
         fs::replace(mark, 0o600, b"")?;
     }
-    let mut copy = Copy {
-        top: to.as_fd(),
-        linked: HashMap::new(),
-    };
-    copy.folder(from.as_fd(), to.as_fd(), &mut Vec::new())?;
+    copy()?;
     fs::sync_filesystem(data)?;
     mark.map_or(Ok(()), fs::remove_file)
 }
@@ -80,105 +81,6 @@ fn clear(folder: BorrowedFd<'_>) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// One copy of a tree.
-struct Copy<'a> {
-    /// The volume's uppermost folder.
-    top: BorrowedFd<'a>,
-    /// Inodes with several names, and the first of those: folder below the top, name.
-    linked: HashMap<u64, (Vec<u8>, CString)>,
-}
-
-impl Copy<'_> {
-    /// `path` is the folder's place below the top.
-    fn folder(
-        &mut self,
-        from: BorrowedFd<'_>,
-        to: BorrowedFd<'_>,
-        path: &mut Vec<u8>,
-    ) -> io::Result<()> {
-        for (name, file_type) in names(from)? {
-            let bytes = name.to_bytes();
-            if file_type != FileType::Directory {
-                self.file(from, to, &name, path)?;
-                continue;
-            }
-            beneath::make_dir(to, bytes)?;
-            let (source, target) = (
-                beneath::open_child(from, bytes)?,
-                beneath::open_child(to, bytes)?,
-            );
-            let length = path.len();
-            path.extend(bytes);
-            path.push(b'/');
-            self.folder(source.as_fd(), target.as_fd(), path)?;
-            path.truncate(length);
-        }
-        // After the content, which changes the time.
-        copy_attributes(from, to)
-    }
-
-    /// Anything but a folder.
-    fn file(
-        &mut self,
-        from: BorrowedFd<'_>,
-        to: BorrowedFd<'_>,
-        name: &CString,
-        path: &[u8],
-    ) -> io::Result<()> {
-        let bytes = name.to_bytes();
-        let status = beneath::status_of(from, bytes)?;
-        if status.links > 1 {
-            if let Some((folder, first)) = self.linked.get(&status.inode) {
-                let folder = beneath::open_beneath(self.top, folder)?;
-                return beneath::make_link(folder.as_fd(), first.to_bytes(), to, bytes);
-            }
-            self.linked
-                .insert(status.inode, (path.to_vec(), name.clone()));
-        }
-        match status.file_type {
-            FileType::File => {
-                let mut source = beneath::open_file_in_root(from, bytes)?;
-                let mut target = beneath::create_file(to, bytes)?;
-                io::copy(&mut source, &mut target)?;
-                copy_attributes(source.as_fd(), target.as_fd())
-            }
-            FileType::Symlink => {
-                let text = std::fs::read_link(beneath::path_of(from)?.join(os(bytes)))?;
-                beneath::make_symlink(to, bytes, text.as_os_str().as_encoded_bytes())?;
-                copy_ownership(to, bytes, &status)
-            }
-            _ => {
-                beneath::make_node(to, bytes, status.file_type, status.device)?;
-                beneath::set_mode_of_node(to, bytes, status.mode)?;
-                copy_ownership(to, bytes, &status)
-            }
-        }
-    }
-}
-
-fn os(bytes: &[u8]) -> &std::ffi::OsStr {
-    std::os::unix::ffi::OsStrExt::from_bytes(bytes)
-}
-
-/// Of what cannot be opened without consequences.
-fn copy_ownership(to: BorrowedFd<'_>, name: &[u8], status: &Status) -> io::Result<()> {
-    beneath::set_owner_of(to, name, status.uid, status.gid)?;
-    beneath::set_modified_of(to, name, status.modified)
-}
-
-fn copy_attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
-    let status = beneath::status(from)?;
-    // The owner first: changing it takes set-user-ID and file capabilities away.
-    beneath::set_owner(to, status.uid, status.gid)?;
-    beneath::set_mode(to, status.mode)?;
-    for (name, value) in beneath::xattrs(from)? {
-        if !name.starts_with(OVERLAY) {
-            beneath::set_xattr(to, &name, &value)?;
-        }
-    }
-    beneath::set_modified(to, status.modified)
 }
 
 #[cfg(test)]

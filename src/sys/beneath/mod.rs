@@ -5,6 +5,7 @@
 //! function takes a single name and never follows a link there.
 
 mod attributes;
+mod holes;
 mod resolve;
 mod status;
 
@@ -21,10 +22,13 @@ pub use attributes::{
     set_mode, set_mode_of_node, set_modified, set_modified_of, set_owner, set_owner_of, set_xattr,
     set_xattr_of, xattrs,
 };
+pub use holes::next_data;
 pub use resolve::{
     find_beneath, find_in_root, met_symlink, open_beneath, open_file_in_root, open_in_root,
 };
-pub use status::{FileType, Room, Status, Time, room, status, status_if_present, status_of};
+pub use status::{
+    FileType, Room, Status, Time, is_of_kernel, room, status, status_if_present, status_of,
+};
 
 /// Opens a directory by its path, for use as a handle.
 pub fn open_dir(path: &Path) -> io::Result<OwnedFd> {
@@ -49,6 +53,18 @@ pub fn create_file(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<File> {
         OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let mode = Mode::S_IRUSR | Mode::S_IWUSR;
     owned(nix::fcntl::openat(Some(dir.as_raw_fd()), name, flags, mode)).map(File::from)
+}
+
+/// Opens the regular file `name` in `dir`, which is there and is no link, to write to it in its place.
+pub fn open_to_write(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<File> {
+    // Not blocking: a fifo in its place must not hold us up.
+    let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let opened = nix::fcntl::openat(Some(dir.as_raw_fd()), name, flags, Mode::empty());
+    let file = File::from(owned(opened)?);
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no regular file")),
+    }
 }
 
 /// Creates the directory `name` in `dir`, private until its mode is set.

@@ -124,6 +124,27 @@ fn from_stat(stat: &libc::stat) -> Status {
     }
 }
 
+/// Filesystems in which the kernel shows itself: processes, devices' state, control groups, terminals, queues.
+const OF_KERNEL: [u32; 6] = [
+    0x9fa0,
+    0x6265_6572,
+    0x0027_e0eb,
+    0x6367_7270,
+    0x1cd1,
+    0x1980_0202,
+];
+
+/// Whether a directory lies on a filesystem that holds no files of anybody's, but what the kernel shows of itself.
+pub fn is_of_kernel(dir: BorrowedFd<'_>) -> io::Result<bool> {
+    let found = nix::sys::statfs::fstatfs(dir)?.filesystem_type().0;
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::cast_sign_loss,
+        reason = "its type differs between architectures; the kernel's values fit"
+    )]
+    Ok(OF_KERNEL.contains(&(found as u32)))
+}
+
 /// Room on the filesystem that holds a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
