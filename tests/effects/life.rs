@@ -87,7 +87,7 @@ fn quiet_says_nothing_of_the_pull() {
             // An error is the end: nobody has the other side any more.
             let _ = File::from(ends.master).read_to_end(&mut said);
             let said = String::from_utf8(said).unwrap();
-            assert_eq!(said.contains("1/1 layers"), shown, "{option}: {said}");
+            assert_eq!(said.contains("1 of 1 layers"), shown, "{option}: {said}");
             assert_eq!(said.is_empty(), !shown, "{option}: {said}");
         }
     });
