@@ -9,13 +9,14 @@
 mod common;
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use common::device::{Device, on_device, run};
+use common::fed;
 use common::image::{Entry, tar};
 use dray::sys::beneath;
 
@@ -563,23 +564,11 @@ fn names_holes_and_attributes_come_through() {
 
 /// A call with something on its standard input; what it wrote to standard output is bytes.
 fn piped(device: &Device, words: &[&str], input: &[u8]) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_dray"))
-        .args(words)
-        .env("DRAY_CONFIG", &device.host.config)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut pipe = child.stdin.take().unwrap();
-    let input = input.to_owned();
-    let writer = std::thread::spawn(move || {
-        // Whoever refuses the stream does not read all of it.
-        let _ = pipe.write_all(&input);
-    });
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    output
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dray"));
+    fed(
+        command.args(words).env("DRAY_CONFIG", &device.host.config),
+        input,
+    )
 }
 
 /// The names in a tar stream, as the system's tar lists them.

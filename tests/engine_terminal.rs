@@ -15,6 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::device::{Device, on_device};
+use common::fed;
 use dray::sys::process::{self, PollFd};
 use dray::sys::terminal;
 use nix::sys::signal::{Signal, kill};
@@ -247,17 +248,11 @@ fn the_foreground_shows_what_is_attached() {
         let image = push(device);
         let run = |options: &[&str], line: &str| {
             let base = ["run", "--network=none", "--name=some"];
-            let mut child = Command::new(env!("CARGO_BIN_EXE_dray"))
+            let mut command = Command::new(env!("CARGO_BIN_EXE_dray"));
+            command
                 .args([&base, options, &[&image, "/bin/sh", "-c", line]].concat())
-                .env("DRAY_CONFIG", &device.host.config)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap();
-            // One that passes no input on may have ended before it is there.
-            let _ = child.stdin.take().unwrap().write_all(b"word\n");
-            let output = child.wait_with_output().unwrap();
+                .env("DRAY_CONFIG", &device.host.config);
+            let output = fed(&mut command, b"word\n");
             let text = |bytes| String::from_utf8(bytes).unwrap();
             let said = (text(output.stdout), text(output.stderr));
             (said.0, said.1, output.status.code().unwrap())
@@ -430,19 +425,11 @@ fn exec_passes_all_its_input_and_output_on() {
         let image = push(device);
         run_detached(device, &["--name=host", &image, "sleep", "100000"]);
         let exec = |options: &[&str], line: &str, input: Vec<u8>| {
-            let mut child = Command::new(env!("CARGO_BIN_EXE_dray"))
+            let mut command = Command::new(env!("CARGO_BIN_EXE_dray"));
+            command
                 .args([&["exec"], options, &["host", "sh", "-c", line]].concat())
-                .env("DRAY_CONFIG", &device.host.config)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap();
-            let mut stdin = child.stdin.take().unwrap();
-            // One that does not read hears nothing of it.
-            let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
-            let output = child.wait_with_output().unwrap();
-            writer.join().unwrap();
+                .env("DRAY_CONFIG", &device.host.config);
+            let output = fed(&mut command, &input);
             assert!(output.status.success(), "{line}: {output:?}");
             (output.stdout, output.stderr)
         };

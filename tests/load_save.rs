@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use common::Scratch;
+use common::fed;
 use common::image::{Built, Entry, Flavour, Image, Layer, Packing, index, tar};
 use dray::oci::Digest;
 use serde_json::{Value, json};
@@ -68,12 +69,7 @@ impl Device {
 
     /// Standard output, with bytes through a pipe for its input.
     fn dray_hears(&self, words: &str, input: &[u8]) -> Output {
-        let mut command = self.command(words);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        // What is refused early is not read to its end.
-        let _ = child.stdin.take().unwrap().write_all(input);
-        child.wait_with_output().unwrap()
+        fed(&mut self.command(words), input)
     }
 
     /// What a call that is expected to fail says.

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use common::Scratch;
+use common::fed;
 use common::registry::{Access, Registry};
 
 /// A person at a device, with a configuration of docker's.
@@ -40,20 +41,14 @@ impl Person {
     /// Whether it succeeded, and what it said.
     fn says(&self, words: &[&str], input: &str) -> (bool, String, String) {
         let path = std::env::var("PATH").unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_dray"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dray"));
+        command
             .args(words)
             .env_clear()
             .env("PATH", format!("{}:{path}", self.scratch.path().display()))
             .env("DRAY_CONFIG", self.scratch.join("dray.ini"))
-            .env("DOCKER_CONFIG", self.scratch.join("docker"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // One that reads nothing is done already.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        let output = child.wait_with_output().unwrap();
+            .env("DOCKER_CONFIG", self.scratch.join("docker"));
+        let output = fed(&mut command, input.as_bytes());
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (
             output.status.success(),

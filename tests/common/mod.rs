@@ -5,6 +5,7 @@
 //! - [`image`]: images built in memory from a list of files
 //! - [`mender`]: Debian's own client on a device, and a server for its daemon
 //! - [`registry`]: a registry in this process that serves them, counts, and misbehaves on demand
+//! - [`fed`]: a program that is given something to read
 //! - [`Scratch`]: a temporary folder that goes with its owner
 
 #![allow(
@@ -22,8 +23,26 @@ pub mod image;
 pub mod mender;
 pub mod registry;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+/// What `command` says and how it ends, with `input` through a pipe. However much it is: it is written beside what is read.
+pub fn fed(command: &mut Command, input: &[u8]) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        // Whoever refuses or ends early does not read all of it.
+        scope.spawn(move || drop(pipe.write_all(input)));
+        child.wait_with_output().unwrap()
+    })
+}
 
 /// A temporary folder, removed with everything in it when dropped, also when the test panics.
 #[derive(Debug)]
