@@ -411,13 +411,35 @@ fn the_files_of_names_are_read_and_written_in_their_place() {
             ]);
             fs::read_to_string(&out).unwrap()
         };
-        start(device, &["--hostname=called"], true);
+        let own = device.join("own");
+        fs::write(&own, "mine\n").unwrap();
+        let bind = |path: &str, how: &str| format!("{}:/etc/{path}{how}", own.display());
+        let (kept, free) = (bind("kept", ":ro"), bind("free", ""));
+        start(
+            device,
+            &["--hostname=called", "-v", &kept, "-v", &free],
+            true,
+        );
         let seen = |name: &str| inside(device, &format!("/etc/{name}"), true);
         for name in ["hosts", "hostname", "resolv.conf"] {
             assert_eq!(read(name), seen(name), "{name}");
             let done = device.done(&["cp", "-q", &text, &format!("web:/etc/{name}")]);
             assert_eq!(done.stderr, "", "{name}");
             assert_eq!(seen(name), "10.1.2.3 somebody\n", "{name}");
+        }
+        // What is mounted stays so: the host's file is written to, or left alone where it may only be read.
+        let refused = device.dray(&["cp", "-q", &text, "web:/etc/kept"]);
+        assert!(!refused.status.success(), "{refused:?}");
+        assert_eq!(fs::read_to_string(&own).unwrap(), "mine\n");
+        device.done(&["cp", "-q", &text, "web:/etc/free"]);
+        assert_eq!(fs::read_to_string(&own).unwrap(), "10.1.2.3 somebody\n");
+        let mounts = ["exec", "web", "busybox", "cat", "/proc/1/mountinfo"];
+        let mounts = device.done(&mounts).stdout;
+        for name in ["hosts", "hostname", "resolv.conf", "kept", "free"] {
+            assert!(
+                mounts.contains(&format!(" /etc/{name} ")),
+                "{name}: {mounts}"
+            );
         }
         let left = device.done(&["exec", "web", "busybox", "ls", "-A", "/etc"]);
         assert!(!left.stdout.contains("dray-cp"), "{left:?}");

@@ -18,12 +18,12 @@ pub fn replace<T>(
     let spare = format!(".dray-cp-{drawn:016x}");
     let spare = spare.as_bytes();
     let made = make(spare).and_then(|made| {
-        match beneath::rename(to, spare, new) {
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+        match beneath::is_mount_point(to, new)? {
+            true => {
                 write_over(to, spare, new)?;
                 beneath::unlink(to, spare)?;
             }
-            renamed => renamed?,
+            false => beneath::rename(to, spare, new)?,
         }
         Ok(made)
     });

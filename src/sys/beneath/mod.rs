@@ -27,7 +27,8 @@ pub use resolve::{
     find_beneath, find_in_root, met_symlink, open_beneath, open_file_in_root, open_in_root,
 };
 pub use status::{
-    FileType, Room, Status, Time, is_of_kernel, room, status, status_if_present, status_of,
+    FileType, Room, Status, Time, is_mount_point, is_of_kernel, room, status, status_if_present,
+    status_of,
 };
 
 /// Opens a directory by its path, for use as a handle.

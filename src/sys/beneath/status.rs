@@ -1,10 +1,11 @@
 //! What the kernel says of files, in types that are the same on every architecture.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 
-use nix::fcntl::AtFlags;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::Mode;
 
 /// A time as the kernel takes it: seconds (negative before 1970) and nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -122,6 +123,26 @@ fn from_stat(stat: &libc::stat) -> Status {
             nanoseconds: stat.st_mtime_nsec as u32,
         },
     }
+}
+
+/// Whether something is mounted on `name` in `dir`, in whatever mount namespace `dir` was opened. A rename over it is
+/// refused by the kernel in the caller's own only; in another one it takes the mount away.
+pub fn is_mount_point(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<bool> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    match super::owned(openat(Some(dir.as_raw_fd()), name, flags, Mode::empty())) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        opened => Ok(mount_of(opened?.as_fd())? != mount_of(dir)?),
+    }
+}
+
+/// Number of the mount that an open file was reached through, as the kernel prints it.
+fn mount_of(file: BorrowedFd<'_>) -> io::Result<String> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()))?;
+    let mut lines = info.lines();
+    let number = lines.find_map(|line| line.strip_prefix("mnt_id:"));
+    number
+        .map(|number| number.trim().to_owned())
+        .ok_or_else(|| io::Error::other("the kernel does not say on which mount a file is"))
 }
 
 /// Filesystems in which the kernel shows itself: processes, devices' state, control groups, terminals, queues.
