@@ -222,7 +222,8 @@ impl Fetcher {
         let mut schemes = self.schemes.lock().unwrap_or_else(PoisonError::into_inner);
         match first {
             Err(failure)
-                if !schemes.contains_key(question.place)
+                // Another thread may have found out meanwhile that it has none.
+                if schemes.get(question.place) != Some(&true)
                     && matches!(
                         failure.problem,
                         Problem::Unreachable(_) | Problem::Tls { .. }
