@@ -44,6 +44,21 @@ fn words(help: &str) -> Vec<&str> {
         .collect()
 }
 
+/// What is written as docker's users do is no mistake when help is asked for.
+#[test]
+fn help_does_not_mind_how_options_before_it_are_written() {
+    for (written, word) in [
+        (&["ps", "--all=true", "--help"][..], "ps"),
+        (&["rm", "-f", "-f", "--help"], "rm"),
+    ] {
+        assert_eq!(
+            dray(written),
+            dray(&[word, "--help"]).as_str(),
+            "{written:?}"
+        );
+    }
+}
+
 #[test]
 fn run_names_every_option_of_dockers_with_its_meaning_or_the_reason_against_it() {
     let docker: BTreeSet<&str> = DOCKER.lines().filter_map(option).collect();

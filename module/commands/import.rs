@@ -41,7 +41,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let platform = pull::platform(words.platform.as_deref())?;
     let file = open(&words.file)?;
     let engine = context.engine()?;
-    let progress = Progress::new(How::Auto, false, context.host.instant());
+    let progress = Progress::new(How::Auto, false);
     let message = words.message.as_deref();
     let import = Import {
         file,

@@ -1,8 +1,6 @@
 //! `dray load`: images out of a file, a folder or a pipe.
 
-use std::fs::File;
 use std::io::IsTerminal as _;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,6 +8,7 @@ use anyhow::bail;
 use clap::Args;
 use dray::images::Place;
 
+use super::foreground::standard_input;
 use super::progress::{How, Progress};
 use super::{Context, pull, transport};
 
@@ -34,7 +33,7 @@ pub struct Words {
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let place = place(words)?;
     let platform = pull::platform(words.platform.as_deref())?;
-    let progress = Progress::new(words.progress, words.quiet, context.host.instant());
+    let progress = Progress::new(words.progress, words.quiet);
     let engine = context.engine()?;
     let images = engine.images();
     let archive = images.open_archive(place)?;
@@ -57,12 +56,10 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
 
 fn place(words: &Words) -> anyhow::Result<Place> {
     let Some(path) = &words.input else {
-        let input = std::io::stdin();
-        if input.is_terminal() {
+        if std::io::stdin().is_terminal() {
             bail!("requested load from stdin, but stdin is a terminal: give a file with -i");
         }
-        let file = File::from(input.as_fd().try_clone_to_owned()?);
-        return Ok(Place::Stream(file, PathBuf::from("-")));
+        return Ok(Place::Stream(standard_input()?, PathBuf::from("-")));
     };
     transport::open(path)
 }

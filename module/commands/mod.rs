@@ -291,8 +291,13 @@ fn not_meant(words: &[OsString], error: &clap::Error) -> ExitCode {
         // As it is with a group that is called without one of its words.
         ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             program::end_with_the_reader();
-            let plain = command().try_get_matches_from(whole(words));
-            print!("{}", plain.err().as_ref().unwrap_or(error));
+            let help = |words: &[OsString]| {
+                let plain = command().try_get_matches_from(whole(words)).err();
+                plain.filter(|plain| plain.kind() == error.kind())
+            };
+            // Without the tolerance the words may be wrong before they come to asking for help.
+            let plain = help(words).or_else(|| help(&usage::asking(words)));
+            print!("{}", plain.as_ref().unwrap_or(error));
             if words.is_empty() || words.iter().eq(["--help"]) {
                 print!("{}", words::refused());
             }

@@ -8,7 +8,7 @@
 //! {"event":"layer","layer":"sha256:<diff id>","state":…,"bytes":…,"size":…}
 //!     state: planned, present, damaged (it is fetched again), fetching, unpacked; bytes and size as it is packed
 //! {"event":"total","done":3,"layers":8,"bytes":…,"size":…,"rate":…,"left_s":…}
-//!     every second; bytes a second, and null where that is not known
+//!     every second; bytes a second; the seconds are null where they are not known
 //! {"event":"transfer","mirrors":["mirror.example"],"resumed":2,"refetched":0}
 //!     if mirrors helped or connections broke: who, how often, and the bytes that came twice because of it
 //! {"event":"image","id":"sha256:…","digest":"sha256:… or null","names":["web:1"]}
@@ -111,7 +111,7 @@ struct Total {
 
 impl Progress {
     /// Tells as `how` says; `quiet` says nothing whatever it is.
-    pub fn new(how: How, quiet: bool, now: Instant) -> Progress {
+    pub fn new(how: How, quiet: bool) -> Progress {
         let way = match how {
             _ if quiet => Way::Nothing,
             How::Quiet => Way::Nothing,
@@ -121,7 +121,7 @@ impl Progress {
         };
         Progress {
             way,
-            state: Mutex::new(State::begun(now)),
+            state: Mutex::new(State::begun(Instant::now())),
         }
     }
 
@@ -133,6 +133,8 @@ impl Progress {
             Way::Json => Duration::from_secs(1),
             Way::Lines => Duration::from_secs(10),
         };
+        // What is drawn comes below what was, and time counts from here: an archive may have been read before.
+        *self.lock() = State::begun(Instant::now());
         let (ended, end) = channel::<()>();
         let done = std::thread::scope(|scope| {
             let tell = move || {
@@ -149,8 +151,6 @@ impl Progress {
         if self.way != Way::Lines {
             self.tell();
         }
-        // What comes next is drawn below.
-        *self.lock() = State::begun(Instant::now());
         done
     }
 

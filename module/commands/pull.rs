@@ -44,7 +44,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let from: Transport = words.image.parse()?;
     let platform = platform(words.platform.as_deref())?;
     let quiet = words.quiet || words.format == Format::Json;
-    let progress = Progress::new(words.progress, quiet, context.host.instant());
+    let progress = Progress::new(words.progress, quiet);
     let engine = context.engine()?;
     let (image, name) = match from {
         Transport::Registry(reference) => {
@@ -83,13 +83,12 @@ pub fn platform(word: Option<&str>) -> anyhow::Result<Platform> {
 
 /// Brings an image and names it, so that it stays.
 pub fn pull(
-    context: &Context<'_>,
     engine: &Engine,
     reference: &Reference,
     platform: &Platform,
     quiet: bool,
 ) -> anyhow::Result<Image> {
-    let progress = Progress::new(How::Auto, quiet, context.host.instant());
+    let progress = Progress::new(How::Auto, quiet);
     pull_telling(engine, reference, platform, &progress)
 }
 

@@ -79,7 +79,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         foreground::check_terminal(config.attach_stdin, config.tty)?;
     }
     let engine = context.engine()?;
-    let id = make(context, &engine, &args)?;
+    let id = make(&engine, &args)?;
     let container = engine.find(&id)?;
     if !args.detach {
         return foreground::run_created(&engine, &container, &args);
@@ -107,19 +107,19 @@ pub fn create(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> 
         return Ok(ExitCode::SUCCESS);
     };
     let engine = context.engine()?;
-    println!("{}", make(context, &engine, &args)?);
+    println!("{}", make(&engine, &args)?);
     Ok(ExitCode::SUCCESS)
 }
 
 /// Makes the container that `args` describe, bringing its image if need be.
-fn make(context: &Context<'_>, engine: &Engine, args: &RunArgs) -> anyhow::Result<String> {
+fn make(engine: &Engine, args: &RunArgs) -> anyhow::Result<String> {
     let discarded = engine.discarded(&args.body)?;
     for warning in args.warnings.iter().chain(&discarded) {
         eprintln!("dray: warning: {warning}");
     }
     let cidfile = args.cidfile.as_deref().map(CidFile::claim).transpose()?;
     let hold = engine.images().hold()?;
-    let image = image(context, engine, args)?;
+    let image = image(engine, args)?;
     let request = CreateRequest {
         body: &args.body,
         image: &image,
@@ -174,7 +174,7 @@ impl Drop for CidFile<'_> {
     }
 }
 
-fn image(context: &Context<'_>, engine: &Engine, args: &RunArgs) -> anyhow::Result<Image> {
+fn image(engine: &Engine, args: &RunArgs) -> anyhow::Result<Image> {
     let words = args.image.as_deref().unwrap_or_default();
     let wanted = args.platform.as_deref().map(str::parse::<Platform>);
     let wanted = wanted.transpose()?;
@@ -201,5 +201,5 @@ fn image(context: &Context<'_>, engine: &Engine, args: &RunArgs) -> anyhow::Resu
     }
     let reference: Reference = words.parse()?;
     let platform = wanted.unwrap_or_else(Platform::host);
-    pull::pull(context, engine, &reference, &platform, args.quiet)
+    pull::pull(engine, &reference, &platform, args.quiet)
 }

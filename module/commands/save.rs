@@ -55,8 +55,8 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         save.names.dedup();
     }
     match &words.output {
-        Some(path) => to_file(context, images, &wanted, &std::path::absolute(path)?)?,
-        None => write(context, images, &wanted, &mut std::io::stdout().lock())?,
+        Some(path) => to_file(images, &wanted, &std::path::absolute(path)?)?,
+        None => write(images, &wanted, &mut std::io::stdout().lock())?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -94,19 +94,14 @@ fn meant(images: &Images, word: &str) -> anyhow::Result<Vec<Save>> {
 }
 
 /// A file has the archive as a whole or not at all; what is no file is written to as it is.
-fn to_file(
-    context: &Context<'_>,
-    images: &Images,
-    wanted: &[Save],
-    path: &Path,
-) -> anyhow::Result<()> {
+fn to_file(images: &Images, wanted: &[Save], path: &Path) -> anyhow::Result<()> {
     let failed = || format!("failed to write {path:?}");
     if path.metadata().is_ok_and(|found| !found.is_file()) {
         let mut file = OpenOptions::new()
             .write(true)
             .open(path)
             .with_context(failed)?;
-        return write(context, images, wanted, &mut file);
+        return write(images, wanted, &mut file);
     }
     let scratch = fs::scratch_beside(path);
     let make = || {
@@ -117,7 +112,7 @@ fn to_file(
             .open(&scratch)
     };
     let mut file = make().with_context(failed)?;
-    let done = write(context, images, wanted, &mut file)
+    let done = write(images, wanted, &mut file)
         .and_then(|()| publish(&file, &scratch, path).with_context(failed));
     done.inspect_err(|_| {
         // The error that matters is the first one.
@@ -130,13 +125,8 @@ fn publish(file: &File, scratch: &Path, path: &Path) -> std::io::Result<()> {
     fs::publish(scratch, path)
 }
 
-fn write(
-    context: &Context<'_>,
-    images: &Images,
-    wanted: &[Save],
-    out: &mut dyn Write,
-) -> anyhow::Result<()> {
-    let progress = Progress::new(How::Auto, false, context.host.instant());
+fn write(images: &Images, wanted: &[Save], out: &mut dyn Write) -> anyhow::Result<()> {
+    let progress = Progress::new(How::Auto, false);
     let refetch = |refetch: &Refetch<'_>| {
         eprintln!(
             "dray: {} layers of {} are not kept here and are fetched from their registry: {}",

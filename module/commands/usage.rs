@@ -38,6 +38,14 @@ pub fn tolerant(command: Command) -> Command {
         .mut_subcommands(tolerant)
 }
 
+/// The words up to the first option, asking for help.
+pub fn asking(words: &[OsString]) -> Vec<OsString> {
+    let named = words
+        .iter()
+        .take_while(|w| !w.as_encoded_bytes().starts_with(b"-"));
+    named.cloned().chain(["--help".into()]).collect()
+}
+
 /// Says what is wrong with `words`, those after the program's name.
 pub fn refuse(mut root: Command, words: &[OsString], error: &Error) -> ExitCode {
     root.build();

@@ -36,7 +36,7 @@ pub enum ImageArchiveError {
     Empty,
     /// What is unpacked or comes through a pipe has to be kept until it is whole.
     #[error(
-        "it has more than the {0} bytes that are free for a copy of it; give it as a plain tar with -i, which needs none"
+        "it has more than the {0} bytes that are free for a copy of it; give it as a file that is a plain tar, which needs none"
     )]
     Spool(u64),
     /// Something else altogether.

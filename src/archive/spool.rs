@@ -67,8 +67,8 @@ fn packing(head: &[u8]) -> Result<Packing, ImageArchiveError> {
     match head {
         [0x1f, 0x8b, ..] => Ok(Packing::Gzip),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok(Packing::Zstd),
-        [b'B', b'Z', b'h', ..] => refused("bzip2", "bunzip2 -c FILE | dray load"),
-        [0xfd, b'7', b'z', b'X', b'Z', 0] => refused("xz", "xz -dc FILE | dray load"),
+        [b'B', b'Z', b'h', ..] => refused("bzip2", "bunzip2 FILE"),
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => refused("xz", "xz -d FILE"),
         _ => Ok(Packing::None),
     }
 }
