@@ -113,7 +113,7 @@ fn names_and_pins_keep_and_nothing_else_does() {
     device.images.pin("container-1", &one).unwrap();
     device.holds(&[&device.base, &device.one, &device.two]);
     // The base image goes, the layer it shares stays.
-    let collected = device.images.collect(false, &BTreeSet::new()).unwrap();
+    let collected = device.images.collect(&BTreeSet::new()).unwrap();
     let mut expected = [device.base.digest, device.base.config];
     expected.sort();
     assert_eq!(collected.blobs, expected);
@@ -122,14 +122,14 @@ fn names_and_pins_keep_and_nothing_else_does() {
     device.images.check(&one).unwrap();
     // Each root alone.
     device.images.unpin("container-1").unwrap();
-    let collected = device.images.collect(false, &BTreeSet::new()).unwrap();
+    let collected = device.images.collect(&BTreeSet::new()).unwrap();
     assert_eq!(collected.layers, [device.one.diff_ids[1]]);
     device.holds(&[&device.two]);
     let two = device.registry.name("two:1");
     device.images.remove(&two, false, &BTreeSet::new()).unwrap();
     device.holds(&[]);
     assert_eq!(
-        device.images.collect(false, &BTreeSet::new()).unwrap(),
+        device.images.collect(&BTreeSet::new()).unwrap(),
         Collected::default()
     );
 }
@@ -139,7 +139,7 @@ fn a_dry_run_says_the_same_and_touches_nothing() {
     let device = Device::new();
     device.pull_named("one");
     device.pull("two");
-    let would = device.images.collect(true, &BTreeSet::new()).unwrap();
+    let would = device.images.collectable().unwrap();
     device.holds(&[&device.one, &device.two]);
     assert_eq!(would.layers, [device.two.diff_ids[1]]);
     let documents = [device.two.digest, device.two.config];
@@ -148,10 +148,7 @@ fn a_dry_run_says_the_same_and_touches_nothing() {
         fs::metadata(path).unwrap().len()
     });
     assert_eq!(would.bytes, "two".len() as u64 + sizes[0] + sizes[1]);
-    assert_eq!(
-        device.images.collect(false, &BTreeSet::new()).unwrap(),
-        would
-    );
+    assert_eq!(device.images.collect(&BTreeSet::new()).unwrap(), would);
 }
 
 #[test]
@@ -175,12 +172,12 @@ fn a_holder_may_pin_several_images_and_pins_outlive_a_restart() {
             pin("deploy-docker-1", &both)
         ]
     );
-    again.collect(false, &BTreeSet::new()).unwrap();
+    again.collect(&BTreeSet::new()).unwrap();
     device.holds(&[&device.one, &device.two]);
     again.unpin("deploy-docker-1").unwrap();
     again.unpin("deploy-docker-1").unwrap();
     again.unpin("never-there").unwrap();
-    again.collect(false, &BTreeSet::new()).unwrap();
+    again.collect(&BTreeSet::new()).unwrap();
     device.holds(&[&device.two]);
     for holder in ["", ".", ".tmp-1", "a/b", "..", "a b", "ä", &"x".repeat(201)] {
         let error = device.images.pin(holder, &two).unwrap_err();
@@ -196,11 +193,11 @@ fn what_is_gone_cannot_be_pinned_or_named() {
     let hold = device.images.hold().unwrap();
     let other = Images::open(&device.host, &Settings::default()).unwrap();
     assert!(matches!(
-        other.collect(false, &BTreeSet::new()),
+        other.collect(&BTreeSet::new()),
         Err(ImagesError::Busy)
     ));
     drop(hold);
-    other.collect(false, &BTreeSet::new()).unwrap();
+    other.collect(&BTreeSet::new()).unwrap();
     device.holds(&[]);
     let words = format!("image {} is incomplete: layer ", one.digest);
     let error = device.images.pin("container-1", &one).unwrap_err();
@@ -221,7 +218,7 @@ fn a_damaged_manifest_does_not_cost_the_layers() {
     let manifest = device.folder("blobs/sha256").join(one.manifest.hex());
     fs::write(&manifest, "").unwrap();
     assert_eq!(
-        device.images.collect(false, &BTreeSet::new()).unwrap(),
+        device.images.collect(&BTreeSet::new()).unwrap(),
         Collected::default()
     );
     assert!(matches!(
@@ -247,7 +244,7 @@ fn an_unreadable_record_stops_everything() {
         fs::write(&record, content).unwrap();
         let error = device
             .images
-            .collect(false, &BTreeSet::new())
+            .collect(&BTreeSet::new())
             .unwrap_err()
             .to_string();
         assert!(
@@ -415,7 +412,7 @@ fn removal_speaks_dockers_words() {
     device.holds(&[&device.one]);
     // Its data goes with the pin.
     device.images.unpin("container-1").unwrap();
-    let deleted = device.images.collect(false, &BTreeSet::new()).unwrap();
+    let deleted = device.images.collect(&BTreeSet::new()).unwrap();
     assert_eq!(deleted.layers, hexes_sorted(&device.one.diff_ids));
     device.holds(&[]);
     // The last name and nobody needs it: names, id, layers.
@@ -460,7 +457,7 @@ fn a_tag_moves() {
             .id,
         device.two.config
     );
-    device.images.collect(false, &BTreeSet::new()).unwrap();
+    device.images.collect(&BTreeSet::new()).unwrap();
     device.holds(&[&device.two]);
 }
 
@@ -478,6 +475,6 @@ fn removal_beside_a_pull_leaves_the_data() {
     );
     device.holds(&[&device.one]);
     drop(hold);
-    other.collect(false, &BTreeSet::new()).unwrap();
+    other.collect(&BTreeSet::new()).unwrap();
     device.holds(&[]);
 }

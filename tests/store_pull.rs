@@ -594,11 +594,9 @@ fn damage_is_found_after_a_cut_and_healed_by_a_pull() {
             names.filter(|name| name.starts_with(".damaged-")).count()
         };
         images.tag(&pinned.parse().unwrap(), &healed).unwrap();
-        images
-            .collect(false, &BTreeSet::from([healed.layers[0]]))
-            .unwrap();
+        images.collect(&BTreeSet::from([healed.layers[0]])).unwrap();
         assert_eq!(aside(), 1, "{name}");
-        images.collect(false, &BTreeSet::new()).unwrap();
+        images.collect(&BTreeSet::new()).unwrap();
         assert_eq!(aside(), 0, "{name}");
         device.reboot();
         device.images().check(&healed).unwrap();
@@ -650,7 +648,7 @@ fn a_pull_heals_what_nobody_has_looked_at_yet() {
     let aside = |device: &Device| names(&device.layers()).len() - 1;
     assert_eq!(aside(&device), 1);
     images.pin("container-1", &healed).unwrap();
-    images.collect(false, &BTreeSet::new()).unwrap();
+    images.collect(&BTreeSet::new()).unwrap();
     assert_eq!(aside(&device), 0);
 }
 
@@ -728,7 +726,7 @@ fn a_damaged_kept_blob_is_nobodys_obstacle() {
         device.images().check(&healed).unwrap();
         let images = device.images();
         images.pin("container-1", &healed).unwrap();
-        images.collect(false, &BTreeSet::new()).unwrap();
+        images.collect(&BTreeSet::new()).unwrap();
         images.unpin("container-1").unwrap();
         assert_eq!(device.content(), whole, "{size}");
         for layer in layers() {

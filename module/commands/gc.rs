@@ -28,9 +28,8 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
             eprintln!("dray: warning: nothing is removed until that is put right");
             Collected::default()
         }
-        false => engine
-            .images()
-            .collect(words.dry_run, &engine.layers_in_use()?)?,
+        false if words.dry_run => engine.images().collectable()?,
+        false => engine.images().collect(&engine.layers_in_use()?)?,
     };
     if words.format == Format::Json {
         let object = json!({ "Layers": collected.layers, "Blobs": collected.blobs, "Bytes": collected.bytes });

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use dray::engine::parse_time;
 use dray::images::Image;
 use dray::oci::History;
 use serde_json::{Value, json};
@@ -101,11 +100,7 @@ fn steps<'a>(image: &'a Image, sizes: &[u64], whole: bool) -> Vec<Step<'a>> {
 fn shown(context: &Context<'_>, words: &Words, step: &Step<'_>) -> Value {
     let history = step.history;
     let created = history.created.as_deref().unwrap_or_default();
-    let age = parse_time(created).and_then(|time| context.host.now().duration_since(time).ok());
-    let since = age.map_or_else(
-        || "N/A".to_owned(),
-        |age| format!("{} ago", table::span(age.as_secs())),
-    );
+    let since = table::age(created, context.host.now());
     let by = history.created_by.replace('\t', " ");
     let by = match words.no_trunc || by.chars().count() <= SHOWN {
         true => by,

@@ -84,12 +84,8 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         false => image.id.hex()[..12].to_owned(),
     };
     let created = |image: &Image| {
-        let time = image.created.as_deref().and_then(dray::engine::parse_time);
-        let age = time.and_then(|time| context.host.now().duration_since(time).ok());
-        age.map_or_else(
-            || "N/A".into(),
-            |age| format!("{} ago", table::span(age.as_secs())),
-        )
+        let time = image.created.as_deref().unwrap_or_default();
+        table::age(time, context.host.now())
     };
     if words.quiet {
         let mut ids: Vec<_> = rows.iter().map(|row| id(row.image)).collect();

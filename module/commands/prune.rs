@@ -95,7 +95,7 @@ pub fn images(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> 
             removed.extend(names.map(|name| format!("untagged: {name}")));
         }
     }
-    let collected = engine.images().collect(false, &engine.layers_in_use()?)?;
+    let collected = engine.images().collect(&engine.layers_in_use()?)?;
     removed.extend(
         collected
             .layers

@@ -1,5 +1,7 @@
 //! Tables for people.
 
+use std::time::SystemTime;
+
 /// Prints rows under a heading, each column as wide as its widest cell.
 pub fn print<const N: usize>(heading: [&str; N], rows: &[[String; N]]) {
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.to_vec()).collect();
@@ -26,6 +28,15 @@ fn line(cells: &[String], widths: &[usize]) {
         .map(|(cell, width)| format!("{cell:width$}"))
         .collect();
     println!("{}", padded.join("   ").trim_end());
+}
+
+/// `2 hours ago`, of a time as images say it.
+pub fn age(created: &str, now: SystemTime) -> String {
+    let age = dray::engine::parse_time(created).and_then(|time| now.duration_since(time).ok());
+    age.map_or_else(
+        || "N/A".to_owned(),
+        |age| format!("{} ago", span(age.as_secs())),
+    )
 }
 
 /// `1.23MB`, decimal units, as docker prints sizes.

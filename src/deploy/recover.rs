@@ -37,8 +37,8 @@ pub(super) fn roll_back(site: &mut Site<'_>) -> Result<(), DeployError> {
 pub(super) fn clean_up(site: &mut Site<'_>) -> Result<(), DeployError> {
     let settled = settle(site, Previous::Drop);
     // Worth trying whatever became of the rest: a full disk is what most often made it fail.
-    let in_use = site.engine.layers_in_use()?;
-    match site.images().collect(false, &in_use) {
+    let in_use = site.engine.layers_in_use().map_err(DeployError::from);
+    match in_use.and_then(|in_use| Ok(site.images().collect(&in_use)?)) {
         Ok(collected) if collected.bytes > 0 => site.say(&format!(
             "freed {} by removing {} unused layers and {} blobs",
             Size(collected.bytes),

@@ -39,7 +39,8 @@ impl Engine {
         let Some(pid) = init else {
             return Ok(());
         };
-        let attached = networks::attach(self, &record, pid, (&network, &settings), true);
+        let joining = networks::Joining::of(self, &record, pid, true);
+        let attached = joining.and_then(|joining| joining.attach(&network, &settings));
         if let Err(error) = attached {
             self.folders(id).write_record(&before)?;
             return Err(error);

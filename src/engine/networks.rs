@@ -101,51 +101,75 @@ pub(super) fn furnish(
 
 fn attach_all(engine: &Engine, record: &Record, pid: i32) -> Result<Vec<Attachment>, EngineError> {
     let networks = in_order(engine, record)?;
-    let ports = ports::from_body(&record.body, []).map_err(NetworkError::from)?;
+    let joining = Joining::of(engine, record, pid, false)?;
     // They may have become others since it was made.
-    placed(
-        engine,
-        ports,
-        networks.iter().map(|(name, _)| name.as_str()),
-    )?;
+    let names = networks.iter().map(|(name, _)| name.as_str());
+    check_ways_out(engine, &joining.ports, names)?;
     networks
         .iter()
-        .map(|(network, settings)| attach(engine, record, pid, (network, settings), false))
+        .map(|(network, settings)| joining.attach(network, settings))
         .collect()
 }
 
-/// Attaches a container's process to one network; `now` says that it runs and is to be found there at once.
-pub(super) fn attach(
-    engine: &Engine,
-    record: &Record,
+/// What a container brings to each network that its process is attached to.
+pub(super) struct Joining<'a> {
+    engine: &'a Engine,
+    record: &'a Record,
     pid: i32,
-    (network, settings): (&str, &EndpointSettings),
+    /// It runs, and is to be found there at once.
     now: bool,
-) -> Result<Attachment, EngineError> {
-    let hostname = files::hostname(engine, record);
-    let replaced = replaced(engine, record)?;
-    let address = settings.ipam_config.as_ref();
-    let links = match network {
-        DEFAULT => &record.body.host_config.links,
-        _ => &settings.links,
-    };
-    Ok(engine.network().attach(&Join {
-        id: &record.id,
-        pid,
-        network,
-        address: address.and_then(|ipam| ipam.ipv4_address.parse().ok()),
-        address_v6: address.and_then(|ipam| ipam.ipv6_address.parse().ok()),
-        hostname: &hostname,
-        names: &names_on(record, network, settings, &hostname),
-        links: &links
-            .iter()
-            .map(|link| split_link(link))
-            .collect::<Vec<_>>(),
-        ports: &ports::from_body(&record.body, []).map_err(NetworkError::from)?,
-        publish: now,
-        replacing: &replaced.iter().map(String::as_str).collect::<Vec<_>>(),
-        mac: settings.mac_address.parse::<Mac>().ok(),
-    })?)
+    hostname: String,
+    ports: Vec<PublishedPort>,
+    replaced: Vec<String>,
+}
+
+impl<'a> Joining<'a> {
+    pub(super) fn of(
+        engine: &'a Engine,
+        record: &'a Record,
+        pid: i32,
+        now: bool,
+    ) -> Result<Joining<'a>, EngineError> {
+        Ok(Joining {
+            engine,
+            record,
+            pid,
+            now,
+            hostname: files::hostname(engine, record),
+            ports: ports::from_body(&record.body, []).map_err(NetworkError::from)?,
+            replaced: replaced(engine, record)?,
+        })
+    }
+
+    /// Attaches it to one network.
+    pub(super) fn attach(
+        &self,
+        network: &str,
+        settings: &EndpointSettings,
+    ) -> Result<Attachment, EngineError> {
+        let address = settings.ipam_config.as_ref();
+        let links = match network {
+            DEFAULT => &self.record.body.host_config.links,
+            _ => &settings.links,
+        };
+        Ok(self.engine.network().attach(&Join {
+            id: &self.record.id,
+            pid: self.pid,
+            network,
+            address: address.and_then(|ipam| ipam.ipv4_address.parse().ok()),
+            address_v6: address.and_then(|ipam| ipam.ipv6_address.parse().ok()),
+            hostname: &self.hostname,
+            names: &names_on(self.record, network, settings, &self.hostname),
+            links: &links
+                .iter()
+                .map(|link| split_link(link))
+                .collect::<Vec<_>>(),
+            ports: &self.ports,
+            publish: self.now,
+            replacing: &self.replaced.iter().map(String::as_str).collect::<Vec<_>>(),
+            mac: settings.mac_address.parse::<Mac>().ok(),
+        })?)
+    }
 }
 
 /// What others on the network call a container, as Docker's name server has it.
@@ -241,16 +265,20 @@ fn published(engine: &Engine, body: &CreateBody) -> Result<Vec<PublishedPort>, E
     let mode = body.host_config.network_mode.as_str();
     let others = endpoints.keys().map(String::as_str);
     let others = others.filter(|word| *word != mode);
-    placed(engine, ports, [mode].into_iter().chain(others))
+    let out = check_ways_out(engine, &ports, [mode].into_iter().chain(others))?;
+    Ok(match out {
+        Some(has_v6) => ports::on(&ports, (true, has_v6)),
+        None => ports,
+    })
 }
 
-/// Ports of a container on these networks, on the host addresses that those give it; refuses IPv6 ones that none of them
-/// does.
-fn placed<'a>(
+/// Whether one of the networks through which these ports are reached has IPv6; `None` if there is nothing to be reached, or
+/// no way. Refuses ports on IPv6 addresses that none of them gives.
+fn check_ways_out<'a>(
     engine: &Engine,
-    ports: Vec<PublishedPort>,
+    ports: &[PublishedPort],
     networks: impl Iterator<Item = &'a str>,
-) -> Result<Vec<PublishedPort>, EngineError> {
+) -> Result<Option<bool>, EngineError> {
     let mut outward = Vec::new();
     let mut has_v6 = false;
     for word in networks.filter(|_| !ports.is_empty()) {
@@ -265,12 +293,12 @@ fn placed<'a>(
         }
     }
     if outward.is_empty() {
-        return Ok(ports);
+        return Ok(None);
     }
     if !has_v6 {
-        ports::check_v4_only(&ports, &outward).map_err(NetworkError::from)?;
+        ports::check_v4_only(ports, &outward).map_err(NetworkError::from)?;
     }
-    Ok(ports::on(&ports, (true, has_v6)))
+    Ok(Some(has_v6))
 }
 
 /// Whether a container is to be on a network with IPv6.

@@ -1,6 +1,6 @@
 //! Pausing: a container's processes stand still until they are let go on. The kernel's freezer is the only record of it.
 
-use super::{Engine, EngineError, Status};
+use super::{Engine, EngineError, Record, Status};
 use crate::sys::{cgroup, freezer};
 
 impl Engine {
@@ -31,8 +31,7 @@ impl Engine {
 
     /// The control group of a container; one whose record cannot be read is where all are.
     pub(super) fn group(&self, id: &str) -> String {
-        let record = self.folders(id).record();
-        record.map_or_else(|_| cgroup::group_of("", id), |record| record.group())
+        group_of(id, self.folders(id).record().ok().as_ref())
     }
 
     /// Lets processes go on that have been sent a signal: standing still they would not hear it.
@@ -40,4 +39,9 @@ impl Engine {
         freezer::thaw(&self.group(id))
             .map_err(EngineError::system(format!("unpause container {id}")))
     }
+}
+
+/// The control group of container `id`; of one whose record cannot be read, where all are.
+pub(super) fn group_of(id: &str, record: Option<&Record>) -> String {
+    record.map_or_else(|| cgroup::group_of("", id), Record::group)
 }

@@ -1,9 +1,10 @@
 //! Putting right what a kill or a power cut left, at each start of dray.
 
+use super::pause::group_of;
 use super::record::UNSEEN;
 use super::{Engine, EngineError, Outcome, Remove, State, Status, restart, teardown, time};
-use crate::sys::fs;
 use crate::sys::lock::Exclusive;
+use crate::sys::{freezer, fs};
 
 /// A container that was to be started at boot.
 #[derive(Debug)]
@@ -152,6 +153,7 @@ impl Engine {
             action: format!("take down container {id}"),
             source,
         };
+        let record = self.folders(id).record().ok();
         if let Some(process) = now
             .and_then(|now| now.init.as_ref())
             .map(|init| init.open())
@@ -160,10 +162,9 @@ impl Engine {
             .flatten()
         {
             process.signal(9).map_err(failed)?;
-            self.thaw(id)?;
+            freezer::thaw(&group_of(id, record.as_ref())).map_err(failed)?;
             process.wait(None).map_err(failed)?;
         }
-        let record = self.folders(id).record().ok();
         let down = teardown::take_down(self, id, record.as_ref());
         // What it was on is free, whatever else stays.
         let left = self.network.detach(id).map_err(EngineError::from);

@@ -1,6 +1,7 @@
 //! What goes when a container has ended, in one order for all who end one: its attendant, a start that failed, and settling.
 
 use super::monitor::bundle_of;
+use super::pause::group_of;
 use super::{Engine, EngineError, Record, rootfs, runtime, volumes};
 use crate::sys::cgroup;
 
@@ -14,7 +15,7 @@ pub(super) fn take_down(
     id: &str,
     record: Option<&Record>,
 ) -> Result<(), EngineError> {
-    let group = record.map_or_else(|| cgroup::group_of("", id), Record::group);
+    let group = group_of(id, record);
     let steps = [
         // The processes first: children of the container's first one may have outlived it where it had no process namespace
         // of its own.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::runargs::volume::clean;
 use crate::runargs::{signal, split, value};
 
 /// Why an instruction is refused.
@@ -173,19 +174,10 @@ fn ports(text: &str) -> Result<Vec<String>, String> {
 }
 
 fn folder(before: &str, text: &str) -> String {
-    let whole = match text.starts_with('/') {
-        true => text.to_owned(),
-        false => format!("{before}/{text}"),
-    };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in whole.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
+    match text.starts_with('/') {
+        true => clean(text),
+        false => clean(&format!("{before}/{text}")),
     }
-    format!("/{}", parts.join("/"))
 }
 
 fn health(text: &str) -> Result<Value, String> {

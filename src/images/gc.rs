@@ -20,19 +20,17 @@ struct Marks {
 }
 
 impl Images {
+    /// What [`Images::collect`] would remove.
+    pub fn collectable(&self) -> Result<Collected, ImagesError> {
+        let _shared = self.store.lock_shared()?;
+        self.unneeded()
+    }
+
     /// Removes layers and blobs that neither a name nor a pin needs. Fails with [`ImagesError::Busy`] if another process
     /// still pulls after [`PATIENCE`], and if a name or pin is damaged: it may be all that keeps an image. Do not call while holding a [`Images::hold`].
     ///
     /// `in_use`: the layers of containers that run. They may stand on a damaged one that was replaced since.
-    pub fn collect(
-        &self,
-        dry_run: bool,
-        in_use: &BTreeSet<Digest>,
-    ) -> Result<Collected, ImagesError> {
-        if dry_run {
-            let _shared = self.store.lock_shared()?;
-            return self.unneeded();
-        }
+    pub fn collect(&self, in_use: &BTreeSet<Digest>) -> Result<Collected, ImagesError> {
         let alone = self.alone()?.ok_or(ImagesError::Busy)?;
         let unneeded = self.unneeded()?;
         // Documents first: without them nothing speaks of the layers.
@@ -102,7 +100,7 @@ impl Images {
     ) -> Result<Vec<Removed>, ImagesError> {
         let root = self.find_root(words)?;
         let mut removed = self.remove_names(&root, words, force)?;
-        match self.collect(false, in_use) {
+        match self.collect(in_use) {
             Ok(collected) => {
                 if collected.blobs.contains(&root.config) {
                     removed.push(Removed::Deleted(root.config));

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::path::PathBuf;
 
 use super::{Event, Image, Images, ImagesError, Progress};
 use crate::archive::{Writer, Written};
@@ -154,7 +155,8 @@ impl Images {
     ) -> Result<Option<&'a Reference>, ImagesError> {
         let image = &save.image;
         let missing = manifest.layers.iter();
-        let missing: Vec<&Descriptor> = missing.filter(|layer| !self.keeps(layer)).collect();
+        let missing: Vec<&Descriptor> =
+            missing.filter(|layer| self.kept(layer).is_none()).collect();
         if missing.is_empty() {
             return Ok(None);
         }
@@ -188,9 +190,10 @@ impl Images {
         Err(not_kept(why))
     }
 
-    fn keeps(&self, layer: &Descriptor) -> bool {
-        self.store.blob(&layer.digest).is_some()
-            && self.store.blob_size(&layer.digest) == layer.size
+    /// A layer as it is packed, where it was kept whole.
+    fn kept(&self, layer: &Descriptor) -> Option<PathBuf> {
+        let kept = self.store.blob(&layer.digest);
+        kept.filter(|_| self.store.blob_size(&layer.digest) == layer.size)
     }
 
     fn open_layer(
@@ -198,8 +201,7 @@ impl Images {
         layer: &Descriptor,
         plan: &Plan<'_>,
     ) -> Result<Box<dyn Read + Send + '_>, ImagesError> {
-        let kept = self.store.blob(&layer.digest).filter(|_| self.keeps(layer));
-        match (kept, plan.registry) {
+        match (self.kept(layer), plan.registry) {
             (Some(path), _) => match File::open(&path) {
                 Ok(file) => Ok(Box::new(file)),
                 Err(source) => Err(ImagesError::Save { source }),

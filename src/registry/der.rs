@@ -1,15 +1,13 @@
 //! As much of a certificate's form as is needed to tell whose it is and from when on it is valid; whether it is any good
 //! is for the verifier to say.
 
-use std::time::{Duration, SystemTime};
-
 /// Parts of an X.509 certificate.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Parts<'a> {
     /// The issuer's name, encoded.
     pub(super) issuer: &'a [u8],
-    /// From when on it is valid.
-    pub(super) not_before: SystemTime,
+    /// From when on it is valid, in seconds since 1970.
+    pub(super) not_before: u64,
 }
 
 /// The parts of a DER-encoded certificate, if it is one.
@@ -53,7 +51,7 @@ fn content(bytes: &[u8], kind: u8) -> Option<(&[u8], &[u8])> {
 }
 
 /// `YYMMDDHHMMSSZ` or with four digits for the year.
-fn time(bytes: &[u8]) -> Option<SystemTime> {
+fn time(bytes: &[u8]) -> Option<u64> {
     let (text, year) = match content(bytes, UTC_TIME) {
         Some((text, _)) => {
             let year = number(text.get(..2)?)?;
@@ -72,7 +70,7 @@ fn time(bytes: &[u8]) -> Option<SystemTime> {
     let date = chrono::NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, part(0)?, part(1)?)?;
     let moment = date.and_hms_opt(part(2)?, part(3)?, part(4)?)?.and_utc();
     let seconds = u64::try_from(moment.timestamp()).ok()?;
-    (text.get(10..)? == b"Z").then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+    (text.get(10..)? == b"Z").then_some(seconds)
 }
 
 fn number(digits: &[u8]) -> Option<i64> {
@@ -126,11 +124,7 @@ mod tests {
                         parts.issuer,
                         [&[SEQUENCE, 0x81, 6], &b"issuer"[..]].concat()
                     );
-                    parts
-                        .not_before
-                        .duration_since(SystemTime::UNIX_EPOCH)
-                        .unwrap()
-                        .as_secs()
+                    parts.not_before
                 });
                 assert_eq!(found, seconds, "{time:?}");
                 // Whatever is missing at its end, nothing breaks.

@@ -17,7 +17,7 @@ use rustls::{
 };
 
 use super::certs::{ClientPair, unusable};
-use super::clock::{self, Clock};
+use super::clock::Clock;
 use super::der;
 use super::error::Problem;
 
@@ -164,7 +164,7 @@ impl Verifier {
         now: UnixTime,
         verdict: impl Fn(UnixTime) -> Result<ServerCertVerified, Error>,
     ) -> Result<ServerCertVerified, Error> {
-        let begins = der::parts(certificate).map(|parts| clock::seconds(parts.not_before));
+        let begins = der::parts(certificate).map(|parts| parts.not_before);
         let mut found = verdict(now);
         if let (Err(Error::InvalidCertificate(reason)), Some(begins)) = (&found, begins)
             && matches!(

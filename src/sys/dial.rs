@@ -6,11 +6,12 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, connect, getsockopt, socket,
     sockopt,
 };
+
+use super::process::{PollFd, poll};
 
 /// An address that has not answered for this long gets company: a route that swallows everything, as IPv6 often is on
 /// devices, must not hold up the others.
@@ -88,17 +89,10 @@ fn begin(address: &SocketAddr) -> io::Result<OwnedFd> {
 
 /// Which of these have an outcome, within `wait`.
 fn settled(begun: &[OwnedFd], wait: Duration) -> io::Result<Vec<usize>> {
-    let mut set: Vec<PollFd<'_>> = begun
-        .iter()
-        .map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLOUT))
-        .collect();
-    let timeout = PollTimeout::try_from(wait).unwrap_or(PollTimeout::ZERO);
-    match poll(&mut set, timeout) {
-        Ok(_) | Err(Errno::EINTR) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let has_outcome = |fd: &PollFd<'_>| fd.any().unwrap_or(false);
-    Ok((0..set.len()).filter(|at| has_outcome(&set[*at])).collect())
+    let set = begun.iter().map(|socket| PollFd::write(socket.as_fd()));
+    let mut set: Vec<PollFd> = set.collect();
+    poll(&mut set, Some(wait))?;
+    Ok((0..set.len()).filter(|at| set[*at].is_ready()).collect())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use dray::sys::beneath::FileType;
 use flate2::bufread::MultiGzDecoder;
 
 use super::place::{Done, Place};
+use crate::commands::foreground::standard_input;
 
 /// Read and written at once.
 const CHUNK: usize = 64 << 10;
@@ -54,9 +55,7 @@ pub fn unpack(root: &Root, name: &str, target: &Place<'_>) -> anyhow::Result<Don
         bail!("destination \"{name}:{}\" must be a directory", target.path);
     };
     root.check_writable(folder.as_fd())?;
-    // A descriptor of its own, as standard input's has a lock and a buffer too.
-    let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let mut input = BufReader::with_capacity(CHUNK, input);
+    let mut input = BufReader::with_capacity(CHUNK, standard_input()?);
     let begin = input.fill_buf().context("failed to read the tar stream")?;
     for (magic, program) in OTHERS {
         if begin.starts_with(magic) {

@@ -16,7 +16,7 @@ use crate::engine::record::{Folders, Outcome, Record, State, Status};
 use crate::engine::runtime::{self, First};
 use crate::engine::share::Joined;
 use crate::engine::{
-    Engine, EngineError, attach, foresee, limits, networks, rootfs, teardown, time, volumes,
+    Engine, EngineError, attach, foresee, limits, networks, rootfs, time, volumes,
 };
 use crate::sys::process::{Pidfd, ProcessId};
 use crate::sys::program;
@@ -349,11 +349,8 @@ fn fail(
 /// Takes down whatever of the container is up.
 fn take_down(engine: &Engine, id: &str) {
     let folders = engine.folders(id);
-    let record = folders.record().ok();
     // Before anybody removes folders here: what is mounted below them is not ours to remove.
-    let down = teardown::take_down(engine, id, record.as_ref());
-    let left = engine.network().detach(id);
-    if down.is_ok() && left.is_ok() {
+    if engine.take_down(id, None).is_ok() {
         let _ = std::fs::remove_file(folders.run.join("state.json"));
     }
     let _ = std::fs::remove_file(folders.run.join(attach::SOCKET));

@@ -126,13 +126,6 @@ pub(super) fn set(name: &str, value: &str) -> Result<(), NetworkError> {
     change().map_err(|source| error(name, source))
 }
 
-/// Writes even what is there: to say of all interfaces what was said before changes those that have become different since.
-pub(super) fn insist(name: &str, value: &str) -> Result<(), NetworkError> {
-    let path = name.replace('.', "/");
-    let below = path.strip_prefix("net/").unwrap_or(&path);
-    netns::set_parameter(below, value).map_err(|source| error(name, source))
-}
-
 /// The same for a parameter that may not be there: its interface is gone, or the kernel has no IPv6.
 pub(super) fn set_if_there(name: &str, value: &str) -> Result<(), NetworkError> {
     match set(name, value) {
@@ -143,6 +136,13 @@ pub(super) fn set_if_there(name: &str, value: &str) -> Result<(), NetworkError> 
         }
         other => other,
     }
+}
+
+/// Writes even what is there: to say of all interfaces what was said before changes those that have become different since.
+pub(super) fn insist(name: &str, value: &str) -> Result<(), NetworkError> {
+    let path = name.replace('.', "/");
+    let below = path.strip_prefix("net/").unwrap_or(&path);
+    netns::set_parameter(below, value).map_err(|source| error(name, source))
 }
 
 fn error(name: &str, source: std::io::Error) -> NetworkError {

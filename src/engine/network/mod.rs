@@ -14,9 +14,10 @@
 //! outside, even by a neighbour who knows the container's address.
 //!
 //! Networks that were made with IPv6 have it beside IPv4: a second table for its rules, ports that answer on the host's IPv6
-//! addresses too. The two are apart: a container's ports of each are where its way outside leads in that, which can be two
-//! networks. Elsewhere containers have IPv6 on their loopback interface only. Two kinds of these do not: `::1`, whose answers the kernel takes from the loopback interface only, and
-//! link-local ones, whose packets it does not pass on. The default bridge has IPv4 only.
+//! addresses too. Two kinds of these do not: `::1`, whose answers the kernel takes from the loopback interface only, and
+//! link-local ones, whose packets it does not pass on. The two are apart: a container's ports of each are where its way
+//! outside leads in that, which can be two networks. The default bridge has IPv4 only; without IPv6 on any network a
+//! container has it on its loopback interface only.
 //!
 //! Containers on a user-defined network find each other by name, through their hosts files ([`peers`]).
 //!
