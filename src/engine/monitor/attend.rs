@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use super::attempt::Attempt;
-use super::clients::{Clients, Wish};
+use super::clients::{Clients, PATIENCE, Wish};
 use super::handover::Handover;
 use super::{launch, probe};
 use crate::engine::files::NetworkMode;
@@ -356,7 +356,7 @@ impl<'a> Attendant<'a> {
             // They may let it wait for ever, stopped as they are: in a process of its own too.
             let failed = || EngineError::system("leave slow clients behind");
             if program::go_on_in_background().map_err(failed())? {
-                self.clients.close();
+                self.clients.close(PATIENCE);
                 return Ok(());
             }
         }

@@ -2,15 +2,18 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use crate::engine::attach::{ATTACH, INPUT, NUDGE, PACKET_LIMIT, RESIZE, WATCH};
-use crate::sys::process::PollFd;
+use crate::sys::process::{self, PollFd};
 use crate::sys::socket;
 
 /// More clients than this wait to be accepted; a monitor stays small.
 const MOST: usize = 16;
 /// Packets that wait for a client before the container's output is held back.
 const MOST_PENDING: usize = 8;
+/// How long a client may leave output of an ended container in the pipe, as a pager does, before it is cut off.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a client wants.
 #[derive(Debug)]
@@ -150,14 +153,21 @@ impl Clients {
         self.clients.iter().any(|client| !client.pending.is_empty())
     }
 
-    /// Sends what waits, waiting for whoever is slow, and closes all connections.
-    pub fn close(&mut self) {
-        for client in self.clients.drain(..) {
-            for packet in client.pending {
-                // One that has gone needs nothing any more.
-                let _ = socket::send(client.socket.as_fd(), &packet);
+    /// Sends what waits, waiting for whoever is slow as long as nobody leaves it for longer than the `patience`, and closes all
+    /// connections.
+    pub fn close(&mut self, patience: Duration) {
+        while self.is_owed() {
+            let owed = self
+                .clients
+                .iter()
+                .filter(|client| !client.pending.is_empty());
+            let mut set: Vec<PollFd> = owed.map(|c| PollFd::write(c.socket.as_fd())).collect();
+            if !process::poll(&mut set, Some(patience)).is_ok_and(|ready| ready > 0) {
+                break;
             }
+            self.flush();
         }
+        self.clients.clear();
     }
 
     /// Gives the listening socket back, for the next life; present clients are disconnected.
@@ -212,5 +222,38 @@ impl Client {
         self.output = output;
         self.pending.push_back(hello.to_vec());
         self.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_client_that_takes_nothing_is_cut_off_in_the_end() {
+        let (ours, theirs) = socket::packet_pair().unwrap();
+        let (listener, _) = socket::packet_pair().unwrap();
+        let mut clients = Clients::new(listener);
+        clients.clients.push(Client {
+            socket: ours,
+            output: true,
+            events: true,
+            pending: VecDeque::new(),
+        });
+        while !clients.is_congested() {
+            clients.output(1, &[7; 16 << 10]);
+        }
+        let begun = Instant::now();
+        clients.close(Duration::from_millis(50));
+        assert!(!clients.is_owed() && begun.elapsed() < Duration::from_secs(30));
+        // What it had been sent is still its own, and then comes the end.
+        let mut buffer = vec![0; PACKET_LIMIT];
+        let mut packets = 0;
+        while socket::receive(theirs.as_fd(), &mut buffer, true).unwrap() != Some(0) {
+            packets += 1;
+        }
+        assert!(packets > 0);
     }
 }
