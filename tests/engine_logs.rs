@@ -9,7 +9,7 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
@@ -835,5 +835,180 @@ fn journald_gets_docker_s_fields() {
             "{logs:?}"
         );
         remove(device, "diary");
+    });
+}
+
+/// What a line of these texts takes in a json-file.
+fn stored(number: u32) -> u64 {
+    let time = "2026-01-02T03:04:05.123456789Z";
+    let line = format!("{{\"log\":\"{number}\\n\",\"stream\":\"stdout\",\"time\":\"{time}\"}}\n");
+    line.len() as u64
+}
+
+#[test]
+fn what_is_rotated_away_before_it_is_read_is_named() {
+    const LINES: u32 = 20_000;
+    on_device("logs-gap", |device| {
+        let image = push(device);
+        for (options, has_gap) in [
+            (&["max-size=4k", "max-file=1"][..], true),
+            (&["max-size=4k", "max-file=2"], true),
+            (&["max-size=16k", "max-file=3", "compress=true"], true),
+            (&["max-size=256k", "max-file=20"], false),
+            (&["max-size=256k", "max-file=20", "compress=true"], false),
+        ] {
+            let options: Vec<String> = options.iter().map(|o| format!("--log-opt={o}")).collect();
+            let options: Vec<&str> = options.iter().map(String::as_str).collect();
+            let line = format!("read go; busybox seq 1 {LINES}");
+            start(
+                device,
+                &image,
+                &[&["-i", "--name=fast"], &options[..]].concat(),
+                &line,
+            );
+            let mut reader = Command::new(env!("CARGO_BIN_EXE_dray"))
+                .args(["logs", "-f", "fast"])
+                .env("DRAY_CONFIG", &device.host.config)
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            // Nobody reads what it prints before all is written.
+            let go = Command::new(env!("CARGO_BIN_EXE_dray"))
+                .args(["attach", "fast"])
+                .env("DRAY_CONFIG", &device.host.config)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap();
+            let mut go = go;
+            go.stdin.take().unwrap().write_all(b"go\n").unwrap();
+            assert!(go.wait().unwrap().success());
+            let mut said = String::new();
+            let stderr = reader.stderr.take().unwrap();
+            let said_by = std::thread::spawn(move || std::io::read_to_string(stderr).unwrap());
+            reader
+                .stdout
+                .take()
+                .unwrap()
+                .read_to_string(&mut said)
+                .unwrap();
+            assert!(reader.wait().unwrap().success());
+            let warned = said_by.join().unwrap();
+            let seen: Vec<u32> = said.lines().map(|line| line.parse().unwrap()).collect();
+            assert!(seen.is_sorted_by(|a, b| a < b), "{options:?}");
+            assert_eq!(seen.last(), Some(&LINES), "{options:?}");
+            let all: u64 = (1..=LINES).map(stored).sum();
+            let got: u64 = seen.iter().copied().map(stored).sum();
+            let named: u64 = warned
+                .lines()
+                .map(|line| {
+                    let rest = line.strip_prefix("dray: warning: ").unwrap();
+                    let (bytes, rest) = rest.split_once(' ').unwrap();
+                    assert!(
+                        rest.starts_with("bytes of the log were rotated away"),
+                        "{line}"
+                    );
+                    bytes.parse::<u64>().unwrap()
+                })
+                .sum();
+            assert_eq!(named, all - got, "{options:?}: {warned}");
+            assert_eq!(named > 0, has_gap, "{options:?}: {warned}");
+            remove(device, "fast");
+        }
+    });
+}
+
+#[test]
+fn a_receiver_that_comes_back_gets_what_was_written_meanwhile() {
+    on_device("logs-away", |device| {
+        let image = push(device);
+        let shared = device.join("shared");
+        std::fs::create_dir_all(&shared).unwrap();
+        let volume = format!("--volume={}:/shared", shared.display());
+        let written = |number: u32| {
+            let changes = Changes::of_folder(&shared).unwrap();
+            let begun = Instant::now();
+            let now = || std::fs::read_to_string(shared.join("n")).unwrap_or_default();
+            while now().trim().parse().unwrap_or(0) < number {
+                let left = PATIENCE.saturating_sub(begun.elapsed());
+                assert!(!left.is_zero(), "the container waits");
+                process::poll(&mut [PollFd::read(changes.as_fd())], Some(left)).unwrap();
+                changes.drain();
+            }
+            now().trim().parse::<u32>().unwrap()
+        };
+        let line =
+            "i=0; while :; do i=$((i+1)); echo $i; echo $i >/shared/n; busybox usleep 10000; done";
+        for (options, loses) in [
+            (&[][..], false),
+            (
+                &[
+                    "--log-opt=mode=non-blocking",
+                    "--log-opt=max-buffer-size=1k",
+                ],
+                true,
+            ),
+        ] {
+            let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = tcp.local_addr().unwrap();
+            let to = format!("--log-opt=syslog-address=tcp://{address}");
+            let given = ["--name=away", "--log-driver=syslog", &to, &volume];
+            let _ = std::fs::remove_file(shared.join("n"));
+            start(device, &image, &[&given, options].concat(), line);
+            let numbers = |stream: std::net::TcpStream| {
+                let lines = BufReader::new(stream).lines();
+                lines.map(|line| {
+                    let line = line.unwrap();
+                    line.rsplit(' ').next().unwrap().parse::<u32>().unwrap()
+                })
+            };
+            // The first connection only asks whether somebody is there.
+            let streams: Vec<_> = (0..2).map(|_| tcp.accept().unwrap().0).collect();
+            let last = streams
+                .into_iter()
+                .next_back()
+                .map(numbers)
+                .unwrap()
+                .nth(4)
+                .unwrap();
+            assert_eq!(last, 5);
+            drop(tcp);
+            let away = written(written(1) + 60);
+            let begun = Instant::now();
+            let tcp = TcpListener::bind(address).unwrap();
+            let mut after = numbers(tcp.accept().unwrap().0);
+            let first = after.next().unwrap();
+            // The longest pause so far is not as long as all of them were.
+            assert!(
+                begun.elapsed() < Duration::from_secs(5),
+                "{:?}",
+                begun.elapsed()
+            );
+            let mut seen = vec![first];
+            seen.extend(after.by_ref().take_while(|number| *number < away + 20));
+            let is_whole = seen.windows(2).all(|pair| pair[1] == pair[0] + 1);
+            assert!(is_whole, "{seen:?}");
+            let error = || {
+                device.inspect("away")["State"]["Error"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
+            };
+            if loses {
+                assert!(first > 20, "{first}");
+                assert!(
+                    error().contains("lines were lost while its receiver"),
+                    "{}",
+                    error()
+                );
+            } else {
+                // What the kernel had taken when the receiver went is gone.
+                assert!(first < away - 20, "{first} of {away}");
+                assert_eq!(error(), "");
+            }
+            remove(device, "away");
+        }
     });
 }

@@ -85,23 +85,23 @@ pub(super) fn place(draft: &mut Draft<'_>) -> Result<(), RunArgsError> {
         return Err(format!("invalid logging opts for driver {driver}").into());
     }
     // An empty name is the configured default; it is checked again when that is known.
-    let Some(known) = options(if driver.is_empty() {
-        "json-file"
-    } else {
-        &driver
-    }) else {
-        return Err(unsupported("log-driver", no_driver(&driver)));
+    let driver = match &driver[..] {
+        "" => "json-file",
+        driver => driver,
+    };
+    let Some(known) = options(driver) else {
+        return Err(unsupported("log-driver", no_driver(driver)));
     };
     let mut options = BTreeMap::new();
     for option in &given {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         if !known.contains(&name) {
-            return Err(unsupported("log-opt", no_option(name, known)));
+            return Err(unsupported("log-opt", no_option(driver, name)));
         }
         check(name, value)?;
         options.insert(name.to_owned(), value.to_owned());
     }
-    check_together(&driver, &options)?;
+    check_together(driver, &options)?;
     draft.host().log_config.config = options;
     Ok(())
 }
@@ -112,14 +112,16 @@ pub fn options(driver: &str) -> Option<&'static [&'static str]> {
     found.map(|(_, options)| *options)
 }
 
-/// Says which drivers there are.
+/// Says which drivers there are, after Docker's words.
 pub fn no_driver(driver: &str) -> String {
     let names: Vec<&str> = DRIVERS.iter().map(|(name, _)| *name).collect();
-    format!("there is no driver {driver:?}; use {}", any_of(&names))
+    let instead = any_of(&names);
+    format!("logger: no log driver named '{driver}' is registered; use {instead}")
 }
 
-/// Says which options there are.
-pub fn no_option(name: &str, known: &[&str]) -> String {
+/// Says which options there are, after Docker's words.
+pub fn no_option(driver: &str, name: &str) -> String {
+    let known = options(driver).unwrap_or_default();
     let instead = match name {
         _ if name.starts_with("cache-") => {
             "; dray keeps no second copy of what goes elsewhere, so leave it out"
@@ -129,12 +131,10 @@ pub fn no_option(name: &str, known: &[&str]) -> String {
         }
         _ => "",
     };
+    let said = format!("unknown log opt '{name}' for {driver} log driver");
     match known {
-        [] => format!("there is no option {name:?}, nor any other for this driver"),
-        known => format!(
-            "there is no option {name:?} for this driver, but {}{instead}",
-            known.join(", ")
-        ),
+        [] => format!("{said}, which has none"),
+        known => format!("{said}, which has {}{instead}", known.join(", ")),
     }
 }
 
@@ -145,21 +145,42 @@ fn any_of(names: &[&str]) -> String {
     }
 }
 
-/// Checks the value of an option that its driver has.
+/// Checks the value of an option that its driver has. Docker's words, then what is expected.
 pub fn check(name: &str, text: &str) -> Result<(), String> {
     let expected = match name {
-        "max-size" if text == "-1" || value::bytes(text).is_ok_and(|size| size > 0) => {
-            return Ok(());
+        "max-size" if text == "-1" => return Ok(()),
+        "max-size" => {
+            return check_size(
+                text,
+                "max-size must be a positive number",
+                "10m, or -1 for no bound",
+            );
         }
-        "max-size" => "a size such as 10m, or -1 for no bound",
-        "max-file" if value::decimal(text).is_ok_and(|files| files > 0) => return Ok(()),
-        "max-file" => "a number of files, at least 1",
+        "max-file" => {
+            return match value::decimal(text) {
+                Ok(files) if files > 0 => Ok(()),
+                Ok(_) => Err("max-file cannot be less than 1".to_owned()),
+                Err(_) => Err(format!(
+                    "max-file: parsing {text:?}: invalid syntax; it is a number of files, at least 1"
+                )),
+            };
+        }
         "compress" if value::boolean(text).is_ok() => return Ok(()),
-        "compress" => "true or false",
-        "max-buffer-size" if value::bytes(text).is_ok_and(|size| size > 0) => return Ok(()),
-        "max-buffer-size" => "a size such as 4m",
+        "compress" => {
+            return Err(format!(
+                "compress: parsing {text:?}: invalid syntax; use true or false"
+            ));
+        }
+        "max-buffer-size" => {
+            return check_size(text, "max-buffer-size must be a positive number", "4m")
+                .map_err(|said| format!("error parsing option max-buffer-size: {said}"));
+        }
         "mode" if ["", "blocking", "non-blocking"].contains(&text) => return Ok(()),
-        "mode" => "blocking or non-blocking",
+        "mode" => {
+            return Err(format!(
+                "logger: logging mode not supported: {text}; use blocking or non-blocking"
+            ));
+        }
         "syslog-address" => return syslog::address(text).map(drop),
         "syslog-facility" => return syslog::facility(text).map(drop),
         "syslog-format" => return syslog::format(text).map(drop),
@@ -185,6 +206,14 @@ pub fn check(name: &str, text: &str) -> Result<(), String> {
     ))
 }
 
+fn check_size(text: &str, not_positive: &str, such_as: &str) -> Result<(), String> {
+    match value::bytes(text) {
+        Ok(size) if size > 0 => Ok(()),
+        Ok(_) => Err(format!("{not_positive}, such as {such_as}")),
+        Err(_) => Err(format!("invalid size: '{text}'; use one such as {such_as}")),
+    }
+}
+
 /// Checks what the options of a driver say together.
 pub fn check_together(driver: &str, options: &BTreeMap<String, String>) -> Result<(), String> {
     let given = |name: &str| options.get(name).map_or("", String::as_str);
@@ -206,9 +235,13 @@ pub fn check_together(driver: &str, options: &BTreeMap<String, String>) -> Resul
     }
     let compress = value::boolean(given("compress")).unwrap_or(false);
     if compress && (given("max-file") == "1" || given("max-size") == "-1") {
-        return Err(format!(
-            "compress cannot be true for log driver {driver:?} when max-file is less than 2 or max-size is -1"
-        ));
+        return Err(match driver {
+            "local" if given("max-file") == "1" => {
+                "compression cannot be enabled when max file count is 1"
+            }
+            _ => "compress cannot be true when max-file is less than 2 or max-size is not set",
+        }
+        .to_owned());
     }
     let size = value::bytes(given("max-size")).ok();
     let size = size.and_then(|size| u64::try_from(size).ok());
@@ -302,6 +335,81 @@ mod tests {
             for value in wrong {
                 assert!(check(name, value).is_err(), "{name}={value}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_docker_s_words() {
+        let compressed = |driver: &str, more: &str| {
+            let (name, value) = more.split_once('=').unwrap();
+            let options = [("compress", "true"), (name, value)];
+            let options = options.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            check_together(driver, &options.into()).unwrap_err()
+        };
+        for (said, wanted) in [
+            (
+                no_driver("x"),
+                "logger: no log driver named 'x' is registered",
+            ),
+            (
+                no_option("json-file", "x"),
+                "unknown log opt 'x' for json-file log driver",
+            ),
+            (
+                no_option("none", "x"),
+                "unknown log opt 'x' for none log driver, which has none",
+            ),
+            (
+                check("max-size", "0").unwrap_err(),
+                "max-size must be a positive number",
+            ),
+            (check("max-size", "x").unwrap_err(), "invalid size: 'x'"),
+            (
+                check("max-file", "0").unwrap_err(),
+                "max-file cannot be less than 1",
+            ),
+            (
+                check("max-file", "x").unwrap_err(),
+                "max-file: parsing \"x\": invalid syntax",
+            ),
+            (
+                check("compress", "x").unwrap_err(),
+                "compress: parsing \"x\": invalid syntax",
+            ),
+            (
+                check("mode", "x").unwrap_err(),
+                "logger: logging mode not supported: x",
+            ),
+            (
+                check("max-buffer-size", "x").unwrap_err(),
+                "error parsing option max-buffer-size: invalid size: 'x'",
+            ),
+            (
+                check("syslog-address", "x").unwrap_err(),
+                "syslog-address should be in form proto://address, got x",
+            ),
+            (
+                check("syslog-address", "http://x").unwrap_err(),
+                "unsupported scheme: 'http'",
+            ),
+            (
+                check("syslog-facility", "x").unwrap_err(),
+                "invalid syslog facility",
+            ),
+            (
+                check("syslog-format", "x").unwrap_err(),
+                "Invalid syslog format",
+            ),
+            (
+                compressed("json-file", "max-file=1"),
+                "compress cannot be true when max-file is less than 2 or max-size is not set",
+            ),
+            (
+                compressed("local", "max-file=1"),
+                "compression cannot be enabled when max file count is 1",
+            ),
+        ] {
+            assert!(said.starts_with(wanted), "{said}");
         }
     }
 

@@ -3,6 +3,9 @@
 /// Port of a receiver that names none.
 const PORT: u16 = 514;
 
+/// How an address may begin.
+const SCHEMES: &str = "udp, tcp, tcp+tls, unix or unixgram";
+
 /// Facilities by number.
 const FACILITIES: [&str; 24] = [
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv",
@@ -56,9 +59,10 @@ pub fn address(text: &str) -> Result<Address, String> {
         "udp" => receiver.map(Address::Udp),
         "tcp" => receiver.map(Address::Tcp),
         "tcp+tls" => receiver.map(Address::Tls),
-        _ => Err(format!(
-            "invalid syslog address {text:?}: it has to begin with udp://, tcp://, tcp+tls://, unix:// or unixgram://"
+        "" => Err(format!(
+            "syslog-address should be in form proto://address, got {text}; proto is {SCHEMES}"
         )),
+        _ => Err(format!("unsupported scheme: '{scheme}'; use {SCHEMES}")),
     }
 }
 
@@ -87,7 +91,7 @@ pub fn facility(text: &str) -> Result<u8, String> {
         u8::try_from(place).ok()
     };
     by_number.or_else(by_name).ok_or_else(|| {
-        format!("invalid syslog facility {text:?}: it has to be a name such as daemon or local0, or 0 to 23")
+        format!("invalid syslog facility: {text:?} has to be a name such as daemon or local0, or 0 to 23")
     })
 }
 
@@ -99,7 +103,7 @@ pub fn format(text: &str) -> Result<Format, String> {
         "rfc5424" => Ok(Format::Rfc5424),
         "rfc5424micro" => Ok(Format::Rfc5424Micro),
         _ => Err(format!(
-            "invalid syslog format {text:?}: it has to be rfc3164, rfc5424 or rfc5424micro"
+            "Invalid syslog format: {text:?} has to be rfc3164, rfc5424 or rfc5424micro"
         )),
     }
 }

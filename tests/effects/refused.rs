@@ -135,7 +135,7 @@ const ROWS: &[Row] = &[
     ("--cidfile {dir}/blank.env", "container id file {dir}/blank.env exists"),
     ("--cidfile /not/there/id", "/not/there/id"),
     ("--log-driver none --log-opt max-size=1m", "invalid logging opts for driver none"),
-    ("--log-opt max-size=x", "invalid value \"x\" for log option max-size: it has to be a size such as 10m"),
+    ("--log-opt max-size=x", "invalid size: 'x'; use one such as 10m"),
     ("--health-cmd x --no-healthcheck", "--no-healthcheck conflicts with --health-* options"),
     ("--platform nonsense/of/a/platform", "nonsense"),
     ("--platform linux/s390x --pull never", "amd64"),

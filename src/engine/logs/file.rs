@@ -1,15 +1,15 @@
-//! Log files: their line formats, their bounds, and their rotation.
+//! Log files: their line formats and their bounds.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use flate2::write::GzEncoder;
-use flate2::{Compression, GzBuilder};
 use serde::Serialize;
 
+use super::birth::{self, Birth};
+use super::rotate::rotate;
 use super::{About, Format, Stream, WriterError};
 use crate::api::LogConfig;
 use crate::runargs::{logging, value};
@@ -21,6 +21,8 @@ pub(super) struct LogFile {
     path: PathBuf,
     file: Option<File>,
     size: u64,
+    /// How much of the log was written before this file, or before the next one while there is none; `None` if nobody knows.
+    begin: Option<u64>,
     max_size: u64,
     max_file: u32,
     compress: bool,
@@ -74,6 +76,7 @@ impl LogFile {
             path: logs.join(format.file_name()),
             file: None,
             size: 0,
+            begin: Some(0),
             max_size,
             max_file,
             compress: compress && max_file > 1 && max_size <= logging::MAX_COMPRESSED,
@@ -114,12 +117,14 @@ impl LogFile {
             self.rotate()?;
         }
         if self.file.is_none() {
-            let file = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(0o600)
-                .open(&self.path)?;
+            let file = match OpenOptions::new().append(true).open(&self.path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    birth::create(&self.path, self.begin)?
+                }
+                opened => opened?,
+            };
             self.size = file.metadata()?.len();
+            self.begin = Birth::of(file.as_fd())?.begin;
             self.file = Some(file);
             if self.size + line.len() as u64 > self.max_size && self.size > 0 {
                 return self.append(line);
@@ -137,95 +142,9 @@ impl LogFile {
     }
 
     fn rotate(&mut self) -> io::Result<()> {
+        self.begin = self.begin.map(|begin| begin + self.size);
         self.file = None;
         self.size = 0;
-        for number in (1..self.max_file).rev() {
-            let older = rotated(&self.path, number);
-            let newer = if number == 1 {
-                self.path.clone()
-            } else {
-                rotated(&self.path, number - 1)
-            };
-            put_aside(&newer, &older)?;
-        }
-        match (self.max_file, self.compress) {
-            (1, _) => std::fs::remove_file(&self.path),
-            // One that cannot be compressed stays as it is, and is read and counted the same.
-            (_, true) => pack(&rotated(&self.path, 1)).or(Ok(())),
-            _ => Ok(()),
-        }
+        rotate(&self.path, self.max_file, self.compress)
     }
-}
-
-/// Makes `newer` the file `older`, whether it is compressed or not.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a log need not survive a power cut, its rotation even less"
-)]
-fn put_aside(newer: &Path, older: &Path) -> io::Result<()> {
-    let absent = |result: io::Result<()>| match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        result => result.map(|()| true),
-    };
-    let (newer_packed, older_packed) = (packed(newer), packed(older));
-    if absent(std::fs::rename(newer, older))? {
-        // What a cut left beside it says the same.
-        absent(std::fs::remove_file(&newer_packed))?;
-        absent(std::fs::remove_file(&older_packed))?;
-    } else if absent(std::fs::rename(&newer_packed, &older_packed))? {
-        absent(std::fs::remove_file(older))?;
-    }
-    Ok(())
-}
-
-/// Compresses a file that nobody writes any more. The old one goes only once the new one is whole on the disk and has its
-/// name.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the data is synced, and either name will do after a power cut"
-)]
-fn pack(path: &Path) -> io::Result<()> {
-    let from = File::open(path)?;
-    let comment = format!("{INODE}{}", from.metadata()?.ino());
-    let packed = packed(path);
-    let unfinished = packed.with_extension("tmp");
-    let to = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&unfinished)?;
-    let compressed = GzBuilder::new()
-        .comment(comment)
-        .write(to, Compression::fast());
-    let done = compress(from, compressed)
-        .and_then(|()| std::fs::rename(&unfinished, &packed))
-        .and_then(|()| std::fs::remove_file(path));
-    if done.is_err() {
-        // The error that matters is the first one.
-        let _ = std::fs::remove_file(&unfinished);
-    }
-    done
-}
-
-fn compress(mut from: File, mut to: GzEncoder<File>) -> io::Result<()> {
-    io::copy(&mut from, &mut to)?;
-    to.finish()?.sync_all()
-}
-
-/// What stands before the inode in the comment of a compressed file.
-pub(super) const INODE: &str = "inode ";
-
-/// The path of a file that was compressed.
-pub(super) fn packed(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".gz");
-    name.into()
-}
-
-/// The path of the `number`th older file.
-pub(super) fn rotated(path: &Path, number: u32) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{number}"));
-    name.into()
 }

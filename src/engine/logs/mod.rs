@@ -6,16 +6,19 @@
 //!   local.log local.log.1 …   local: `<time> <o|e><F|P> <text>`, about a third shorter
 //! ```
 //!
-//! `.1` is the next older file; with `compress` it is `.1.gz`, whose comment tells the inode that it had. Where a cut left both,
+//! `.1` is the next older file; with `compress` it is `.1.gz`, whose comment tells which file it was (see `birth`). Where a cut left both,
 //! the one that is not compressed is whole and counts. A line is cut after [`MAX_LINE`] bytes, as Docker cuts it: such a part has no newline in
 //! json-file and the mark `P` in local, and is put together again by the next one.
 
 mod about;
+mod birth;
 mod file;
 mod journald;
 mod moment;
+mod outlet;
 mod reader;
 mod ring;
+mod rotate;
 mod sender;
 mod syslog;
 mod writer;

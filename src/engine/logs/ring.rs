@@ -1,5 +1,5 @@
-//! `mode=non-blocking`: lines wait in memory for a slow receiver, so that the container need not. What does not fit takes the
-//! place of the oldest.
+//! Lines that wait in memory: for a receiver that is away, and with `mode=non-blocking` for a slow one, so that the container
+//! need not. What does not fit takes the place of the oldest, and is counted.
 
 use std::collections::VecDeque;
 
@@ -25,6 +25,8 @@ pub(super) struct Ring {
     lines: VecDeque<Line>,
     bytes: usize,
     limit: usize,
+    /// Lines that had to make room.
+    dropped: u64,
 }
 
 impl Ring {
@@ -34,6 +36,7 @@ impl Ring {
             lines: VecDeque::new(),
             bytes: 0,
             limit,
+            dropped: 0,
         }
     }
 
@@ -43,9 +46,34 @@ impl Ring {
 
     pub fn push(&mut self, line: Line) {
         let size = line.text.len() + OVERHEAD;
-        while self.bytes + size > self.limit && self.pop().is_some() {}
+        while self.bytes + size > self.limit && self.pop().is_some() {
+            self.dropped += 1;
+        }
         self.bytes += size;
         self.lines.push_back(line);
+    }
+
+    /// Puts back what was popped.
+    pub fn put_back(&mut self, line: Line) {
+        self.bytes += line.text.len() + OVERHEAD;
+        self.lines.push_front(line);
+    }
+
+    /// Counts one more line that is lost.
+    pub fn count_lost(&mut self) {
+        self.dropped += 1;
+    }
+
+    /// Gives up what is left.
+    pub fn give_up(&mut self) {
+        while self.pop().is_some() {
+            self.dropped += 1;
+        }
+    }
+
+    /// How many lines were lost so far.
+    pub fn lost(&self) -> u64 {
+        self.dropped
     }
 
     pub fn pop(&mut self) -> Option<Line> {
@@ -72,6 +100,7 @@ mod tests {
         };
         let mut ring = Ring::new(3 * (100 + OVERHEAD));
         (0..10).for_each(|number| ring.push(line(number)));
+        assert_eq!(ring.lost(), 7);
         assert_eq!(ring.pop().unwrap().text[0], 7);
         ring.push(line(10));
         let long = Line {
@@ -82,6 +111,11 @@ mod tests {
         ring.push(line(11));
         let kept: Vec<u8> = std::iter::from_fn(|| Some(ring.pop()?.text[0])).collect();
         assert_eq!(kept, [11]);
-        assert_eq!((ring.bytes, ring.is_empty()), (0, true));
+        assert_eq!((ring.bytes, ring.is_empty(), ring.lost()), (0, true, 11));
+        ring.push(line(1));
+        let popped = ring.pop().unwrap();
+        ring.put_back(popped);
+        ring.give_up();
+        assert_eq!((ring.bytes, ring.is_empty(), ring.lost()), (0, true, 12));
     }
 }

@@ -13,8 +13,9 @@ use crate::sys::process::PollFd;
 
 /// How long a receiver may take to answer a connection; the monitor does nothing else meanwhile.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long after a failed connection the next one is tried.
-const RETRY: Duration = Duration::from_secs(10);
+/// How long after a failed connection the next one is tried; doubled with each one that fails, up to the longest.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LONGEST_RETRY: Duration = Duration::from_secs(10);
 
 /// Sends messages to one receiver.
 #[derive(Debug)]
@@ -25,7 +26,8 @@ pub(super) struct Sender {
     wire: Option<Wire>,
     /// What the receiver has not taken yet of one message.
     waiting: Vec<u8>,
-    retry_at: Option<Instant>,
+    /// When the next connection is tried, while nobody is there, and how long after the last one that is.
+    retry: Option<(Instant, Duration)>,
     /// Whom to trust where it is encrypted.
     pub trust: Trust,
 }
@@ -47,7 +49,7 @@ impl Sender {
             resolved: None,
             wire: None,
             waiting: Vec::new(),
-            retry_at: None,
+            retry: None,
             trust: Trust::default(),
         }
     }
@@ -57,17 +59,43 @@ impl Sender {
         if self.wire.is_some() {
             return Ok(());
         }
-        let now = Instant::now();
-        if self.retry_at.is_some_and(|at| now < at) {
+        if self.retry_in().is_some_and(|left| !left.is_zero()) {
             return Err(io::Error::new(
                 io::ErrorKind::NotConnected,
                 "the receiver of the log cannot be reached",
             ));
         }
-        self.retry_at = Some(now + RETRY);
-        self.wire = Some(self.open()?);
-        self.retry_at = None;
-        Ok(())
+        match self.open() {
+            Ok(wire) => {
+                self.wire = Some(wire);
+                self.retry = None;
+                Ok(())
+            }
+            Err(error) => {
+                let doubled = |(_, pause): (Instant, Duration)| (pause * 2).min(LONGEST_RETRY);
+                let pause = self.retry.map_or(FIRST_RETRY, doubled);
+                self.retry = Some((Instant::now() + pause, pause));
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether nobody was there when last looked for.
+    pub fn is_away(&self) -> bool {
+        self.retry.is_some()
+    }
+
+    /// How long until somebody is looked for again.
+    pub fn retry_in(&self) -> Option<Duration> {
+        let (at, _) = self.retry?;
+        Some(at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Lets the next look be now: there will be no other one.
+    pub fn hurry(&mut self) {
+        if let Some((at, _)) = &mut self.retry {
+            *at = Instant::now();
+        }
     }
 
     fn open(&mut self) -> io::Result<Wire> {
@@ -243,10 +271,23 @@ mod tests {
         drop(receiver);
         std::fs::remove_file(&path).unwrap();
         assert!(sender.send(b"lost").is_err());
-        // Not tried again at once.
+        assert!(sender.is_away());
+        // Not tried again at once, and each time later.
         let _receiver = UnixDatagram::bind(&path).unwrap();
         let refused = sender.send(b"lost").unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::NotConnected);
+        assert!(sender.retry_in().unwrap() <= FIRST_RETRY);
+        std::fs::remove_file(&path).unwrap();
+        for doubled in [2, 4, 8, 16, 32, 40, 40] {
+            sender.hurry();
+            sender.connect().unwrap_err();
+            let left = sender.retry_in().unwrap();
+            assert!(left > FIRST_RETRY * doubled / 2 && left <= FIRST_RETRY * doubled);
+        }
+        let _receiver = UnixDatagram::bind(&path).unwrap();
+        sender.hurry();
+        sender.send(b"there").unwrap();
+        assert!(!sender.is_away());
         std::fs::remove_file(&path).unwrap();
     }
 }

@@ -43,7 +43,6 @@ struct Attendant<'a> {
     probe: Option<probe::Schedule>,
     started: Instant,
     paused: Duration,
-    lost_log: bool,
 }
 
 /// Attends the container until it has ended for good, or becomes its first life again.
@@ -97,7 +96,6 @@ impl<'a> Attendant<'a> {
             probe: probe::Schedule::new(&record),
             started: engine.host().instant(),
             paused: handover.paused,
-            lost_log: false,
             folders,
             record,
         };
@@ -139,10 +137,9 @@ impl<'a> Attendant<'a> {
                 self.log.poll_fd(),
             ];
             set.extend(self.clients.poll_fds());
-            let timeout = self
-                .probe
-                .as_ref()
-                .map(|probe| probe.due_in(Instant::now()));
+            let probe = self.probe.as_ref();
+            let probe = probe.map(|probe| probe.due_in(Instant::now()));
+            let timeout = probe.into_iter().chain(self.log.retry_in()).min();
             self.rest(&mut set, timeout)?;
             if set[1].is_ready() {
                 self.copy(Stream::Stdout, &mut buffer);
@@ -151,7 +148,7 @@ impl<'a> Attendant<'a> {
                 self.copy(Stream::Stderr, &mut buffer);
             }
             self.probe_health(set[3].is_ready());
-            if set[4].is_ready() {
+            if set[4].is_ready() || self.log.retry_in().is_some_and(|left| left.is_zero()) {
                 self.resume_log();
             }
             self.hear_clients(&set[5..]);
@@ -207,11 +204,11 @@ impl<'a> Attendant<'a> {
         }
     }
 
-    /// A full disk must not stop the container; inspect shows that log lines are missing.
+    /// A full disk must not stop the container; inspect shows that log lines are missing, and why they last were.
     fn report_lost_log(&mut self, error: &io::Error) {
-        if !self.lost_log {
-            self.lost_log = true;
-            self.state.outcome.error = format!("failed to write the log: {error}");
+        let said = format!("failed to write the log: {error}");
+        if self.state.outcome.error != said {
+            self.state.outcome.error = said;
             self.tell_state();
         }
     }
