@@ -34,7 +34,7 @@ const FENCES: &[(&str, &str, &str)] = &[
         "src/engine/runtime/libcontainer.rs",
         "the runtime is called from one file",
     ),
-    ("ureq", "src/registry/http.rs", "HTTP has one user"),
+    ("ureq", "src/registry/http/", "HTTP has one user"),
     ("rustls", "src/registry/", "TLS has one room"),
 ];
 
@@ -256,7 +256,7 @@ fn defects_are_noticed() {
         (
             "src/registry/auth.rs",
             "let agent = ureq::agent();",
-            "src/registry/auth.rs:1: `ureq` outside src/registry/http.rs: HTTP has one user",
+            "src/registry/auth.rs:1: `ureq` outside src/registry/http/: HTTP has one user",
         ),
         (
             "src/oci/mod.rs",

@@ -284,7 +284,7 @@ fn fetch_token(
     let body =
         read_limited(response.body, MAX_TOKEN_ANSWER).map_err(|error| failed(error.to_string()))?;
     if status != 200 {
-        let passing = super::fetch::passes(status);
+        let passing = super::answer::passes(status);
         let hint = match (status, credential.is_some()) {
             (401 | 403, true) => ", the credentials are refused",
             (401 | 403, false) => ", it asks for credentials",

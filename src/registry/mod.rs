@@ -6,6 +6,7 @@
 //! in size and time. A blob whose connection breaks is gone on with where it broke (`resume`), and what a mirror has is
 //! not asked for at the registry (`mirrors`).
 
+mod answer;
 mod auth;
 mod certs;
 mod clock;
@@ -17,8 +18,10 @@ mod http;
 mod limiter;
 mod login;
 mod mirrors;
+mod origins;
 mod patience;
 mod proxy;
+mod question;
 mod receiver;
 mod resume;
 mod socket;
@@ -35,9 +38,10 @@ use crate::host::Host;
 use crate::oci::media_type::{self, ACCEPT};
 use crate::oci::stream::read_limited;
 use crate::oci::{Descriptor, Digest, Document, MAX_MANIFEST, ManifestError, Reference};
-use fetch::{Fetcher, Question};
+use fetch::Fetcher;
 use http::{Method, Response};
 use patience::Body;
+use question::Question;
 use resume::Resumed;
 use transfer::Transfer;
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use super::Client;
 use super::error::{Problem, RegistryError, one_line};
-use super::fetch::{Question, Range};
 use super::http::{Failure, Method, Response};
 use super::patience::Body;
+use super::question::{Question, Range};
 use crate::oci::{Descriptor, Digest, Reference};
 
 /// A blob from some position on.
