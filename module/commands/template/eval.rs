@@ -1,11 +1,10 @@
 //! A template's tree filled in.
 
-use std::collections::BTreeMap;
-
 use anyhow::{anyhow, bail};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::parse::{Base, Node, Operand, Pipe};
+use super::value::{in_order, is_something, shown};
 use super::{functions, heading};
 
 /// Fields that hold whatever names somebody gave: one that is not there is no mistake, as in Go's maps.
@@ -280,36 +279,4 @@ fn find(path: &[String], thing: &Value) -> anyhow::Result<Value> {
         within = name;
     }
     Ok(found.clone())
-}
-
-/// As Go prints it.
-pub fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => "<no value>".into(),
-        Value::String(text) => text.clone(),
-        Value::Array(all) => format!("[{}]", all.iter().map(shown).collect::<Vec<_>>().join(" ")),
-        Value::Object(all) => {
-            let pairs = in_order(all).map(|(key, one)| format!("{key}:{}", shown(one)));
-            format!("map[{}]", pairs.collect::<Vec<_>>().join(" "))
-        }
-        other => other.to_string(),
-    }
-}
-
-/// A map as Go goes through it: by its keys, where ours keep the order in which they were written.
-fn in_order(map: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
-    let sorted: BTreeMap<&String, &Value> = map.iter().collect();
-    sorted.into_iter()
-}
-
-/// Whether Go takes it for true.
-pub fn is_something(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(switch) => *switch,
-        Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !text.is_empty(),
-        Value::Array(all) => !all.is_empty(),
-        Value::Object(all) => !all.is_empty(),
-    }
 }

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use anyhow::{anyhow, bail};
 use serde_json::{Value, json};
 
-use super::eval::{is_something, shown};
 use super::printf::printf;
+use super::value::{is_something, shown};
 
 /// Those that there are.
 pub const NAMES: [&str; 23] = [

@@ -5,6 +5,7 @@ mod functions;
 mod lex;
 mod parse;
 mod printf;
+mod value;
 
 use std::str::FromStr;
 

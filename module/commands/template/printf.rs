@@ -6,7 +6,7 @@ use std::str::Chars;
 use anyhow::bail;
 use serde_json::Value;
 
-use super::eval::shown;
+use super::value::shown;
 
 /// No terminal is wider.
 const MAX_WIDTH: usize = 1000;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::address::{Address, Pool};
-use super::subnets::Asked;
+use super::asked::Asked;
 use super::{NetworkError, options};
 use crate::sys::family::Family;
 use crate::sys::links::Links;

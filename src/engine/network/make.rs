@@ -15,7 +15,7 @@ use crate::engine::names;
 use crate::sys::fs;
 use crate::sys::links::Links;
 
-pub use super::subnets::Asked;
+pub use super::asked::Asked;
 
 /// What a network is to be.
 #[derive(Debug, Clone, Default)]

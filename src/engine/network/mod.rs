@@ -35,6 +35,7 @@
 //! - Enabling forwarding makes a host with several interfaces route between them unless its own firewall objects.
 
 pub mod address;
+mod asked;
 mod attach;
 mod bind;
 mod bridge;

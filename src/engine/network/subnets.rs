@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::address::{Address, Addresses, Pool};
+use super::asked::Asked;
 use super::{NetworkError, fit};
 use crate::sys::family::Family;
 use crate::sys::links::Links;
@@ -11,28 +12,6 @@ use crate::sys::process::random;
 /// Longest prefixes that leave a container an address.
 const MAX_PREFIX: u8 = 30;
 const MAX_PREFIX_V6: u8 = 126;
-
-/// What somebody asks for in one version of IP.
-#[derive(Debug, Clone)]
-pub struct Asked<A> {
-    /// The network's addresses; chosen if absent.
-    pub subnet: Option<Pool<A>>,
-    /// The host's address; the first of the subnet if absent.
-    pub gateway: Option<A>,
-    /// The part of the subnet that containers get.
-    pub range: Option<Pool<A>>,
-}
-
-// Not derived: that would ask for an address that is one by default.
-impl<A> Default for Asked<A> {
-    fn default() -> Asked<A> {
-        Asked {
-            subnet: None,
-            gateway: None,
-            range: None,
-        }
-    }
-}
 
 /// The IPv4 addresses of a new network beside those that are `taken`, each by a network.
 pub(super) fn v4(
