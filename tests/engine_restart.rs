@@ -232,3 +232,160 @@ fn failures_do_not_count_in_the_start_period() {
         assert!(device.dray(&["rm", "-f", "hangs"]).status.success());
     });
 }
+
+/// Status, exit code and error of a container, whether it ever ran, and whether it ever ended.
+fn state(device: &Device, name: &str) -> (String, i64, String, [bool; 2]) {
+    let state = &device.inspect(name)["State"];
+    let text = |name: &str| state[name].as_str().unwrap().to_owned();
+    let was = |name: &str| text(name) != "0001-01-01T00:00:00Z";
+    let code = state["ExitCode"].as_i64().unwrap();
+    let times = ["StartedAt", "FinishedAt"].map(was);
+    (text("Status"), code, text("Error"), times)
+}
+
+#[test]
+fn what_never_started_is_created_still() {
+    on_device("created", |device| {
+        let image = push(device, json!({}));
+        let plain = device.join("plain");
+        std::fs::write(&plain, "no program").unwrap();
+        let over = format!("{}:/plain", plain.display());
+        let misfit = format!("{}:/bin", plain.display());
+        let run = ["run", "-d", "--network=none", "--restart=always", "--name"];
+        // name, options, command, exit codes of `run` and of the container, what is said
+        for (name, options, command, code, kept, said) in [
+            (
+                "absent",
+                &[][..],
+                "absent",
+                127,
+                127,
+                "executable file not found",
+            ),
+            (
+                "plain",
+                &["-v", &over],
+                "/plain",
+                126,
+                126,
+                "permission denied",
+            ),
+            (
+                "misfit",
+                &["-v", &misfit],
+                "true",
+                125,
+                127,
+                "not a directory",
+            ),
+            (
+                "sysctl",
+                &["--sysctl=net.ipv4.ip_forward=x"],
+                "true",
+                125,
+                128,
+                "sysctl",
+            ),
+        ] {
+            let failed = device.dray(&[&run[..], &[name], options, &[&image, command]].concat());
+            assert_eq!(failed.status.code(), Some(code), "{failed:?}");
+            let (status, exit_code, error, times) = state(device, name);
+            assert_eq!(
+                (&*status, exit_code, times),
+                ("created", kept, [false; 2]),
+                "{name}"
+            );
+            assert!(
+                error.contains(said) && failed.stderr.contains(&error),
+                "{name}: {error}"
+            );
+            for again in [&["start", name][..], &["start", "-a", name]] {
+                let failed = device.dray(again);
+                assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+                assert!(failed.stderr.contains(said), "{failed:?}");
+            }
+            assert_eq!(device.done(&["wait", name]).stdout, format!("{kept}\n"));
+        }
+        device.done(&[
+            "create",
+            "--network=none",
+            "--restart=always",
+            "--name=made",
+            &image,
+        ]);
+        let listed = |filter: &str| {
+            let words = [
+                "ps",
+                "-a",
+                "--filter",
+                filter,
+                "--format={{.Names}} {{.Status}}",
+            ];
+            device.done(&words).stdout
+        };
+        let all = "made Created\nsysctl Created\nmisfit Created\nplain Created\nabsent Created\n";
+        for (filter, expected) in [
+            ("status=created", all),
+            ("status=exited", ""),
+            ("exited=127", ""),
+        ] {
+            assert_eq!(listed(filter), expected, "{filter}");
+        }
+        device.lose_power();
+        assert_eq!(device.done(&["boot"]).stderr, "");
+        assert_eq!(listed("status=created"), all);
+        // What is in its way is gone: it starts as if it had never failed.
+        std::fs::copy("/bin/busybox", &plain).unwrap();
+        device.done(&["start", "plain"]);
+        device.done(&["rm", "-f", "plain"]);
+        device.done(&["container", "prune", "-f"]);
+        assert_eq!(listed("status=created"), "");
+    });
+}
+
+#[test]
+fn what_ran_before_has_exited_though_its_start_failed() {
+    on_device("failed-again", |device| {
+        let image = push(device, json!({}));
+        let program = device.join("program");
+        let script = "#!/bin/sh\ntrap 'exit 7' TERM; sleep 100000 & wait\n";
+        let put = || {
+            std::fs::write(&program, script).unwrap();
+            common::device::run("chmod", &["+x", program.to_str().unwrap()]);
+        };
+        put();
+        let at = format!("{}:/programs", device.join("").display());
+        let options = [
+            "--network=none",
+            "--restart=unless-stopped",
+            "--name=one",
+            "-v",
+            &at,
+        ];
+        device.done(&[&["run", "-d"], &options[..], &[&image, "/programs/program"]].concat());
+        let status = || device.done(&["ps", "-a", "--format={{.Status}}"]).stdout;
+        for by in ["boot", "stop"] {
+            match by {
+                "stop" => drop(device.done(&["stop", "one"])),
+                _ => device.lose_power(),
+            }
+            std::fs::remove_file(&program).unwrap();
+            let failed = match by {
+                "stop" => device.dray(&["start", "one"]),
+                _ => device.dray(&["boot"]),
+            };
+            assert_eq!(failed.status.code(), Some(1), "{by}: {failed:?}");
+            let (found, code, error, times) = state(device, "one");
+            assert_eq!((&*found, code), ("exited", 127), "{by}");
+            assert!(error.contains("no such file or directory"), "{by}: {error}");
+            assert_eq!(times, [by == "stop", true], "{by}");
+            assert!(status().starts_with("Exited (127) "), "{by}: {}", status());
+            // Nobody stopped it: the next boot tries again.
+            put();
+            device.lose_power();
+            device.done(&["boot"]);
+            assert_eq!(state(device, "one").0, "running", "{by}");
+        }
+        device.done(&["rm", "-f", "one"]);
+    });
+}

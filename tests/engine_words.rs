@@ -468,3 +468,120 @@ fn lists_have_filters_sizes_and_columns_of_ones_own() {
         device.done(&["rm", "-f", "web"]);
     });
 }
+
+/// What is below the run folder of all containers.
+fn run_folders(device: &Device) -> usize {
+    std::fs::read_dir(device.host.run.join("containers"))
+        .unwrap()
+        .count()
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn who_is_removed_once_found_is_no_such_container() {
+    on_device("raced", |device| {
+        let image = device.registry.name("shop/v1:1");
+        device.done(&["network", "create", "front"]);
+        let file = device.join("file");
+        std::fs::write(&file, "some").unwrap();
+        let file = file.to_str().unwrap();
+        // whether it runs, exit code, words
+        for (runs, code, words) in [
+            (false, 1, &["start", "one"][..]),
+            (false, 1, &["start", "-a", "one"]),
+            (false, 1, &["stop", "one"]),
+            (true, 1, &["stop", "one"]),
+            (true, 1, &["restart", "-t", "1", "one"]),
+            (true, 1, &["kill", "one"]),
+            (true, 1, &["kill", "-s", "HUP", "one"]),
+            (true, 1, &["pause", "one"]),
+            (true, 1, &["unpause", "one"]),
+            (false, 1, &["rename", "one", "other"]),
+            (false, 1, &["rm", "one"]),
+            (false, 0, &["rm", "-f", "one"]),
+            (true, 0, &["rm", "-f", "one"]),
+            (false, 1, &["wait", "one"]),
+            (true, 1, &["wait", "one"]),
+            (true, 1, &["attach", "one"]),
+            (true, 1, &["logs", "one"]),
+            (true, 1, &["logs", "-f", "one"]),
+            (true, 1, &["top", "one"]),
+            (true, 1, &["exec", "one", "true"]),
+            (true, 1, &["exec", "-d", "one", "true"]),
+            (false, 1, &["cp", "one:/version", file]),
+            (true, 1, &["cp", file, "one:/version"]),
+            (true, 1, &["network", "connect", "front", "one"]),
+            (true, 1, &["network", "disconnect", "bridge", "one"]),
+        ] {
+            let make: &[&str] = if runs { &["run", "-d"] } else { &["create"] };
+            device.done(&[make, &["--name=one", &image]].concat());
+            let output = std::process::Command::new(env!("CARGO_BIN_EXE_dray"))
+                .args(words)
+                .env("DRAY_CONFIG", &device.host.config)
+                .env("DRAY_BREAK", "removed-once-found")
+                .stdin(std::process::Stdio::null())
+                .output()
+                .unwrap();
+            assert_eq!(output.status.code(), Some(code), "{words:?}: {output:?}");
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(said, "dray: no such container: one\n", "{words:?}");
+            assert_eq!(output.stdout, b"", "{words:?}");
+            assert_eq!(device.containers().len(), 0, "{words:?}");
+            assert_eq!(run_folders(device), 0, "{words:?}");
+        }
+    });
+}
+
+#[test]
+fn who_is_removed_meanwhile_has_ended() {
+    on_device("removed-meanwhile", |device| {
+        let image = device.registry.name("shop/v1:1");
+        let line = "trap 'echo asked' TERM; echo up; while :; do sleep 0.05; done";
+        // words, what is on stdout, exit code
+        for (words, said, code) in [
+            (&["stop", "-t", "1000", "one"][..], "one\n", 0),
+            (&["wait", "one"], "137\n", 0),
+            (&["attach", "--sig-proxy=false", "one"], "", 137),
+            (&["logs", "-f", "one"], "up\n", 0),
+            (&["exec", "one", "sleep", "1000"], "", 137),
+        ] {
+            let run = ["run", "-d", "--network=none", "--name=one", &image];
+            device.done(&[&run[..], &["sh", "-c", line]].concat());
+            let word = std::process::Command::new(env!("CARGO_BIN_EXE_dray"))
+                .args(words)
+                .env("DRAY_CONFIG", &device.host.config)
+                .stdin(std::process::Stdio::null())
+                .stdout(std::process::Stdio::piped())
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            let begun = std::time::Instant::now();
+            while !is_at_work(device, words[0], word.id()) {
+                assert!(begun.elapsed().as_secs() < 60, "{words:?}");
+            }
+            device.done(&["rm", "-f", "one"]);
+            let output = word.wait_with_output().unwrap();
+            assert_eq!(output.status.code(), Some(code), "{words:?}: {output:?}");
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), said, "{words:?}");
+            assert_eq!(output.stderr, b"", "{words:?}");
+            assert_eq!(run_folders(device), 0, "{words:?}");
+        }
+    });
+}
+
+/// Whether a word has begun with its container: it has asked it to stop, runs something in it, or is connected to its monitor.
+fn is_at_work(device: &Device, word: &str, pid: u32) -> bool {
+    if word == "stop" {
+        return device.done(&["logs", "one"]).stdout == "up\nasked\n";
+    }
+    if word == "exec" {
+        return device.done(&["top", "one"]).stdout.contains("sleep 1000");
+    }
+    let mut files = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten();
+    files.any(|file| {
+        let link = std::fs::read_link(file.unwrap().path());
+        link.is_ok_and(|link| link.to_string_lossy().starts_with("socket:"))
+    })
+}

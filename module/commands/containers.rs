@@ -3,14 +3,15 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Args;
 use dray::engine::{Engine, EngineError, Remove};
 use dray::runargs::signal;
 use dray::runargs::value::decimal;
 
 use super::keys::Keys;
-use super::{Context, each, each_done, foreground};
-use crate::exit;
+use super::{Context, each, each_done, foreground, with};
+use crate::exit::{self, Code};
 
 #[derive(Debug, Args)]
 pub struct Start {
@@ -37,11 +38,14 @@ pub fn start(context: &Context<'_>, words: &Start) -> anyhow::Result<ExitCode> {
     }
     let engine = context.engine()?;
     if is_attached {
-        let container = engine.find(&words.containers[0])?;
-        return foreground::start(&engine, &container, words.interactive, keys);
+        // As docker's client: what the container's program is to blame for is its own exit code alone.
+        return with(&engine, &words.containers[0], |container| {
+            foreground::start(&engine, container, words.interactive, keys)
+        })
+        .context(Code(1));
     }
     Ok(each(&words.containers, |word| {
-        Ok(engine.start(engine.find(word)?.id())?)
+        with(&engine, word, |found| Ok(engine.start(found.id())?))
     }))
 }
 
@@ -80,7 +84,9 @@ pub fn stop(context: &Context<'_>, words: &Stop) -> anyhow::Result<ExitCode> {
     let signal = words.signal()?;
     let engine = context.engine()?;
     Ok(each(&words.containers, |word| {
-        Ok(engine.stop_by(engine.find(word)?.id(), signal, words.grace())?)
+        with(&engine, word, |found| {
+            Ok(engine.stop_by(found.id(), signal, words.grace())?)
+        })
     }))
 }
 
@@ -89,9 +95,10 @@ pub fn restart(context: &Context<'_>, words: &Stop) -> anyhow::Result<ExitCode> 
     let signal = words.signal()?;
     let engine = context.engine()?;
     Ok(each(&words.containers, |word| {
-        let container = engine.find(word)?;
-        engine.stop_by(container.id(), signal, words.grace())?;
-        Ok(engine.start(container.id())?)
+        with(&engine, word, |found| {
+            engine.stop_by(found.id(), signal, words.grace())?;
+            Ok(engine.start(found.id())?)
+        })
     }))
 }
 
@@ -110,7 +117,7 @@ pub fn kill(context: &Context<'_>, words: &Kill) -> anyhow::Result<ExitCode> {
     let signal = number(&words.signal)?;
     let engine = context.engine()?;
     Ok(each(&words.containers, |word| {
-        Ok(engine.kill(engine.find(word)?.id(), signal)?)
+        with(&engine, word, |found| Ok(engine.kill(found.id(), signal)?))
     }))
 }
 
@@ -143,20 +150,23 @@ pub fn rm(context: &Context<'_>, words: &Rm) -> anyhow::Result<ExitCode> {
         volumes: words.volumes,
     };
     Ok(each_done(&words.containers, |word| {
-        let id = match engine.find(word) {
-            Ok(container) => container.id().to_owned(),
-            Err(error) => match damaged(&engine, word) {
-                Some(id) => id,
-                // Docker's: what is to be gone and is, is no failure.
-                None if words.force && matches!(error, EngineError::NotFound(_)) => {
-                    eprintln!("dray: {}", exit::message(&error.into()));
-                    return Ok(false);
-                }
-                None => return Err(error.into()),
-            },
+        let found = engine.find(word);
+        let removed = found.and_then(|container| engine.remove(container.id(), how));
+        let error = match removed {
+            Ok(()) => return Ok(true),
+            Err(EngineError::Gone(_)) => EngineError::NotFound(word.to_owned()),
+            Err(error) => error,
         };
-        engine.remove(&id, how)?;
-        Ok(true)
+        if let Some(id) = damaged(&engine, word) {
+            engine.remove(&id, how)?;
+            return Ok(true);
+        }
+        // Docker's: what is to be gone and is, is no failure.
+        if words.force && matches!(error, EngineError::NotFound(_)) {
+            eprintln!("dray: {}", exit::message(&error.into()));
+            return Ok(false);
+        }
+        Err(error.into())
     }))
 }
 
@@ -181,7 +191,9 @@ pub struct Rename {
 /// `dray rename`
 pub fn rename(context: &Context<'_>, words: &Rename) -> anyhow::Result<ExitCode> {
     let engine = context.engine()?;
-    engine.rename(engine.find(&words.container)?.id(), &words.name)?;
+    with(&engine, &words.container, |found| {
+        Ok(engine.rename(found.id(), &words.name)?)
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -197,7 +209,7 @@ pub struct Named {
 pub fn pause(context: &Context<'_>, words: &Named) -> anyhow::Result<ExitCode> {
     let engine = context.engine()?;
     Ok(each(&words.containers, |word| {
-        Ok(engine.pause(engine.find(word)?.id())?)
+        with(&engine, word, |found| Ok(engine.pause(found.id())?))
     }))
 }
 
@@ -205,7 +217,7 @@ pub fn pause(context: &Context<'_>, words: &Named) -> anyhow::Result<ExitCode> {
 pub fn unpause(context: &Context<'_>, words: &Named) -> anyhow::Result<ExitCode> {
     let engine = context.engine()?;
     Ok(each(&words.containers, |word| {
-        Ok(engine.unpause(engine.find(word)?.id())?)
+        with(&engine, word, |found| Ok(engine.unpause(found.id())?))
     }))
 }
 
@@ -213,7 +225,8 @@ pub fn unpause(context: &Context<'_>, words: &Named) -> anyhow::Result<ExitCode>
 pub fn wait(context: &Context<'_>, words: &Named) -> anyhow::Result<ExitCode> {
     let engine = context.engine_to_look()?;
     for word in &words.containers {
-        println!("{}", engine.wait(engine.find(word)?.id())?);
+        let code = with(&engine, word, |found| Ok(engine.wait(found.id())?))?;
+        println!("{code}");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -13,7 +13,7 @@ use dray::engine::tree::Rules;
 use dray::engine::{Engine, EngineError};
 use dray::sys::beneath;
 
-use super::{Context, table};
+use super::{Context, table, with};
 use place::{Done, Job, Place};
 
 #[derive(Debug, Args)]
@@ -68,7 +68,7 @@ fn split(word: &str) -> Option<(&str, &str)> {
 }
 
 fn open(engine: &Engine, name: &str) -> anyhow::Result<Root> {
-    Ok(engine.root(&engine.find(name)?)?)
+    with(engine, name, |found| Ok(engine.root(found)?))
 }
 
 /// A path of the host, which may be relative to where we are.

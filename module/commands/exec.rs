@@ -6,7 +6,7 @@ use clap::{ArgAction, Args};
 use dray::engine::{Engine, ExecRequest};
 use dray::runargs::{environment, keys, value};
 
-use super::{Context, foreground, terminal};
+use super::{Context, foreground, terminal, with};
 use crate::exit;
 
 #[derive(Debug, Args)]
@@ -54,7 +54,6 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         foreground::check_terminal(words.interactive, words.tty)?;
     }
     let engine = context.engine()?;
-    let container = engine.find(&words.container)?;
     let request = ExecRequest {
         args: words.command.clone(),
         user: words.user.clone(),
@@ -66,11 +65,12 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         detach: words.detach,
         detach_keys: words.detach_keys.clone(),
     };
-    if words.detach {
-        let code = engine.exec_detached(container.id(), &request)?;
-        return Ok(exit::of_container(code));
-    }
-    Err(engine.become_exec(container.id(), &request).into())
+    with(&engine, &words.container, |found| match words.detach {
+        true => Ok(exit::of_container(
+            engine.exec_detached(found.id(), &request)?,
+        )),
+        false => Err(engine.become_exec(found.id(), &request).into()),
+    })
 }
 
 /// The process that enters the container.

@@ -12,8 +12,8 @@ use dray::runargs::{RunArgs, value};
 use dray::sys::process::{self, PollFd, SignalFd};
 use dray::sys::terminal::{self, Raw};
 
-use super::Context;
 use super::keys::Keys;
+use super::{Context, with};
 use crate::exit::{self, Code};
 
 const SIGWINCH: i32 = 28;
@@ -45,19 +45,26 @@ pub struct Words {
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let keys = Keys::new(words.detach_keys.as_deref())?;
     let engine = context.engine_to_look()?;
-    let container = engine.find(&words.container)?;
+    with(&engine, &words.container, |container| {
+        attach(&engine, container, words, keys)
+    })
+}
+
+fn attach(
+    engine: &Engine,
+    container: &Container,
+    words: &Words,
+    keys: Keys,
+) -> anyhow::Result<ExitCode> {
     let config = &container.record.body.config;
     check_terminal(!words.no_stdin, config.tty)?;
+    let name = container.name().to_owned();
     if container.status == Status::Paused {
-        let name = container.record.name;
         return Err(EngineError::Paused { name }.into());
     }
     let Some(session) = engine.attach(container.id(), true)? else {
         engine.ended(container.id())?;
-        return Err(EngineError::NotRunning {
-            name: container.record.name,
-        }
-        .into());
+        return Err(EngineError::NotRunning { name }.into());
     };
     let how = How {
         input: !words.no_stdin && config.open_stdin,
@@ -66,7 +73,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         keys,
     };
     let signals = signals(how.pass_signals)?;
-    match Front::new(&engine, &container, session, how, signals)?.relay()? {
+    match Front::new(engine, container, session, how, signals)?.relay()? {
         End::Exited(code) => Ok(exit::of_container(code)),
         End::Detached => anyhow::bail!("read escape sequence"),
         End::InputOver => Ok(ExitCode::SUCCESS),

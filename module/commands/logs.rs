@@ -8,12 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use dray::engine::logs::{self, Entry, Filter, Follow, Stream};
-use dray::engine::{Attached, Engine};
+use dray::engine::{Attached, Container, Engine, EngineError};
 use dray::sys::changes::Changes;
 use dray::sys::process::{self, PollFd};
 use dray::sys::zone;
 
-use super::Context;
+use super::{Context, with};
 
 #[derive(Debug, Args)]
 pub struct Words {
@@ -47,7 +47,18 @@ pub struct Words {
 /// `dray logs`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let engine = context.engine_to_look()?;
-    let container = engine.find(&words.container)?;
+    with(&engine, &words.container, |container| {
+        show(context, &engine, container, words)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(
+    context: &Context<'_>,
+    engine: &Engine,
+    container: &Container,
+    words: &Words,
+) -> anyhow::Result<()> {
     if let Some(why) = logs::unreadable(&container.record.body.host_config.log_config.driver) {
         anyhow::bail!("container {} {why}", container.name());
     }
@@ -61,6 +72,9 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         until: until.map(dray::engine::format_time),
     };
     let folder = engine.folders(container.id()).state.join("logs");
+    if engine.is_gone(container.id()) {
+        return Err(EngineError::Gone(container.record.id.clone()).into());
+    }
     // Before the first read, so that nothing falls between.
     let changes = words
         .follow
@@ -76,13 +90,13 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
                     .unwrap_or(Duration::ZERO)
             })
         };
-        go_on(&engine, container.id(), &changes, left, || {
+        go_on(engine, container.id(), &changes, left, || {
             follow.more(|entry| words.print(&entry))?;
             warn_of_damage(&mut follow);
             Ok(())
         })?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn warn_of_damage(follow: &mut Follow) {

@@ -44,7 +44,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use dray::config::Settings;
-use dray::engine::{Engine, exec as engine_exec, monitor};
+use dray::engine::{Container, Engine, EngineError, exec as engine_exec, monitor};
 use dray::host::Host;
 use dray::sys::program;
 
@@ -338,6 +338,21 @@ fn warn(warning: Option<&str>) {
     if let Some(warning) = warning {
         eprintln!("dray: warning: {warning}");
     }
+}
+
+/// Does something with the container that `word` means. If somebody removes it meanwhile, that is what is said, whatever it
+/// made fail; but not of one that removed itself because it could not run.
+fn with<T>(
+    engine: &Engine,
+    word: &str,
+    act: impl FnOnce(&Container) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let container = engine.find(word)?;
+    act(&container).map_err(|error| match error.downcast_ref() {
+        Some(EngineError::Start { .. } | EngineError::Exec { .. }) => error,
+        _ if engine.is_gone(container.id()) => EngineError::NotFound(word.to_owned()).into(),
+        _ => error,
+    })
 }
 
 /// Does `act` to each, says what failed, and goes on; each success prints the word as given, as docker does.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use dray::engine::network::docker_ports;
 
-use super::Context;
+use super::{Context, with};
 
 #[derive(Debug, Args)]
 pub struct Words {
@@ -18,13 +18,15 @@ pub struct Words {
 /// `dray port`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let engine = context.engine_to_look()?;
-    let container = engine.find(&words.container)?;
     let wanted = words.port.as_ref().map(|port| match port.contains('/') {
         true => port.to_ascii_lowercase(),
         false => format!("{port}/tcp"),
     });
+    let attachments = with(&engine, &words.container, |found| {
+        Ok(engine.network().find(found.id())?)
+    })?;
     let mut lines = Vec::new();
-    for (port, bindings) in docker_ports(&engine.network().find(container.id())?) {
+    for (port, bindings) in docker_ports(&attachments) {
         for binding in bindings {
             let place = match binding.host_ip.contains(':') {
                 true => format!("[{}]:{}", binding.host_ip, binding.host_port),

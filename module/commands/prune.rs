@@ -51,8 +51,8 @@ pub fn containers(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCo
         }
         let size = volumes::size(&engine.folders(container.id()).state.join("upper"));
         match engine.remove(container.id(), Remove::default()) {
-            // Started since we looked.
-            Err(EngineError::Running { .. }) => continue,
+            // Started, or removed, since we looked.
+            Err(EngineError::Running { .. } | EngineError::Gone(_)) => continue,
             done => done?,
         }
         bytes += size;

@@ -9,7 +9,7 @@ use dray::sys::cgroup;
 use dray::sys::listing::{self, Process};
 use dray::sys::process;
 
-use super::{Context, table};
+use super::{Context, table, with};
 
 /// The columns of `ps -ef`, with ps's names for them.
 const COLUMNS: [(&str, &[&str]); 8] = [
@@ -41,12 +41,16 @@ pub struct Words {
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let columns = columns(&words.options)?;
     let engine = context.engine_to_look()?;
-    let container = engine.find(&words.container)?;
-    if container.pid().is_none() {
-        let name = container.record.name;
-        return Err(EngineError::NotRunning { name }.into());
-    }
-    let mut pids = cgroup::pids(&container.record.group());
+    let mut pids = with(&engine, &words.container, |found| {
+        let pids = cgroup::pids(&found.record.group());
+        match found.pid().is_none() || pids.is_empty() {
+            true => Err(EngineError::NotRunning {
+                name: found.name().to_owned(),
+            }
+            .into()),
+            false => Ok(pids),
+        }
+    })?;
     pids.sort_unstable();
     let passwd = std::fs::read_to_string(context.host.etc.join("passwd")).unwrap_or_default();
     let now = context.host.now();

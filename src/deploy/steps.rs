@@ -3,7 +3,7 @@
 use super::error::DeployError;
 use super::plan::Step;
 use super::site::Site;
-use crate::engine::{Prepared, Remove};
+use crate::engine::{EngineError, Prepared, Remove};
 
 /// Does the steps in order and stops at the first that fails, or when the verb is to end.
 pub(super) fn carry_out(site: &Site<'_>, steps: &[Step]) -> Result<(), DeployError> {
@@ -64,7 +64,11 @@ fn one<'a>(
                 force: true,
                 volumes: true,
             };
-            site.engine.remove(id, how)?;
+            match site.engine.remove(id, how) {
+                // Somebody else was faster.
+                Err(EngineError::Gone(_)) => {}
+                removed => removed?,
+            }
         }
     }
     Ok(())

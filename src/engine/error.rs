@@ -14,6 +14,9 @@ pub enum EngineError {
     /// No container has this name or id.
     #[error("no such container: {0}")]
     NotFound(String),
+    /// Somebody has removed it since it was found.
+    #[error("no such container: {0:.12}")]
+    Gone(String),
     /// Several ids start so.
     #[error("container id {0} is ambiguous: several containers start with it")]
     Ambiguous(String),
@@ -255,11 +258,12 @@ fn in_container(name: &str) -> String {
 }
 
 impl EngineError {
-    /// Whether a container's own files are missing or damaged: no obstacle for the others.
+    /// Whether a container's own files are missing or damaged, or it has just been removed: no obstacle for the others.
     pub fn is_about_files(&self) -> bool {
         matches!(
             self,
             EngineError::Read { .. }
+                | EngineError::Gone(_)
                 | EngineError::RecordMissing { .. }
                 | EngineError::RecordVersion { .. }
         )

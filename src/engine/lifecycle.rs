@@ -45,14 +45,14 @@ impl Engine {
             engine: self,
             waiting: Vec::new(),
         };
-        for id in ids {
-            let waiting = self.spawn_monitor(id)?;
-            prepared.waiting.push(waiting);
+        match prepared.bring_up(ids) {
+            Ok(()) => Ok(prepared),
+            Err(error) => {
+                drop(prepared);
+                ids.iter().for_each(|id| self.keep_meaning(id));
+                Err(error)
+            }
         }
-        for waiting in &prepared.waiting {
-            waiting.expect(Report::Prepared)?;
-        }
-        Ok(prepared)
     }
 
     /// Starts a container; one that runs already is left alone, as Docker does.
@@ -71,6 +71,20 @@ impl Engine {
     pub fn intend(&self, id: &str) -> Result<(), EngineError> {
         let _lock = self.lock(id)?;
         self.folders(id).write_intent(Intent { running: true })
+    }
+
+    /// Docker's: a container that ran before is meant to run although this start of it failed, and the next boot tries again. A
+    /// deployment says so itself ([`Engine::intend`]).
+    fn keep_meaning(&self, id: &str) {
+        let ran = |container: Container| {
+            let record = &container.record;
+            let is_by_hand = record.owner.is_none() && !record.goes_with_boot();
+            is_by_hand && container.status == Status::Exited
+        };
+        if self.load(id).is_ok_and(ran) {
+            // The failure to start is what has to be said.
+            let _ = self.intend(id);
+        }
     }
 
     fn spawn_monitor(&self, id: &str) -> Result<Waiting, EngineError> {
@@ -325,6 +339,15 @@ fn stop_signal(container: &Container) -> Result<i32, EngineError> {
 }
 
 impl Prepared<'_> {
+    fn bring_up(&mut self, ids: &[&str]) -> Result<(), EngineError> {
+        for id in ids {
+            let waiting = self.engine.spawn_monitor(id)?;
+            self.waiting.push(waiting);
+        }
+        let mut waiting = self.waiting.iter();
+        waiting.try_for_each(|waiting| waiting.expect(Report::Prepared))
+    }
+
     /// Says go: the programs are executed, in the order in which they were prepared, each when the one before runs. If one
     /// cannot run, the others are stopped again.
     pub fn start(self) -> Result<(), EngineError> {
@@ -358,6 +381,7 @@ impl Prepared<'_> {
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
             // The first failure is the one to report; whoever asked sees what still runs.
             let _ = self.engine.stop_all(&ids, None);
+            ids.iter().for_each(|id| self.engine.keep_meaning(id));
             return Err(error);
         }
         tidied

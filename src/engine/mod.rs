@@ -54,8 +54,8 @@ use crate::config::Settings;
 use crate::host::Host;
 use crate::images::Images;
 use crate::oci::Digest;
-use crate::sys::freezer;
 use crate::sys::lock::Exclusive;
+use crate::sys::{freezer, fs};
 
 pub use attach::{Attached, Session};
 pub use create::CreateRequest;
@@ -116,12 +116,12 @@ impl Container {
             .map(|init| init.pid)
     }
 
-    /// Whether it is started after a boot: its restart policy's word, and whether anybody stopped it.
+    /// Whether it is started after a boot: its restart policy's word, and whether anybody stopped it. As with Docker not if it
+    /// was never started, unless a deployment wants it.
     pub fn starts_at_boot(&self) -> bool {
-        restart::at_boot(
-            &self.record.body.host_config.restart_policy,
-            self.intent.running,
-        )
+        let is_known = self.status != Status::Created || self.record.owner.is_some();
+        let policy = &self.record.body.host_config.restart_policy;
+        is_known && restart::at_boot(policy, self.intent.running)
     }
 
     /// State of its health check; `None` without one or when it does not run.
@@ -182,8 +182,7 @@ impl Engine {
             looks_only: false,
         };
         for folder in [engine.containers(), host.run.join("containers")] {
-            crate::sys::fs::create_dirs(&folder)
-                .map_err(|source| EngineError::write(&folder, source))?;
+            fs::create_dirs(&folder).map_err(|source| EngineError::write(&folder, source))?;
         }
         Ok(engine)
     }
@@ -256,6 +255,18 @@ impl Engine {
 
     /// The container with this name, id or unique beginning of an id.
     pub fn find(&self, word: &str) -> Result<Container, EngineError> {
+        let container = self.look_up(word)?;
+        if fs::broken("removed-once-found") {
+            let how = Remove {
+                force: true,
+                volumes: false,
+            };
+            self.remove(container.id(), how)?;
+        }
+        Ok(container)
+    }
+
+    fn look_up(&self, word: &str) -> Result<Container, EngineError> {
         let mut matches = Vec::new();
         for id in self.ids()? {
             let container = match self.load(&id) {
@@ -326,6 +337,7 @@ impl Engine {
                 Status::Paused
             }
             (Some(now), _) => now.status,
+            (None, Some(last)) if last.never_started => Status::Created,
             (None, Some(_)) => Status::Exited,
             // Meant to run and never ended: the power went away under it.
             (None, None) if intent.running => Status::Exited,
@@ -367,7 +379,7 @@ impl Engine {
     /// Held while a container is changed or brought up.
     fn lock(&self, id: &str) -> Result<Exclusive, EngineError> {
         let run = self.folders(id).run;
-        crate::sys::fs::create_dirs(&run).map_err(|source| EngineError::write(&run, source))?;
+        fs::create_dirs(&run).map_err(|source| EngineError::write(&run, source))?;
         let path = run.join("lock");
         let failed = || EngineError::system(format!("lock container {id}"));
         if let Some(lock) = Exclusive::attempt(&path).map_err(failed())? {

@@ -171,6 +171,9 @@ pub struct Outcome {
     pub oom_killed: bool,
     /// Why it did not start.
     pub error: String,
+    /// No start of it has succeeded so far: as with Docker it is created still, and no boot starts it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub never_started: bool,
     /// RFC 3339.
     pub started_at: String,
     /// RFC 3339.
@@ -298,8 +301,11 @@ impl Folders {
     /// Reads the record.
     pub fn record(&self) -> Result<Record, EngineError> {
         let path = self.state.join("config.json");
-        let record: Record =
-            read(&path)?.ok_or_else(|| EngineError::RecordMissing { path: path.clone() })?;
+        let missing = || match self.state.file_name() {
+            Some(id) if !self.state.exists() => EngineError::Gone(id.to_string_lossy().into()),
+            _ => EngineError::RecordMissing { path: path.clone() },
+        };
+        let record: Record = read(&path)?.ok_or_else(missing)?;
         if record.version > VERSION {
             return Err(EngineError::RecordVersion {
                 path,

@@ -17,15 +17,21 @@ impl Engine {
     /// Removes a container with everything it wrote outside of volumes.
     ///
     /// One whose files are damaged goes only by force; which anonymous volumes it had, nobody knows any more, so they stay.
+    /// [`EngineError::Gone`] if somebody else was faster.
     pub fn remove(&self, id: &str, how: Remove) -> Result<(), EngineError> {
+        let mut is_stopped = false;
         loop {
             let lock = self.lock(id)?;
-            if !self.folders(id).state.exists() {
-                // Its monitor removed it: it was a --rm one.
-                return self.sweep_run(id);
-            }
             // Under the lock nobody is bringing it up.
             let container = match self.load(id) {
+                Err(EngineError::Gone(id)) => {
+                    self.sweep_run(&id)?;
+                    return match is_stopped {
+                        // Its monitor removed it: it was a --rm one.
+                        true => Ok(()),
+                        false => Err(EngineError::Gone(id)),
+                    };
+                }
                 Err(error) if error.is_about_files() && how.force => {
                     return self.remove_damaged(id);
                 }
@@ -40,10 +46,24 @@ impl Engine {
                 });
             }
             drop(lock);
-            self.stop(id, Some(std::time::Duration::ZERO))?;
+            is_stopped = true;
+            match self.stop(id, Some(std::time::Duration::ZERO)) {
+                Err(EngineError::Gone(_)) => continue,
+                stopped => stopped?,
+            }
             // Where the monitor was killed as well, nobody but us says that it ended.
             self.settle_one(id)?;
         }
+    }
+
+    /// Whether somebody has removed a container that was there; a lock that was taken on it leaves nothing either.
+    pub fn is_gone(&self, id: &str) -> bool {
+        let is_gone = !self.folders(id).state.exists();
+        if is_gone {
+            // The next start sweeps what cannot be removed now.
+            let _ = self.sweep_run(id);
+        }
+        is_gone
     }
 
     /// Ends whatever runs of a container that cannot be read, and removes it.

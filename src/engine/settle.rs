@@ -225,7 +225,10 @@ impl Engine {
                     force: false,
                     volumes: true,
                 };
-                self.remove(container.id(), gone)?;
+                match self.remove(container.id(), gone) {
+                    Err(EngineError::Gone(_)) => {}
+                    removed => removed?,
+                }
                 continue;
             }
             if container.record.owner.is_none()

@@ -6,6 +6,8 @@ use clap::Args;
 use dray::engine::Engine;
 use dray::runargs::endpoint;
 
+use super::super::with;
+
 #[derive(Debug, Args)]
 pub struct Words {
     /// Its address there
@@ -46,14 +48,16 @@ pub fn run(engine: &Engine, words: &Words) -> anyhow::Result<ExitCode> {
         &words.link,
     )
     .map_err(anyhow::Error::msg)?;
-    let container = engine.find(&words.container)?;
-    engine.connect(container.id(), &words.network, settings)?;
-    Ok(ExitCode::SUCCESS)
+    with(engine, &words.container, |found| {
+        engine.connect(found.id(), &words.network, settings)?;
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
 /// `dray network disconnect`
 pub fn off(engine: &Engine, words: &Off) -> anyhow::Result<ExitCode> {
-    let container = engine.find(&words.container)?;
-    engine.disconnect(container.id(), &words.network)?;
-    Ok(ExitCode::SUCCESS)
+    with(engine, &words.container, |found| {
+        engine.disconnect(found.id(), &words.network)?;
+        Ok(ExitCode::SUCCESS)
+    })
 }

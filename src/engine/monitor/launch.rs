@@ -89,6 +89,7 @@ fn bring_up(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Option<Creat
     created.state.outcome.started_at = time::rfc3339(engine.host().now());
     created.state.outcome.oom_killed = false;
     created.state.outcome.error.clear();
+    created.state.outcome.never_started = false;
     // With the state, not with the first probe: nobody must take it for a container without a check.
     created.state.health = Check::of(&created.record.body.config).map(|_| starting());
     created.folders.write_now(&created.state)?;
@@ -132,6 +133,24 @@ fn create(engine: &Engine, id: &str, attempt: &Attempt) -> Result<Created, Engin
     })
 }
 
+/// What a first attempt goes on telling of the run before it, if there was one. To be called before the word to go, which
+/// writes that the container is meant to run.
+fn earlier_run(folders: &Folders) -> Result<Outcome, EngineError> {
+    Ok(match folders.outcome()? {
+        Some(last) => Outcome {
+            started_at: last.started_at,
+            finished_at: last.finished_at,
+            never_started: last.never_started,
+            ..Outcome::default()
+        },
+        // Meant to run and never ended: the power went away under it.
+        None => Outcome {
+            never_started: !folders.intent()?.running,
+            ..Outcome::default()
+        },
+    })
+}
+
 /// What is going on before there is a process.
 fn first_state(
     engine: &Engine,
@@ -141,10 +160,7 @@ fn first_state(
     // A restart by policy goes on telling how it ended last, and any start tells when.
     let ended = match attempt.earlier {
         Some(_) => folders.now(&engine.host().boot_id)?.map(|now| now.outcome),
-        None => folders.outcome()?.map(|last| Outcome {
-            finished_at: last.finished_at,
-            ..Outcome::default()
-        }),
+        None => Some(earlier_run(folders)?),
     };
     Ok(State {
         boot_id: engine.host().boot_id.clone(),
@@ -326,15 +342,25 @@ fn fail(
         other => other.to_string(),
     };
     let code = runtime::exit_code(&reason);
-    take_down(engine, id);
     let folders = engine.folders(id);
-    let now = time::rfc3339(engine.host().now());
+    let begun = folders.now(&engine.host().boot_id).ok().flatten();
+    // Whatever cannot be read is not what failed first.
+    let before = match begun {
+        Some(begun) => begun.outcome,
+        None => earlier_run(&folders).unwrap_or_default(),
+    };
+    take_down(engine, id);
+    let finished_at = match before.finished_at.is_empty() && !before.never_started {
+        true => time::rfc3339(engine.host().now()),
+        false => before.finished_at,
+    };
     let outcome = Outcome {
-        exit_code: code,
+        exit_code: runtime::state_code(&reason),
+        oom_killed: false,
         error: reason.clone(),
-        finished_at: now,
+        finished_at,
         restart_count: attempt.restarts,
-        ..Outcome::default()
+        ..before
     };
     // The reason goes to the command first: if the disk is what failed, it must still be heard.
     attempt.report(&Report::Failed { reason, code });

@@ -22,6 +22,19 @@ pub const EXIT_NOT_EXECUTABLE: i32 = 126;
 /// The command does not exist.
 pub const EXIT_NOT_FOUND: i32 = 127;
 
+/// What a container's state has where Docker knows nothing better.
+const EXIT_UNKNOWN: i32 = 128;
+
+/// The exit code in the state of a container whose start failed with this message; Docker's numbers, which are not those of
+/// its client.
+pub fn state_code(reason: &str) -> i32 {
+    match exit_code(reason) {
+        EXIT_ENGINE if reason.to_lowercase().contains("not a directory") => EXIT_NOT_FOUND,
+        EXIT_ENGINE => EXIT_UNKNOWN,
+        code => code,
+    }
+}
+
 /// The exit code that Docker's client has for a failure with this message.
 pub fn exit_code(reason: &str) -> i32 {
     if reason.contains("executable file not found") || reason.contains("no such file or directory")
