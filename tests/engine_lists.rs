@@ -54,6 +54,11 @@ fn ps_lists_what_its_filters_say() {
         let id = device.inspect("db")["Id"].as_str().unwrap()[..12].to_owned();
         let ancestor = format!("ancestor={image}");
         let of_id = format!("id={id}");
+        let of_start = format!("id=^{}", &id[..6]);
+        let of_middle = format!("id={}", &id[3..]);
+        device.done(&["tag", &image, "own/web:1"]);
+        let path = device.host.state.join("volumes/data/_data");
+        let of_path = format!("volume={}", path.display());
         for (words, names) in [
             (&[][..], "web"),
             (&["-a"], "old db web"),
@@ -79,7 +84,36 @@ fn ps_lists_what_its_filters_say() {
             (&["-a", "-f", "volume=/data"], "web"),
             (&["-a", "-f", &ancestor], "old db web"),
             (&["-a", "-f", "ancestor=absent"], ""),
+            (&["-a", "-f", "ancestor=own/web:1"], "old db web"),
+            (&["-a", "-f", "ancestor=own/web"], ""),
             (&["-a", "-f", &of_id], "db"),
+            (&["-a", "-f", &of_start], "db"),
+            (&["-a", "-f", &of_middle], "db"),
+            (&["-a", "-f", "id=zz"], ""),
+            // The rows that follow are as Docker Engine 20.10 has them.
+            (&["-a", "-f", "name=^(web|db)$"], "db web"),
+            (&["-a", "-f", "name=/web"], "web"),
+            (&["-a", "-f", "name=^/web$"], "web"),
+            (&["-a", "-f", "name=w.b"], "web"),
+            (&["-a", "-f", "name=WEB"], ""),
+            (&["-a", "-f", "name=web", "-f", "name=old"], "old web"),
+            (&["-a", "-f", " NAME = web "], "web"),
+            (&["-a", "-f", ""], "old db web"),
+            (&["-a", "-f", "before=db"], "web"),
+            (&["-a", "-f", "since=db"], "old"),
+            (&["-f", "before=old"], "web"),
+            (&["-f", "since=web"], ""),
+            (&["-a", "-f", "since=web", "-f", "before=old"], "db"),
+            (&["-a", "-f", "before=old", "-f", "before=db"], "web"),
+            (&["-n", "1", "-f", "before=old"], "db"),
+            (&["-f", "exited=3"], ""),
+            (&["-a", "-f", "exited=3", "-f", "exited=0"], "db"),
+            (&["-a", "-f", "network=6e6f6e65"], "db web"),
+            (&["-a", "-f", "network=non"], ""),
+            (&["-a", "-f", "volume=dat"], ""),
+            // A named volume is known by its name, and not by where it lies.
+            (&["-a", "-f", &of_path], ""),
+            (&["-a", "-f", "publish=80", "-f", "expose=1-65535/udp"], ""),
         ] {
             let words = [&["ps", "--format={{.Names}}"], words].concat();
             let listed = device.done(&words);
@@ -90,10 +124,37 @@ fn ps_lists_what_its_filters_say() {
         for (filter, code, said) in [
             ("name", 125, "expected name=value"),
             (
-                "publish=80",
+                "bogus=80",
                 1,
-                "invalid filter \"publish\": ancestor, exited, health,",
+                "invalid filter \"bogus\": ancestor, before, exited,",
             ),
+            ("label!=a", 1, "invalid filter \"label!\": ancestor,"),
+            (
+                "is-task=true",
+                1,
+                "filter \"is-task\" is not supported: there is no swarm,",
+            ),
+            (
+                "isolation=default",
+                1,
+                "filter \"isolation\" is not supported: only Windows has it",
+            ),
+            ("name=[", 1, "invalid filter \"name=[\": "),
+            ("id=(", 1, "invalid filter \"id=(\": "),
+            ("before=absent", 1, "no such container: absent"),
+            ("since=absent", 1, "no such container: absent"),
+            (
+                "publish=8080-80",
+                1,
+                "invalid filter \"publish=8080-80\": invalid range specified for port: 8080-80",
+            ),
+            (
+                "publish=x",
+                1,
+                "strconv.ParseUint: parsing \"x\": invalid syntax",
+            ),
+            ("expose=", 1, "empty string specified for ports"),
+            ("expose=1/x", 1, "invalid proto: x"),
             ("status=up", 1, "expected one of created, dead, exited,"),
             ("health=well", 1, "expected one of healthy, none,"),
             ("exited=x", 1, "expected an exit code"),
@@ -208,6 +269,7 @@ fn images_and_volumes_are_chosen_and_printed_as_asked_for() {
             let ids = device.done(&[&["images", "-q"], words].concat());
             assert_eq!(ids.stdout.lines().count(), count, "{words:?}: {ids:?}");
         }
+        images_are_chosen(device, &one, &two);
         let id = device.done(&["images", "-q", &one]).stdout;
         let short = device.done(&["images", "--format={{.ID}}", &one]).stdout;
         assert_eq!(id, short);
@@ -260,6 +322,188 @@ fn images_and_volumes_are_chosen_and_printed_as_asked_for() {
             assert!(refused.stderr.contains(&said), "{kind}: {refused:?}");
         }
         device.done(&["volume", "rm", volume]);
+    });
+}
+
+/// The patterns' rows are as Docker Engine 20.10 has them.
+fn images_are_chosen(device: &Device, one: &str, two: &str) {
+    for name in ["busybox:latest", "foo/bar:1"] {
+        device.done(&["tag", one, name]);
+    }
+    let registry = one.split_once('/').unwrap().0;
+    let digest = device.inspect(one)["Digest"].as_str().unwrap().to_owned();
+    let of = |text: &str| text.replace("REG", registry).replace("DIGEST", &digest);
+    let all = "REG/shop/v1:1 REG/shop/v2:1 busybox:latest foo/bar:1";
+    for (filters, wanted) in [
+        (&["reference=busybox"][..], "busybox:latest"),
+        (&["reference=busy*"], "busybox:latest"),
+        (&["reference=*/*"], "foo/bar:1"),
+        (&["reference=*:latest"], "busybox:latest"),
+        (&["reference=docker.io/library/busybox:*"], ""),
+        (&["reference=docker.io/library/busybox"], ""),
+        (&["reference=library/busybox"], ""),
+        (&["reference=*"], "busybox:latest"),
+        (&["reference=foo/*"], "foo/bar:1"),
+        (&["reference=foo/*:1"], "foo/bar:1"),
+        (&["reference=REG/*/*"], "REG/shop/v1:1 REG/shop/v2:1"),
+        (&["reference=*/*/*"], "REG/shop/v1:1 REG/shop/v2:1"),
+        (&["reference=*/*/v[2-9]"], "REG/shop/v2:1"),
+        (&["reference=b[a-u]sybox"], "busybox:latest"),
+        (&["reference=bus[^a]box"], "busybox:latest"),
+        (&["reference=?usybox:latest"], "busybox:latest"),
+        (&["reference=busybo\\x"], "busybox:latest"),
+        (&["reference=busybox@sha256:*"], "busybox:latest"),
+        (&["reference=busybox:1"], ""),
+        (&["reference=BUSY*"], ""),
+        (&["reference="], ""),
+        (
+            &["reference=busybox", "reference=foo/*"],
+            "busybox:latest foo/bar:1",
+        ),
+        (&["reference=busybox", "dangling=true"], ""),
+        (&["reference=busybox", "dangling=false"], "busybox:latest"),
+        (&["dangling=false", "dangling=0"], all),
+        (&["label!=nothing"], all),
+        (&["label=nothing"], ""),
+        (&["until=0s"], all),
+        (&["until=2100-01-01"], all),
+        (&["until=2100-01-01", "until=1970-01-01T00:00:00Z"], ""),
+        (&["before=REG/shop/v1:1", "since=REG/shop/v1:1"], ""),
+        (&["since=busybox"], ""),
+    ] {
+        let filters: Vec<String> = filters.iter().map(|filter| of(filter)).collect();
+        let mut words = vec!["images", "--format={{.Repository}}:{{.Tag}}"];
+        words.extend(filters.iter().flat_map(|filter| ["--filter", filter]));
+        let listed = device.done(&words).stdout;
+        let mut listed: Vec<&str> = listed.lines().collect();
+        listed.sort_unstable();
+        assert_eq!(listed.join(" "), of(wanted), "{filters:?}");
+    }
+    for (name, wanted) in [
+        ("busy*", "busybox"),
+        ("busybox:lat*", "busybox"),
+        ("busybox:1", ""),
+        ("docker.io/busybox", ""),
+        ("busybox@DIGEST", "busybox"),
+        ("*/*", "foo/bar"),
+        ("*", "busybox"),
+    ] {
+        let listed = device.done(&["images", "--format={{.Repository}}", &of(name)]);
+        assert_eq!(listed.stdout.trim_end(), wanted, "{name}");
+    }
+    for (words, said) in [
+        (
+            ["-f", "reference=["],
+            "invalid reference \"[\": syntax error in pattern",
+        ),
+        (
+            ["busybox[", "-a"],
+            "invalid reference \"busybox[\": syntax error in pattern",
+        ),
+        (["-f", "before=absent"], "no such image: absent"),
+        (["-f", "since=absent"], "no such image: absent"),
+        (["-f", "until=x"], "\"x\" is no time"),
+        (["-f", "dangling=maybe"], "expected true or false"),
+        (
+            ["-f", "bogus=1"],
+            "invalid filter \"bogus\": before, dangling,",
+        ),
+    ] {
+        let refused = device.dray(&[&["images"], &words[..]].concat());
+        assert_eq!(refused.status.code(), Some(1), "{words:?}: {refused:?}");
+        assert!(refused.stderr.contains(said), "{words:?}: {refused:?}");
+    }
+    let both = ["images", "-f", "dangling=true", "-f", "dangling=false"];
+    let refused = device.dray(&both);
+    assert!(refused.stderr.contains("it cannot be both"), "{refused:?}");
+    device.done(&["rmi", "busybox", "foo/bar:1"]);
+    device.done(&["images", two]);
+}
+
+/// Each field that docker's client 28.2.2 has in these lists, and what it writes above it.
+#[test]
+fn tables_have_dockers_headings() {
+    on_device("headings", |device| {
+        let image = populate(device);
+        device.done(&["volume", "create", "spare"]);
+        let one = ["ps", "-n", "1"];
+        let stats = ["stats", "--no-stream", "web"];
+        for (words, fields, headings) in [
+            (
+                &one[..],
+                "ID Names Image Command CreatedAt RunningFor Ports State Status Size Labels Mounts LocalVolumes Networks",
+                "CONTAINER ID|NAMES|IMAGE|COMMAND|CREATED AT|CREATED|PORTS|STATE|STATUS|SIZE|LABELS|MOUNTS|LOCAL VOLUMES|NETWORKS",
+            ),
+            (
+                &["images"],
+                "ID Repository Tag Digest CreatedSince CreatedAt Size Containers SharedSize UniqueSize VirtualSize",
+                "IMAGE ID|REPOSITORY|TAG|DIGEST|CREATED|CREATED AT|SIZE|CONTAINERS|SHARED SIZE|UNIQUE SIZE|SIZE",
+            ),
+            (
+                &["network", "ls"],
+                "ID Name Driver Scope IPv6 IPv4 Internal Labels CreatedAt",
+                "NETWORK ID|NAME|DRIVER|SCOPE|IPV6|IPV4|INTERNAL|LABELS|CREATED AT",
+            ),
+            (
+                &["volume", "ls"],
+                "Name Driver Scope Mountpoint Labels Links Size Status Group Availability",
+                "VOLUME NAME|DRIVER|SCOPE|MOUNTPOINT|LABELS|LINKS|SIZE|STATUS|GROUP|AVAILABILITY",
+            ),
+            (
+                &stats,
+                "ID Container Name CPUPerc MemUsage NetIO BlockIO MemPerc PIDs",
+                "CONTAINER ID|CONTAINER|NAME|CPU %|MEM USAGE / LIMIT|NET I/O|BLOCK I/O|MEM %|PIDS",
+            ),
+            (
+                &["history", &image],
+                "ID CreatedSince CreatedAt CreatedBy Size Comment",
+                "IMAGE|CREATED|CREATED AT|CREATED BY|SIZE|COMMENT",
+            ),
+        ] {
+            let columns: Vec<String> = fields.split(' ').map(|f| format!("{{{{.{f}}}}}")).collect();
+            let format = format!("--format=table {}", columns.join("|"));
+            let printed = device.done(&[words, &[&format]].concat()).stdout;
+            let lines: Vec<&str> = printed.lines().collect();
+            assert_eq!(lines[0], headings, "{words:?}");
+            // The test images say nothing of how they were made.
+            assert!(
+                lines.len() > 1 || words[0] == "history",
+                "{words:?}: {printed}"
+            );
+            // Every field is there for each line: none is missing, or the word would have failed.
+            let bars = |line: &&str| line.matches('|').count() == columns.len() - 1;
+            assert!(lines.iter().all(bars), "{words:?}: {printed}");
+        }
+        for (words, heading) in [
+            (&["ps", "--format=table {{.Label \"a.b_c\"}}"][..], "b c"),
+            (
+                &["ps", "--format=table {{upper .ID}} {{json .Names}} x"],
+                "CONTAINER ID NAMES x",
+            ),
+            (
+                &["network", "ls", "--format=table {{.Label \"foo\"}}"],
+                "foo",
+            ),
+            // These make no lists, and docker takes the word as it is.
+            (&["info", "--format=table {{.OSType}}"], "table linux"),
+            (
+                &["inspect", "web", "--format=table {{.Name}}"],
+                "table /web",
+            ),
+        ] {
+            let printed = device.done(words).stdout;
+            assert_eq!(printed.lines().next(), Some(heading), "{words:?}");
+        }
+        let size = device.done(&[
+            "ps",
+            "-f",
+            "name=web",
+            "--format={{.Size}} {{.LocalVolumes}}",
+        ]);
+        assert!(size.stdout.contains(" (virtual "), "{size:?}");
+        assert!(size.stdout.ends_with(") 1\n"), "{size:?}");
+        device.done(&["volume", "rm", "spare"]);
+        device.done(&["rm", "-f", "web", "db", "old"]);
     });
 }
 

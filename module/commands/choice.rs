@@ -1,13 +1,20 @@
 //! `--filter` of `dray ps`: which containers are listed.
 
-use anyhow::bail;
-use dray::engine::{Container, Status};
-use dray::oci::Reference;
+use std::collections::BTreeSet;
+
+use anyhow::{anyhow, bail};
+use dray::engine::network::Attachment;
+use dray::engine::{Container, Engine, Status};
+use dray::oci::Digest;
+use dray::runargs::port;
 
 use super::filter::{Filters, label_fits, name_fits};
+use super::network::shown;
+use super::ports;
 
-const KEYS: [&str; 9] = [
-    "ancestor", "exited", "health", "id", "label", "name", "network", "status", "volume",
+const KEYS: [&str; 13] = [
+    "ancestor", "before", "exited", "expose", "health", "id", "label", "name", "network",
+    "publish", "since", "status", "volume",
 ];
 const STATES: [&str; 7] = [
     "created",
@@ -22,7 +29,13 @@ const HEALTH: [&str; 4] = ["healthy", "none", "starting", "unhealthy"];
 
 /// The filters.
 #[derive(Debug, Default)]
-pub struct Choice<'a>(Filters<'a>);
+pub struct Choice<'a> {
+    filters: Filters<'a>,
+    /// Ports of the host, each with its protocol.
+    published: BTreeSet<(u16, String)>,
+    /// Ports of containers.
+    exposed: BTreeSet<(u16, String)>,
+}
 
 impl<'a> Choice<'a> {
     /// From `KEY=VALUE`.
@@ -38,49 +51,134 @@ impl<'a> Choice<'a> {
         if let Some(code) = filters.values("exited").find(|code| !is_code(code)) {
             bail!("invalid filter \"exited={code}\": expected an exit code");
         }
-        Ok(Choice(filters))
+        Ok(Choice {
+            published: ports_of(&filters, "publish")?,
+            exposed: ports_of(&filters, "expose")?,
+            filters,
+        })
     }
 
     /// Whether it is said what state the containers are to be in: then those that do not run are meant too.
     pub fn names_a_state(&self) -> bool {
-        self.0.values("status").next().is_some()
+        self.filters.values("status").next().is_some()
     }
 
-    /// Whether a container fits.
-    pub fn fits(&self, container: &Container) -> bool {
-        self.0.fit(|key, value| fits(key, value, container))
+    /// Those of all containers, the newest first, that fit.
+    pub fn of(
+        &self,
+        engine: &Engine,
+        attachments: &[(String, Attachment)],
+        mut all: Vec<Container>,
+    ) -> anyhow::Result<Vec<Container>> {
+        let (mut newest, mut oldest) = (0, all.len());
+        for (key, other) in ["before", "since"]
+            .into_iter()
+            .flat_map(|key| self.filters.values(key).map(move |other| (key, other)))
+        {
+            let other = engine.find(other)?.record.id;
+            let place = all.iter().position(|container| container.id() == other);
+            let place = place.ok_or_else(|| anyhow!("container {other} was just removed"))?;
+            match key {
+                "before" => newest = newest.max(place + 1),
+                _ => oldest = oldest.min(place),
+            }
+        }
+        all.truncate(oldest);
+        all.drain(..newest.min(oldest));
+        let images = self.images(engine);
+        let networks = self.networks(engine)?;
+        all.retain(|container| {
+            self.filters.fit(|key, value| match key {
+                "ancestor" => images.contains(&container.record.image) || has_id(container, value),
+                "network" => container
+                    .networks()
+                    .iter()
+                    .any(|name| networks.contains(name)),
+                // Of both kinds together one port has to fit.
+                "publish" | "expose" => self.fits_ports(&ports::of(attachments, container)),
+                key => fits(key, value, container),
+            })
+        });
+        Ok(all)
     }
+
+    /// The images that are named; what is none is nobody's.
+    fn images(&self, engine: &Engine) -> Vec<Digest> {
+        let names = self.filters.values("ancestor");
+        let found = names.filter_map(|name| engine.images().find(name).ok());
+        found.map(|image| image.id).collect()
+    }
+
+    /// The names of the networks that are named, or whose id begins as is said.
+    fn networks(&self, engine: &Engine) -> anyhow::Result<BTreeSet<String>> {
+        let mut names = BTreeSet::new();
+        let mut wanted = self.filters.values("network").peekable();
+        if wanted.peek().is_none() {
+            return Ok(names);
+        }
+        let all = shown::all(engine)?;
+        for value in wanted {
+            names.insert(value.to_owned());
+            let of_id = all.iter().filter(|network| network.id.starts_with(value));
+            names.extend(of_id.map(|network| network.name.clone()));
+        }
+        Ok(names)
+    }
+
+    fn fits_ports(&self, ports: &[ports::Port]) -> bool {
+        ports.iter().any(|port| {
+            let public = (port.public.1, port.protocol.clone());
+            let private = (port.private, port.protocol.clone());
+            self.published.contains(&public) || self.exposed.contains(&private)
+        })
+    }
+}
+
+/// The ports that filters of this key ask for.
+fn ports_of(filters: &Filters<'_>, key: &'static str) -> anyhow::Result<BTreeSet<(u16, String)>> {
+    let mut ports = BTreeSet::new();
+    for value in filters.values(key) {
+        let (range, protocol) = port::several(value)
+            .map_err(|reason| anyhow!("invalid filter \"{key}={value}\": {reason}"))?;
+        // A port that is only exposed has none on the host.
+        ports.extend(
+            range
+                .filter(|port| *port > 0)
+                .map(|port| (port, protocol.clone())),
+        );
+    }
+    Ok(ports)
+}
+
+/// Whether a container's image has this id, or one that begins so: it may have lost its name since.
+fn has_id(container: &Container, value: &str) -> bool {
+    let id = value.strip_prefix("sha256:").unwrap_or(value);
+    id.len() >= 4 && container.record.image.hex().starts_with(id)
 }
 
 fn fits(key: &str, value: &str, container: &Container) -> bool {
     let record = &container.record;
-    let config = &record.body.config;
     match key {
-        "ancestor" => {
-            let parse = |text: &str| text.parse::<Reference>().ok();
-            let image = &config.image;
-            let same = parse(value).is_some_and(|wanted| parse(image) == Some(wanted));
-            let id = value.strip_prefix("sha256:").unwrap_or(value);
-            same || image == value || (id.len() >= 4 && record.image.hex().starts_with(id))
-        }
         "exited" => {
             container.status == Status::Exited && value.parse() == Ok(container.outcome.exit_code)
         }
         "health" => container.health().map_or("none", |health| &health.status) == value,
-        "id" => container.id().contains(value),
-        "label" => label_fits(value, &config.labels),
-        "name" => name_fits(value, container.name()),
-        "network" => {
-            let mode = match record.body.host_config.network_mode.as_str() {
-                "" | "default" => "bridge",
-                mode => mode,
-            };
-            let further = &record.body.networking_config.endpoints_config;
-            mode == value || further.contains_key(value)
+        "id" => name_fits(value, container.id()),
+        "label" => label_fits(value, &record.body.config.labels),
+        // Docker's containers have a slash before their names.
+        "name" => {
+            name_fits(value, container.name())
+                || name_fits(value, &format!("/{}", container.name()))
         }
         "status" => container.status.word() == value,
-        _ => record.mounts.iter().any(|mount| {
-            [&mount.name, &mount.destination, &mount.source].contains(&&value.to_owned())
+        "volume" => record.mounts.iter().any(|mount| {
+            let name = match mount.name.as_str() {
+                "" => &mount.source,
+                name => name,
+            };
+            name == value || mount.destination == value
         }),
+        // Looked at before, all together.
+        _ => true,
     }
 }

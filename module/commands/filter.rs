@@ -5,44 +5,40 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, anyhow, bail};
 use dray::runargs::value::boolean;
+use regex_lite::Regex;
 
 use super::{Context, logs};
 use crate::exit::{self, Code};
 
 /// Filters by key.
 #[derive(Debug, Default)]
-pub struct Filters<'a>(Vec<(&'a str, &'a str)>);
+pub struct Filters<'a>(Vec<(&'static str, &'a str)>);
+
+/// Docker's filters that choose nothing here.
+const NOTHING_TO_CHOOSE: [(&str, &str); 3] = [
+    ("is-task", "there is no swarm, so no container is a task"),
+    ("isolation", "only Windows has it"),
+    ("node", "there is no swarm, so there are no nodes"),
+];
 
 impl<'a> Filters<'a> {
     /// From `KEY=VALUE`; keys that are not `known` are refused by name.
-    pub fn parse(words: &'a [String], known: &[&str]) -> anyhow::Result<Filters<'a>> {
-        let parse = |word: &'a String| -> anyhow::Result<(&'a str, &'a str)> {
-            let malformed = || {
-                format!(
-                    "invalid argument {word:?} for \"--filter\" flag: bad format of filter (expected name=value)"
-                )
-            };
-            let (key, value) = word
-                .split_once('=')
-                .with_context(malformed)
-                .context(Code(exit::ENGINE))?;
-            if !known.contains(&key) {
-                bail!("invalid filter {key:?}: {} are there", known.join(", "))
-            }
-            if matches!(key, "dangling" | "all") && boolean(value).is_err() {
-                bail!("invalid filter {word:?}: expected true or false")
-            }
-            let letter = |b: u8| b.is_ascii_alphanumeric() || b"_.-/".contains(&b);
-            let name = value.trim_start_matches('^').trim_end_matches('$');
-            if key == "name" && !name.bytes().all(letter) {
-                bail!(
-                    "invalid filter {word:?}: give a part of the name, with ^ and $ for its ends; other patterns are not \
-                     supported"
-                )
-            }
-            Ok((key, value))
+    pub fn parse(words: &'a [String], known: &[&'static str]) -> anyhow::Result<Filters<'a>> {
+        // Docker's client takes an empty one for none.
+        let words = words.iter().filter(|word| !word.is_empty());
+        let filters = Filters(
+            words
+                .map(|word| pair(word, known))
+                .collect::<anyhow::Result<_>>()?,
+        );
+        let switches = |on: bool| {
+            let mut values = filters.values("dangling");
+            values.any(|value| boolean(value) == Ok(on))
         };
-        Ok(Filters(words.iter().map(parse).collect::<Result<_, _>>()?))
+        if switches(true) && switches(false) {
+            bail!("invalid filter \"dangling\": it cannot be both true and false");
+        }
+        Ok(filters)
     }
 
     /// The values for one key.
@@ -73,13 +69,41 @@ impl<'a> Filters<'a> {
         })
     }
 
-    /// Before when things have to have been made, if that is said.
+    /// Before when things have to have been made, if that is said; of several times the first.
     pub fn until(&self, context: &Context<'_>) -> anyhow::Result<Option<SystemTime>> {
-        let until = self.values("until").next();
-        until
-            .map(|text| logs::moment(text, context.host.now()))
-            .transpose()
+        let times = self.values("until");
+        let times = times.map(|text| logs::moment(text, context.host.now()));
+        Ok(times.collect::<anyhow::Result<Vec<_>>>()?.into_iter().min())
     }
+}
+
+/// One filter: docker's client does not mind spaces around its parts, nor capitals in its key.
+fn pair<'a>(word: &'a str, known: &[&'static str]) -> anyhow::Result<(&'static str, &'a str)> {
+    let malformed = || {
+        format!(
+            "invalid argument {word:?} for \"--filter\" flag: bad format of filter (expected name=value)"
+        )
+    };
+    let (key, value) = word
+        .split_once('=')
+        .with_context(malformed)
+        .context(Code(exit::ENGINE))?;
+    let (key, value) = (key.trim(), value.trim());
+    let Some(key) = known.iter().find(|known| known.eq_ignore_ascii_case(key)) else {
+        if let Some((key, reason)) = NOTHING_TO_CHOOSE.iter().find(|(name, _)| *name == key) {
+            bail!("filter {key:?} is not supported: {reason}; leave it out")
+        }
+        bail!("invalid filter {key:?}: {} are there", known.join(", "))
+    };
+    if matches!(*key, "dangling" | "all") && boolean(value).is_err() {
+        bail!("invalid filter {word:?}: expected true or false")
+    }
+    if matches!(*key, "id" | "name")
+        && let Err(error) = Regex::new(value)
+    {
+        bail!("invalid filter {word:?}: {error}")
+    }
+    Ok((*key, value))
 }
 
 /// `KEY=VALUE` of options such as `--label`, where a value may be left out.
@@ -104,19 +128,10 @@ pub fn label_fits(value: &str, labels: &BTreeMap<String, String>) -> bool {
     found.is_some_and(|found| value.is_none_or(|value| value == found))
 }
 
-/// Whether `part` is in a name; `^` and `$` stand for its ends. Docker's containers have a slash before theirs.
-pub fn name_fits(part: &str, name: &str) -> bool {
-    let start = part.strip_prefix('^');
-    let rest = start.unwrap_or(part);
-    let rest = rest.strip_prefix('/').unwrap_or(rest);
-    let end = rest.strip_suffix('$');
-    let text = end.unwrap_or(rest);
-    match (start.is_some(), end.is_some()) {
-        (true, true) => name == text,
-        (true, false) => name.starts_with(text),
-        (false, true) => name.ends_with(text),
-        (false, false) => name.contains(text),
-    }
+/// Whether an expression fits a part of a name or id, as docker has it.
+pub fn name_fits(expression: &str, name: &str) -> bool {
+    // One that cannot be read was refused before.
+    expression == name || Regex::new(expression).is_ok_and(|regex| regex.is_match(name))
 }
 
 /// Whether something was made before `until`.

@@ -56,7 +56,8 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     if words.quiet {
         steps.iter().for_each(|step| println!("{}", step.id));
     } else if words.format != Shape::Table {
-        words.format.print(rows.into_iter())?;
+        let headings = [("ID", "IMAGE"), ("CreatedSince", "CREATED")];
+        words.format.print_list(&headings, rows.into_iter())?;
     } else {
         let column = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
         let created = match words.human {

@@ -1,25 +1,36 @@
-//! `dray images` and `dray rmi`.
+//! `dray images`.
 
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::Args;
 use dray::engine::Engine;
-use dray::images::{Image, Pin, Removed};
+use dray::images::{Image, Pin};
 use dray::oci::Reference;
 use dray::runargs::value::boolean;
 use serde_json::{Value, json};
 
-use super::filter::{Filters, label_fits};
+use super::filter::{Filters, is_older};
+use super::pattern::Pattern;
 use super::template::Shape;
 use super::{Context, table};
-use crate::exit;
+
+const KEYS: [&str; 7] = [
+    "before",
+    "dangling",
+    "label",
+    "label!",
+    "reference",
+    "since",
+    "until",
+];
 
 #[derive(Debug, Args)]
 pub struct Words {
     /// Docker's word for intermediate images, of which there are none
     #[arg(short, long)]
     all: bool,
-    /// dangling=BOOL, label=, reference=NAME[:TAG], before=IMAGE or since=IMAGE, several times
+    /// dangling=BOOL, label=, reference=PATTERN, before=IMAGE, since=IMAGE or until=TIME, several times
     #[arg(short, long, value_name = "FILTER")]
     filter: Vec<String>,
     /// Digests too
@@ -34,9 +45,16 @@ pub struct Words {
     /// table, json (one object a line), or a template such as '{{.Repository}}:{{.Tag}}'
     #[arg(long, default_value = "table")]
     format: Shape,
-    /// Only those of this repository, and with this tag if one is given
+    /// Only those of this repository, and with this tag if one is given; *, ? and [a-z] stand for anything but /
     name: Option<String>,
 }
+
+/// What docker calls columns that are not called as their fields are.
+const HEADINGS: [(&str, &str); 3] = [
+    ("ID", "IMAGE ID"),
+    ("CreatedSince", "CREATED"),
+    ("VirtualSize", "SIZE"),
+];
 
 /// Where there is nothing to show.
 const NONE: &str = "<none>";
@@ -46,96 +64,138 @@ struct Row<'a> {
     repository: String,
     tag: String,
     image: &'a Image,
+    /// As docker's filters see it; nothing without a name.
+    names: Vec<String>,
 }
 
 /// `dray images`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
-    let known = ["before", "dangling", "label", "reference", "since"];
-    let filters = Filters::parse(&words.filter, &known)?;
+    let filters = Filters::parse(&words.filter, &KEYS)?;
+    let wanted = [
+        words.name.as_deref().into_iter().collect(),
+        filters.values("reference").collect(),
+    ];
+    let wanted = wanted.map(patterns);
+    let until = filters.until(context)?;
     let engine = context.engine_to_look()?;
     warn_of_damage(&engine)?;
     let mut images = engine.images().list()?;
-    for key in ["before", "since"] {
-        for other in filters.values(key) {
-            let other = engine.images().find(other)?.created;
-            images.retain(|image| match key {
-                "before" => image.created < other,
-                _ => image.created > other,
-            });
-        }
-    }
-    let fits = |row: &Row<'_>| {
+    retain_between(&engine, &filters, &mut images)?;
+    images.retain(|image| {
         filters.fit(|key, value| match key {
-            "dangling" => boolean(value) == Ok(row.image.names.is_empty()),
-            "label" => label_fits(value, &row.image.config.config.labels),
-            "reference" => row.is(value),
+            "dangling" => boolean(value) == Ok(image.names.is_empty()),
             _ => true,
-        })
-    };
-    let pins = engine.images().pins()?;
-    let meant = |row: &Row<'_>| words.name.as_deref().is_none_or(|name| row.is(name));
+        }) && filters.fit_labels(&image.config.config.labels)
+            && is_older(image.created.as_deref().unwrap_or_default(), until)
+    });
+    let [named, referred] = wanted;
+    let (named, referred) = (named?, referred?);
     let rows: Vec<Row<'_>> = images
         .iter()
         .flat_map(rows)
-        .filter(|row| meant(row) && fits(row))
+        .filter(|row| row.is_one_of(&named) && row.is_one_of(&referred))
         .collect();
-    let id = |image: &Image| match words.no_trunc {
-        true => image.id.to_string(),
-        false => image.id.hex()[..12].to_owned(),
-    };
-    let created = |image: &Image| {
-        let time = image.created.as_deref().unwrap_or_default();
-        table::age(time, context.host.now())
-    };
     if words.quiet {
-        let mut ids: Vec<_> = rows.iter().map(|row| id(row.image)).collect();
+        let mut ids: Vec<_> = rows.iter().map(|row| words.id(row.image)).collect();
         // An image with several names is one image.
         ids.dedup();
         ids.iter().for_each(|id| println!("{id}"));
     } else if words.format != Shape::Table {
-        let object = |row: Row<'_>| {
-            let image = row.image;
-            let mut object = as_json(&row, &pins);
-            if words.format.is_template() {
-                object["ID"] = id(image).into();
-                object["CreatedSince"] = created(image).into();
-                object["Size"] = table::short_size(image.size).into();
-            }
-            object
-        };
-        words.format.print(rows.into_iter().map(object))?;
-    } else if words.digests {
-        let row = |row: Row<'_>| {
-            let digest = row.image.stated_digest();
-            let digest = digest.map_or_else(|| NONE.into(), |digest| digest.to_string());
-            [
-                row.repository,
-                row.tag,
-                digest,
-                id(row.image),
-                created(row.image),
-                table::short_size(row.image.size),
-            ]
-        };
-        let rows: Vec<_> = rows.into_iter().map(row).collect();
-        table::print(
-            ["REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE"],
-            &rows,
-        );
+        let pins = engine.images().pins()?;
+        let object = |row: Row<'_>| words.object(&row, &pins, context.host.now());
+        words
+            .format
+            .print_list(&HEADINGS, rows.into_iter().map(object))?;
     } else {
-        let row = |row: Row<'_>| {
-            [
-                row.repository,
-                row.tag,
-                id(row.image),
-                created(row.image),
-                table::short_size(row.image.size),
-            ]
-        };
-        let rows: Vec<_> = rows.into_iter().map(row).collect();
-        table::print(["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"], &rows);
+        words.print_table(&rows, context.host.now());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The patterns of one place; nothing if there is none.
+fn patterns(texts: Vec<&str>) -> anyhow::Result<Vec<Pattern>> {
+    let parse = |text: &str| {
+        Pattern::parse(text).map_err(|error| anyhow::anyhow!("invalid reference {text:?}: {error}"))
+    };
+    texts.into_iter().map(parse).collect()
+}
+
+/// Leaves those that were made before and since the images that are named for it, all of them.
+fn retain_between(
+    engine: &Engine,
+    filters: &Filters<'_>,
+    images: &mut Vec<Image>,
+) -> anyhow::Result<()> {
+    let made = |image: &Image| image.created.as_deref().and_then(dray::engine::parse_time);
+    for key in ["before", "since"] {
+        for other in filters.values(key) {
+            // Next to one that does not say when it was made no other is earlier or later.
+            let Some(other) = made(&engine.images().find(other)?) else {
+                continue;
+            };
+            images.retain(|image| {
+                made(image).is_some_and(|made| match key {
+                    "before" => made < other,
+                    _ => made > other,
+                })
+            });
+        }
+    }
+    Ok(())
+}
+
+impl Words {
+    fn id(&self, image: &Image) -> String {
+        match self.no_trunc {
+            true => image.id.to_string(),
+            false => image.id.hex()[..12].to_owned(),
+        }
+    }
+
+    fn object(&self, row: &Row<'_>, pins: &[Pin], now: SystemTime) -> Value {
+        let mut object = as_json(row, pins);
+        if self.format.is_template() {
+            object["VirtualSize"] = table::size(row.image.size).into();
+            // Docker's client counts these only for `system df`.
+            for key in ["Containers", "SharedSize", "UniqueSize"] {
+                object[key] = "N/A".into();
+            }
+            object["ID"] = self.id(row.image).into();
+            object["CreatedSince"] = created(row.image, now).into();
+            object["Size"] = table::short_size(row.image.size).into();
+        }
+        object
+    }
+
+    fn print_table(&self, rows: &[Row<'_>], now: SystemTime) {
+        let mut heading = vec!["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"];
+        if self.digests {
+            heading.insert(2, "DIGEST");
+        }
+        let cells = |row: &Row<'_>| {
+            let mut cells = vec![
+                row.repository.clone(),
+                row.tag.clone(),
+                self.id(row.image),
+                created(row.image, now),
+                table::short_size(row.image.size),
+            ];
+            if self.digests {
+                cells.insert(2, digest(row.image));
+            }
+            cells
+        };
+        table::print_all(&heading, &rows.iter().map(cells).collect::<Vec<_>>());
+    }
+}
+
+fn created(image: &Image, now: SystemTime) -> String {
+    table::age(image.created.as_deref().unwrap_or_default(), now)
+}
+
+fn digest(image: &Image) -> String {
+    let digest = image.stated_digest();
+    digest.map_or_else(|| NONE.to_owned(), |digest| digest.to_string())
 }
 
 fn as_json(row: &Row<'_>, pins: &[Pin]) -> Value {
@@ -143,23 +203,17 @@ fn as_json(row: &Row<'_>, pins: &[Pin]) -> Value {
     let holders = pins.iter().filter(|pin| pin.images.contains(&image.digest));
     json!({
         "ID": image.id, "Repository": row.repository, "Tag": row.tag,
-        "Digest": image.stated_digest().map_or_else(|| NONE.to_owned(), |digest| digest.to_string()),
+        "Digest": digest(image),
         "CreatedAt": image.created, "Size": image.size,
         "PinnedBy": holders.map(|pin| &pin.holder).collect::<Vec<_>>(),
     })
 }
 
 impl Row<'_> {
-    /// Whether it is meant by `REPOSITORY[:TAG]`, short as docker allows.
-    fn is(&self, name: &str) -> bool {
-        let wanted = name.parse::<Reference>();
-        let same = |wanted: Reference| {
-            // A tag that is not said is any, unlike elsewhere.
-            let tagged = name.ends_with(&format!(":{}", wanted.tag.as_deref().unwrap_or_default()));
-            wanted.familiar_name() == self.repository
-                && (!tagged || wanted.tag.as_deref() == Some(&self.tag))
-        };
-        wanted.is_ok_and(same)
+    /// Whether one of these patterns fits, or there is none.
+    fn is_one_of(&self, patterns: &[Pattern]) -> bool {
+        let fits = |pattern: &Pattern| self.names.iter().any(|name| pattern.fits(name));
+        patterns.is_empty() || patterns.iter().any(fits)
     }
 }
 
@@ -179,70 +233,23 @@ fn rows(image: &Image) -> Vec<Row<'_>> {
             repository: NONE.into(),
             tag: NONE.into(),
             image,
+            names: Vec::new(),
         }];
     }
-    let row = |name: &Reference| Row {
-        repository: name.familiar_name(),
-        tag: name.tag.clone().unwrap_or_else(|| NONE.into()),
-        image,
+    let row = |name: &Reference| {
+        let repository = name.familiar_name();
+        let mut names = vec![name.familiar(), repository.clone()];
+        names.extend(
+            image
+                .stated_digest()
+                .map(|digest| format!("{repository}@{digest}")),
+        );
+        Row {
+            tag: name.tag.clone().unwrap_or_else(|| NONE.into()),
+            repository,
+            image,
+            names,
+        }
     };
     image.names.iter().map(row).collect()
-}
-
-#[derive(Debug, Args)]
-pub struct Rmi {
-    /// All names of an image given by id
-    #[arg(short, long)]
-    force: bool,
-    /// Names, digests or ids
-    #[arg(required = true)]
-    images: Vec<String>,
-}
-
-/// `dray rmi`
-pub fn rmi(context: &Context<'_>, words: &Rmi) -> anyhow::Result<ExitCode> {
-    let engine = context.engine()?;
-    warn_of_damage(&engine)?;
-    let mut code = ExitCode::SUCCESS;
-    for image in &words.images {
-        match remove(&engine, image, words.force) {
-            Ok(removed) => removed.iter().for_each(|line| println!("{line}")),
-            Err(error) => {
-                eprintln!("dray: {}", exit::message(&error));
-                code = ExitCode::FAILURE;
-            }
-        }
-    }
-    Ok(code)
-}
-
-#[derive(Debug, Args)]
-pub struct Tag {
-    /// Name, digest or id
-    image: String,
-    /// A further name for it, REPOSITORY[:TAG]
-    name: String,
-}
-
-/// `dray tag`
-pub fn tag(context: &Context<'_>, words: &Tag) -> anyhow::Result<ExitCode> {
-    let name: Reference = words.name.parse()?;
-    if name.digest.is_some() {
-        anyhow::bail!("a name for an image has no digest: leave out what follows the @");
-    }
-    let engine = context.engine()?;
-    let image = engine.images().find(&words.image)?;
-    engine.images().tag(&name, &image)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn remove(engine: &Engine, image: &str, force: bool) -> anyhow::Result<Vec<String>> {
-    let removed = engine
-        .images()
-        .remove(image, force, &engine.layers_in_use()?)?;
-    let line = |removed: Removed| match removed {
-        Removed::Untagged(name) => format!("Untagged: {name}"),
-        Removed::Deleted(digest) => format!("Deleted: {digest}"),
-    };
-    Ok(removed.into_iter().map(line).collect())
 }

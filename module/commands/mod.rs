@@ -20,11 +20,14 @@ mod load;
 mod login;
 mod logs;
 mod network;
+mod pattern;
 mod port;
+mod ports;
 mod progress;
 mod prune;
 mod ps;
 mod pull;
+mod rmi;
 mod run;
 mod save;
 mod stats;
@@ -178,9 +181,9 @@ enum Word {
     /// Forget the password of a registry
     Logout(login::Logout),
     /// Take names of images away and remove what nobody needs any more
-    Rmi(images::Rmi),
+    Rmi(rmi::Rmi),
     /// Give an image a further name
-    Tag(images::Tag),
+    Tag(rmi::Tag),
     /// Manage volumes: create, ls, inspect, rm, prune
     Volume(volume::Words),
     /// Remove layers and blobs that neither a name, a container nor a deployment needs
@@ -256,8 +259,8 @@ pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Resu
         Word::History(words) => history::run(&context, &words),
         Word::Login(words) => login::login(&context, &words),
         Word::Logout(words) => login::logout(&context, &words),
-        Word::Rmi(words) => images::rmi(&context, &words),
-        Word::Tag(words) => images::tag(&context, &words),
+        Word::Rmi(words) => rmi::rmi(&context, &words),
+        Word::Tag(words) => rmi::tag(&context, &words),
         Word::Version(words) => info::version(&words),
         Word::Info(words) => info::run(&context, &words),
         Word::ContainerPrune(words) => prune::containers(&context, &words),

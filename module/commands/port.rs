@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use dray::engine::network::docker_ports;
 
-use super::{Context, with};
+use super::{Context, ports, with};
 
 #[derive(Debug, Args)]
 pub struct Words {
@@ -22,16 +22,14 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         true => port.to_ascii_lowercase(),
         false => format!("{port}/tcp"),
     });
-    let attachments = with(&engine, &words.container, |found| {
-        Ok(engine.network().find(found.id())?)
+    let published = with(&engine, &words.container, |found| {
+        let attachments = engine.network().find(found.id())?;
+        Ok(docker_ports(&attachments, &found.record.body))
     })?;
     let mut lines = Vec::new();
-    for (port, bindings) in docker_ports(&attachments) {
-        for binding in bindings {
-            let place = match binding.host_ip.contains(':') {
-                true => format!("[{}]:{}", binding.host_ip, binding.host_port),
-                false => format!("{}:{}", binding.host_ip, binding.host_port),
-            };
+    for (port, bindings) in published {
+        for binding in bindings.into_iter().flatten() {
+            let place = ports::place(&binding.host_ip, &binding.host_port);
             match &wanted {
                 None => lines.push(format!("{port} -> {place}")),
                 Some(wanted) if *wanted == port => lines.push(place),

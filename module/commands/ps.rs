@@ -4,22 +4,21 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::Args;
-use dray::api::PortBinding;
-use dray::engine::network::{Attachment, docker_ports};
 use dray::engine::{Container, Engine, MountPoint, Status, volumes};
 use dray::runargs::value::decimal;
 use serde_json::json;
 
 use super::choice::Choice;
 use super::template::Shape;
-use super::{Context, table};
+use super::{Context, ports, table};
 
 #[derive(Debug, Args)]
 pub struct Words {
     /// Those that do not run too
     #[arg(short, long)]
     all: bool,
-    /// name=, id=, label=, status=, exited=, health=, ancestor=, volume= or network=VALUE, several times
+    /// name=, id=, label=, status=, exited=, health=, ancestor=, before=, since=, volume=, network=, publish= or expose=VALUE,
+    /// several times
     #[arg(short, long, value_name = "FILTER")]
     filter: Vec<String>,
     /// The last so many that were made, running or not; -1 is all
@@ -42,6 +41,9 @@ pub struct Words {
     format: Shape,
 }
 
+/// What docker calls columns that are not called as their fields are.
+const HEADINGS: [(&str, &str); 2] = [("ID", "CONTAINER ID"), ("RunningFor", "CREATED")];
+
 impl Words {
     /// How many of the newest are meant, if anything is said about it: then also those that do not run.
     fn count(&self) -> Option<usize> {
@@ -61,14 +63,14 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         eprintln!("dray: warning: {damaged}");
     }
     let all = words.all || choice.names_a_state() || words.count().is_some();
+    let networks = engine.network().attachments()?;
+    containers = choice.of(&engine, &networks, containers)?;
     containers.retain(|container| {
-        let runs = container.status.is_attended() && container.status != Status::Prepared;
-        (all || runs) && choice.fits(container)
+        all || container.status.is_attended() && container.status != Status::Prepared
     });
     containers.truncate(words.count().unwrap_or(usize::MAX));
     let now = context.host.now();
-    let networks = engine.network().attachments()?;
-    let ports = |container: &Container| ports(&networks, container.id());
+    let ports = |container: &Container| ports::shown(&ports::of(&networks, container));
     let id = |container: &Container| match words.no_trunc {
         true => container.id().to_owned(),
         false => container.id()[..12].to_owned(),
@@ -80,19 +82,21 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     } else if words.format != Shape::Table {
         let object = |container: &Container| {
             let mut object = as_json(container, &ports(container), now);
-            if words.size {
+            if words.size || words.format.names("Size") {
                 object["Size"] = size(&engine, container).into();
             }
             if words.format.is_template() {
                 object["ID"] = id(container).into();
                 object["Command"] = command(container, words.no_trunc).into();
             }
-            if words.format.names_labels() {
+            if words.format.names("Label") {
                 object["Label"] = json!(container.record.body.config.labels);
             }
             object
         };
-        words.format.print(containers.iter().map(object))?;
+        words
+            .format
+            .print_list(&HEADINGS, containers.iter().map(object))?;
     } else {
         let rows: Vec<Vec<String>> = containers
             .iter()
@@ -144,8 +148,9 @@ fn as_json(container: &Container, ports: &str, now: SystemTime) -> serde_json::V
         "Ports": ports,
         "RunningFor": format!("{} ago", since(&container.record.created, now)),
         "Labels": labels(container),
+        "LocalVolumes": local_volumes(container),
         "Mounts": container.record.mounts.iter().map(mount).collect::<Vec<_>>().join(","),
-        "Networks": networks(container),
+        "Networks": container.networks().join(","),
         "Scope": container.record.owner.as_ref().map(|owner| &owner.scope),
         "Generation": container.record.owner.as_ref().map(|owner| owner.generation),
     })
@@ -176,30 +181,21 @@ fn labels(container: &Container) -> String {
     labels.collect::<Vec<_>>().join(",")
 }
 
+/// How many volumes it has; a text, as there.
+fn local_volumes(container: &Container) -> String {
+    let volumes = container.record.mounts.iter();
+    volumes
+        .filter(|mount| !mount.name.is_empty())
+        .count()
+        .to_string()
+}
+
 /// A volume by its name, a bind by its source.
 fn mount(mount: &MountPoint) -> &str {
     match mount.name.as_str() {
         "" => &mount.source,
         name => name,
     }
-}
-
-fn networks(container: &Container) -> String {
-    let body = &container.record.body;
-    let named: Vec<&str> = match body.host_config.network_mode.as_str() {
-        "" | "default" => vec!["bridge"],
-        mode => vec![mode],
-    };
-    let further = body.networking_config.endpoints_config.keys();
-    let further = further
-        .map(String::as_str)
-        .filter(|name| !named.contains(name));
-    named
-        .iter()
-        .copied()
-        .chain(further)
-        .collect::<Vec<_>>()
-        .join(",")
 }
 
 /// In quotation marks; cut unless `whole`.
@@ -263,17 +259,4 @@ fn since(time: &str, now: SystemTime) -> String {
         .and_then(|time| now.duration_since(time).ok())
         .unwrap_or_default();
     table::span(span.as_secs())
-}
-
-fn ports(attachments: &[(String, Attachment)], id: &str) -> String {
-    let mut lines = Vec::new();
-    let own = attachments.iter().filter(|(holder, _)| holder == id);
-    for (port, bindings) in docker_ports(own.map(|(_, attachment)| attachment)) {
-        let line = |b: &PortBinding| match b.host_ip.contains(':') {
-            true => format!("[{}]:{}->{port}", b.host_ip, b.host_port),
-            false => format!("{}:{}->{port}", b.host_ip, b.host_port),
-        };
-        lines.extend(bindings.iter().map(line));
-    }
-    lines.join(", ")
 }

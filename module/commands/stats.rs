@@ -95,24 +95,24 @@ fn meant(engine: &Engine, words: &Words) -> anyhow::Result<Vec<Container>> {
 
 fn print(format: &Shape, lines: Vec<Value>) -> anyhow::Result<()> {
     const COLUMNS: [(&str, &str); 8] = [
-        ("CONTAINER ID", "ID"),
-        ("NAME", "Name"),
-        ("CPU %", "CPUPerc"),
-        ("MEM USAGE / LIMIT", "MemUsage"),
-        ("MEM %", "MemPerc"),
-        ("NET I/O", "NetIO"),
-        ("BLOCK I/O", "BlockIO"),
-        ("PIDS", "PIDs"),
+        ("ID", "CONTAINER ID"),
+        ("Name", "NAME"),
+        ("CPUPerc", "CPU %"),
+        ("MemUsage", "MEM USAGE / LIMIT"),
+        ("MemPerc", "MEM %"),
+        ("NetIO", "NET I/O"),
+        ("BlockIO", "BLOCK I/O"),
+        ("PIDs", "PIDS"),
     ];
     if *format != Shape::Table {
-        return format.print(lines.into_iter());
+        return format.print_list(&COLUMNS, lines.into_iter());
     }
     let row = |line: Value| {
-        let cell = |(_, key)| line[key].as_str().unwrap_or_default().to_owned();
+        let cell = |(key, _)| line[key].as_str().unwrap_or_default().to_owned();
         COLUMNS.map(cell).to_vec()
     };
     let rows: Vec<_> = lines.into_iter().map(row).collect();
-    table::print_all(&COLUMNS.map(|(heading, _)| heading), &rows);
+    table::print_all(&COLUMNS.map(|(_, heading)| heading), &rows);
     Ok(())
 }
 

@@ -114,12 +114,14 @@ fn ls(engine: &Engine, words: &Ls) -> anyhow::Result<ExitCode> {
     } else if words.format != Shape::Table {
         let object = |volume: &Volume| {
             let mut object = line(volume);
-            if words.format.names_labels() {
+            if words.format.names("Label") {
                 object["Label"] = json!(volume.labels);
             }
             object
         };
-        words.format.print(volumes.iter().map(object))?;
+        words
+            .format
+            .print_list(&[("Name", "VOLUME NAME")], volumes.iter().map(object))?;
     } else {
         let rows: Vec<_> = volumes
             .into_iter()

@@ -110,7 +110,7 @@ fn network_settings(record: &Record, attachments: &[Attachment]) -> Value {
             "Gateway": first.gateway,
             "MacAddress": first.mac,
             "Bridge": first.bridge,
-            "Ports": docker_ports(attachments),
+            "Ports": docker_ports(attachments, &record.body),
             "Networks": {},
         });
         add_v6(&mut settings, Some(first));

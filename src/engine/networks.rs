@@ -8,7 +8,7 @@ use super::network::make::Wish;
 use super::network::{
     Attachment, DEFAULT, Join, Mac, NetworkError, PublishedPort, is_bridge, is_user_defined, ports,
 };
-use super::{Engine, EngineError, Record, names, spec, time};
+use super::{Container, Engine, EngineError, Record, names, spec, time};
 use crate::api::{CreateBody, EndpointSettings, NetworkingConfig};
 
 /// The networks that a container is to be on, by name; none for one without bridges.
@@ -25,6 +25,27 @@ pub(super) fn of(record: &Record) -> Vec<(String, EndpointSettings)> {
         all.push((first.to_owned(), EndpointSettings::default()));
     }
     all
+}
+
+impl Container {
+    /// The networks that it is on whenever it runs, the one that was named first before the others; none of its own for one
+    /// that shares another's.
+    pub fn networks(&self) -> Vec<String> {
+        let record = &self.record;
+        match NetworkMode::of(record) {
+            NetworkMode::Container => Vec::new(),
+            NetworkMode::Bridge => {
+                let mut names: Vec<String> = of(record).into_iter().map(|(name, _)| name).collect();
+                if let Some(first) = names.iter().position(|name| name == first_of(record)) {
+                    names[..=first].rotate_right(1);
+                }
+                names
+            }
+            NetworkMode::Host | NetworkMode::None => {
+                vec![record.body.host_config.network_mode.clone()]
+            }
+        }
+    }
 }
 
 /// Has the container be on these networks from now on.

@@ -153,6 +153,16 @@ fn split_protocol(text: &str) -> (&str, &str) {
     }
 }
 
+/// The container ports that `80`, `8000-8010`, `53/udp` and the like mean, and their protocol.
+pub fn several(text: &str) -> Result<(RangeInclusive<u16>, String), String> {
+    let (protocol, ports) = split_protocol(text);
+    let protocol = protocol.to_lowercase();
+    match PROTOCOLS.contains(&protocol.as_str()) {
+        true => Ok((range(ports)?, protocol)),
+        false => Err(format!("invalid proto: {protocol}")),
+    }
+}
+
 /// `80` or `8000-8010`.
 fn range(text: &str) -> Result<RangeInclusive<u16>, String> {
     let number = |digits: &str| -> Result<u16, String> {

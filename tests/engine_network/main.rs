@@ -11,6 +11,7 @@ mod common;
 mod connect;
 mod crowd;
 mod defined;
+mod exposed;
 mod ipv6;
 mod options;
 

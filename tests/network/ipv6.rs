@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::net::{Ipv6Addr, TcpListener};
 use std::time::Instant;
 
+use dray::api::CreateBody;
 use dray::engine::network::make::{Asked, Wish};
 use dray::engine::network::{Attachment, Join, NetworkError, docker_ports};
 
@@ -161,9 +162,10 @@ fn published_ports_answer_on_both_kinds_of_addresses() {
         .filter(|port| port.container_port == 81);
     let random: Vec<String> = random.map(ToString::to_string).collect();
     assert_eq!(random, ["32768/tcp", "[::]:32768/tcp"]);
-    let shown = docker_ports([&attachment]);
+    let shown = docker_ports([&attachment], &CreateBody::default());
     let shown = shown["80/tcp"]
         .iter()
+        .flatten()
         .map(|b| format!("{} {}", b.host_ip, b.host_port));
     assert_eq!(
         shown.collect::<Vec<_>>(),

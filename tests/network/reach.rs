@@ -2,6 +2,8 @@
 
 use std::net::{TcpListener, UdpSocket};
 
+use dray::api::CreateBody;
+
 use crate::lab::*;
 
 #[test]
@@ -197,9 +199,10 @@ fn ranges_and_random_ports_lead_to_their_container_ports() {
         assert_eq!(seen.to_string(), OUTSIDE);
     }
     drop(taken);
-    let shown = dray::engine::network::docker_ports([&attachment]);
+    let shown = dray::engine::network::docker_ports([&attachment], &CreateBody::default());
     let shown: Vec<&str> = shown["81/tcp"]
         .iter()
+        .flatten()
         .map(|b| b.host_port.as_str())
         .collect();
     assert_eq!(shown, ["32768", "32769"]);

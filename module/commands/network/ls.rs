@@ -75,12 +75,14 @@ pub fn run(engine: &Engine, words: &Words) -> anyhow::Result<ExitCode> {
     } else if words.format != Shape::Table {
         let object = |network: &Shown| {
             let mut object = line(network, &id(network));
-            if words.format.names_labels() {
+            if words.format.names("Label") {
                 object["Label"] = json!(network.definition.as_ref().map(|made| &made.labels));
             }
             object
         };
-        words.format.print(all.iter().map(object))?;
+        words
+            .format
+            .print_list(&[("ID", "NETWORK ID")], all.iter().map(object))?;
     } else {
         let rows: Vec<_> = all
             .iter()

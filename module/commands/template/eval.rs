@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::parse::{Base, Node, Operand, Pipe};
 use super::value::{in_order, is_something, shown};
-use super::{functions, heading};
+use super::{Headings, functions, words};
 
 /// Fields that hold whatever names somebody gave: one that is not there is no mistake, as in Go's maps.
 const MAPS: [&str; 12] = [
@@ -55,7 +55,7 @@ pub struct Scope<'a> {
     whole: &'a Value,
     variables: Vec<(String, Value)>,
     /// What stands above columns is wanted, and not what is in them.
-    is_heading: bool,
+    headings: Option<&'a Headings>,
 }
 
 impl<'a> Scope<'a> {
@@ -64,14 +64,14 @@ impl<'a> Scope<'a> {
         Scope {
             whole,
             variables: Vec::new(),
-            is_heading: false,
+            headings: None,
         }
     }
 
     /// For the heading of a table.
-    pub fn of_heading() -> Scope<'static> {
+    pub fn of_heading(headings: &'a Headings) -> Scope<'a> {
         Scope {
-            is_heading: true,
+            headings: Some(headings),
             ..Scope::new(&Value::Null)
         }
     }
@@ -121,7 +121,7 @@ impl<'a> Scope<'a> {
                 .map(|(key, one)| (key.as_str().into(), one.clone()))
                 .collect(),
             Value::Null => Vec::new(),
-            _ if self.is_heading => Vec::new(),
+            _ if self.headings.is_some() => Vec::new(),
             other => bail!("template: range can't iterate over {}", shown(&other)),
         };
         if entries.is_empty() {
@@ -185,7 +185,7 @@ impl<'a> Scope<'a> {
         }
         let arguments = rest.iter().map(|operand| self.operand(operand, dot));
         let arguments: anyhow::Result<Vec<Value>> = arguments.chain(last.map(Ok)).collect();
-        if self.is_heading && functions::KEPT_IN_HEADINGS.contains(&&name[..]) {
+        if self.headings.is_some() && functions::KEPT_IN_HEADINGS.contains(&&name[..]) {
             return Ok(arguments?.into_iter().next().unwrap_or_default());
         }
         functions::call(name, &arguments?)
@@ -203,7 +203,7 @@ impl<'a> Scope<'a> {
         let arguments: Vec<Value> = arguments.chain(last.map(Ok)).collect::<Result<_, _>>()?;
         match (first.fields.last().map(String::as_str), &arguments[..]) {
             (_, []) => self.operand(first, dot),
-            (Some("Label"), [Value::String(label)]) if self.is_heading => Ok(label
+            (Some("Label"), [Value::String(label)]) if self.headings.is_some() => Ok(label
                 .rsplit('.')
                 .next()
                 .unwrap_or_default()
@@ -221,10 +221,10 @@ impl<'a> Scope<'a> {
     }
 
     fn operand(&mut self, operand: &Operand, dot: &Value) -> anyhow::Result<Value> {
-        if self.is_heading
-            && let Some(name) = operand.fields.last()
-        {
-            return Ok(heading(name).into());
+        if let (Some(headings), Some(name)) = (self.headings, operand.fields.last()) {
+            let own = headings.iter().find(|(field, _)| field == name);
+            let heading = own.map(|(_, heading)| (*heading).to_owned());
+            return Ok(heading.unwrap_or_else(|| words(name).to_uppercase()).into());
         }
         let base = match &operand.base {
             Base::Dot => return find(&operand.fields, dot),

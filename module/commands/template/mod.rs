@@ -7,6 +7,7 @@ mod parse;
 mod printf;
 mod value;
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use serde_json::Value;
@@ -15,6 +16,9 @@ use super::table;
 use eval::Scope;
 use lex::{Piece, Token};
 use parse::Node;
+
+/// Fields of a list and what stands above them in a table, where that is not their name.
+pub type Headings = [(&'static str, &'static str)];
 
 /// How something is printed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,8 +38,8 @@ pub enum Shape {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
     nodes: Vec<Node>,
-    /// Whether single labels are asked for.
-    names_labels: bool,
+    /// The fields that are asked for, at any depth.
+    fields: BTreeSet<String>,
 }
 
 impl FromStr for Shape {
@@ -59,27 +63,38 @@ impl Shape {
         matches!(self, Shape::Template(_) | Shape::Columns(_))
     }
 
-    /// Whether single labels are asked for, as `.Label "name"`; they are then looked up in the field `Label`.
-    pub fn names_labels(&self) -> bool {
+    /// Whether a template asks for this field: for those that are looked up only then.
+    pub fn names(&self, field: &str) -> bool {
         match self {
-            Shape::Template(template) | Shape::Columns(template) => template.names_labels,
+            Shape::Template(template) | Shape::Columns(template) => template.fields.contains(field),
             Shape::Table | Shape::Json => false,
         }
     }
 
-    /// Prints things one a line; as a usual table they are for the caller to print.
-    pub fn print(&self, things: impl Iterator<Item = Value>) -> anyhow::Result<()> {
+    /// Prints the things of a list, one a line; as a usual table they are for the caller to print. `headings` are what stands
+    /// above fields that are not just called so.
+    pub fn print_list(
+        &self,
+        headings: &Headings,
+        things: impl Iterator<Item = Value>,
+    ) -> anyhow::Result<()> {
         if let Shape::Columns(template) = self {
             let cells = |line: String| line.split('\t').map(str::to_owned).collect();
             let rows = things.map(|thing| Ok(cells(template.render(&thing)?)));
             let rows: Vec<Vec<String>> = rows.collect::<anyhow::Result<_>>()?;
-            let heading = template.heading()?;
+            let heading = template.heading(headings)?;
             table::print_all(&heading.split('\t').collect::<Vec<_>>(), &rows);
             return Ok(());
         }
+        self.print(things)
+    }
+
+    /// Prints things that make no list, one a line: with docker the word `table` means nothing there.
+    pub fn print(&self, things: impl Iterator<Item = Value>) -> anyhow::Result<()> {
         for thing in things {
             match self {
                 Shape::Template(template) => println!("{}", template.render(&thing)?),
+                Shape::Columns(template) => println!("table {}", template.render(&thing)?),
                 _ => println!("{thing}"),
             }
         }
@@ -100,16 +115,17 @@ impl Shape {
 impl Template {
     fn parse(text: &str) -> Result<Template, String> {
         let pieces = lex::pieces(text)?;
-        let is_label = |token: &Token| matches!(token, Token::Field(name, _) if name == "Label");
-        let names_labels = pieces.iter().any(|piece| match piece {
-            Piece::Action(tokens) => tokens.iter().any(is_label),
-            Piece::Text(_) => false,
-        });
+        let mut fields = BTreeSet::new();
+        for piece in &pieces {
+            if let Piece::Action(tokens) = piece {
+                fields.extend(tokens.iter().filter_map(|token| match token {
+                    Token::Field(name, _) => Some(name.clone()),
+                    _ => None,
+                }));
+            }
+        }
         let nodes = parse::parse(pieces)?;
-        Ok(Template {
-            nodes,
-            names_labels,
-        })
+        Ok(Template { nodes, fields })
     }
 
     /// The text for one thing.
@@ -120,24 +136,10 @@ impl Template {
     }
 
     /// What stands above the columns.
-    fn heading(&self) -> anyhow::Result<String> {
+    fn heading(&self, headings: &Headings) -> anyhow::Result<String> {
         let mut text = String::new();
-        Scope::of_heading().render(&self.nodes, &Value::Null, &mut text)?;
+        Scope::of_heading(headings).render(&self.nodes, &Value::Null, &mut text)?;
         Ok(text)
-    }
-}
-
-/// What stands above a field: its name, with docker's words for some.
-fn heading(name: &str) -> String {
-    match name {
-        "RunningFor" | "CreatedSince" => "CREATED".to_owned(),
-        "CPUPerc" => "CPU %".to_owned(),
-        "MemPerc" => "MEM %".to_owned(),
-        "MemUsage" => "MEM USAGE / LIMIT".to_owned(),
-        "NetIO" => "NET I/O".to_owned(),
-        "BlockIO" => "BLOCK I/O".to_owned(),
-        "PIDs" => "PIDS".to_owned(),
-        name => words(name).to_uppercase(),
     }
 }
 

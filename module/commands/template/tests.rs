@@ -178,16 +178,17 @@ fn what_is_not_there_is_refused_by_name() {
 
 #[test]
 fn tables_have_headings_for_what_is_asked_for() {
+    const HEADINGS: [(&str, &str); 2] = [("ID", "CONTAINER ID"), ("CPUPerc", "CPU %")];
     assert_eq!("json".parse(), Ok(Shape::Json));
     assert_eq!("table".parse(), Ok(Shape::Table));
     for (columns, wanted) in [
         (
             "{{.ID}}\\t{{.CreatedAt}}\\t{{.CPUPerc}}",
-            "ID\tCREATED AT\tCPU %",
+            "CONTAINER ID\tCREATED AT\tCPU %",
         ),
         (
             "{{upper .Names}} {{.Names | lower}} {{truncate .ID 4}}",
-            "NAMES NAMES ID",
+            "NAMES NAMES CONTAINER ID",
         ),
         ("{{.Label \"com.shop.web-tier\"}}", "web tier"),
         ("{{if .Ports}}{{.Ports}}{{end}}", "PORTS"),
@@ -199,6 +200,6 @@ fn tables_have_headings_for_what_is_asked_for() {
         let Ok(Shape::Columns(template)) = format!("table {columns}").parse() else {
             panic!("{columns}");
         };
-        assert_eq!(template.heading().unwrap(), wanted, "{columns}");
+        assert_eq!(template.heading(&HEADINGS).unwrap(), wanted, "{columns}");
     }
 }

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::{Deserialize, Serialize};
 
 use super::mac::Mac;
-use super::ports::{BoundPort, PublishedPort};
-use crate::api::PortBinding;
+use super::ports::{BoundPort, PublishedPort, exposed};
+use crate::api::{CreateBody, PortBinding};
 
 /// A container that joins the network.
 #[derive(Debug, Clone, Copy)]
@@ -87,15 +87,22 @@ impl Attachment {
     }
 }
 
-/// `NetworkSettings.Ports` of Docker's inspect: what a container has published on all its networks, by container port.
+/// `NetworkSettings.Ports` of Docker's inspect, by container port: where a container has published it on all its networks;
+/// nothing for one that it only exposes. One that is on no network has no ports.
 pub fn docker_ports<'a>(
     attachments: impl IntoIterator<Item = &'a Attachment>,
-) -> BTreeMap<String, Vec<PortBinding>> {
-    let mut ports: BTreeMap<String, Vec<PortBinding>> = BTreeMap::new();
-    for port in attachments.into_iter().flat_map(|there| &there.ports) {
+    body: &CreateBody,
+) -> BTreeMap<String, Option<Vec<PortBinding>>> {
+    let mut attachments = attachments.into_iter().peekable();
+    let mut ports: BTreeMap<String, Option<Vec<PortBinding>>> = BTreeMap::new();
+    if attachments.peek().is_some() {
+        ports.extend(exposed(body).map(|port| (port, None)));
+    }
+    for port in attachments.flat_map(|there| &there.ports) {
         ports
             .entry(format!("{}/{}", port.container_port, port.protocol))
             .or_default()
+            .get_or_insert_default()
             .push(PortBinding {
                 host_ip: port.host_ip.to_string(),
                 host_port: port.host_port.to_string(),

@@ -38,6 +38,15 @@ pub fn from_body<'a>(
     Ok(in_order(published))
 }
 
+/// The ports that a container is said to listen on, as `80/tcp`; what cannot be read as one is as it is written.
+pub fn exposed(body: &CreateBody) -> impl Iterator<Item = String> {
+    let written = body.config.exposed_ports.keys();
+    written.flat_map(|text| match container_ports(text) {
+        Ok((protocol, ports)) => ports.map(|port| format!("{port}/{protocol}")).collect(),
+        Err(_) => vec![text.clone()],
+    })
+}
+
 /// Those of them that are published where a container's way outside leads in IPv4, in IPv6, in both or in neither: a port
 /// that is wanted on every host address is on those of each kind.
 pub fn on(wishes: &[PublishedPort], (v4, v6): (bool, bool)) -> Vec<PublishedPort> {
