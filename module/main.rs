@@ -11,13 +11,14 @@ use std::process::ExitCode;
 
 use dray::config::Settings;
 use dray::host::Host;
-use dray::sys::program;
+use dray::sys::{program, surroundings};
 
 /// The name under which Mender finds its update module.
 const MODULE: &str = "docker";
 
 fn main() -> ExitCode {
     program::keep_off_the_stack();
+    surroundings::usual_stack();
     program::hear_of_children();
     program::usual_umask();
     say_unprintable();

@@ -840,6 +840,12 @@ fn a_container_finds_the_same_whoever_calls() {
         called(UNUSUAL, &start);
         assert_eq!(called("exec \"$@\"", &exec), usual);
         assert_eq!(called(UNUSUAL, &exec), usual);
+        if may_raise {
+            // Less than dray itself lives on.
+            for words in [&run[..], &exec] {
+                assert_eq!(called("ulimit -s 128; exec \"$@\"", words), usual);
+            }
+        }
         // Nothing but the kernel's own end ends the monitor before its container.
         let monitor = device.containers()[0].1.as_ref().unwrap().monitor.pid;
         let score = std::fs::read_to_string(format!("/proc/{monitor}/oom_score_adj"));

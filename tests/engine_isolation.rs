@@ -112,6 +112,92 @@ fn the_default_filter_lets_programs_run_and_keeps_the_kernel_closed() {
     });
 }
 
+/// A program of 32 bits: asks for its process id by the old way into the kernel, then exits with 7.
+#[cfg(target_arch = "x86_64")]
+const I386: &[u8] = b"\xb8\x14\0\0\0\xcd\x80\xbb\x07\0\0\0\xb8\x01\0\0\0\xcd\x80";
+
+/// A program that makes the system call `number` without arguments and exits with its error.
+#[cfg(target_arch = "x86_64")]
+fn caller(number: u32) -> Vec<u8> {
+    let rest = b"\x0f\x05\xf7\xd8\x89\xc7\xb8\x3c\0\0\0\x0f\x05";
+    [b"\xb8", &number.to_le_bytes()[..], rest].concat()
+}
+
+/// The smallest executable file of 32 or 64 bits with this code.
+#[cfg(target_arch = "x86_64")]
+fn executable(wide: bool, code: &[u8]) -> Vec<u8> {
+    const AT: u64 = 0x40_0000;
+    let (class, machine, header, segment) = if wide {
+        (2, 62u16, 64u64, 56u16)
+    } else {
+        (1, 3, 52, 32)
+    };
+    let start = header + u64::from(segment);
+    let mut file = [b"\x7fELF", &[class, 1, 1][..], &[0; 9], &[2, 0]].concat();
+    let word = |number: u64| number.to_le_bytes()[..if wide { 8 } else { 4 }].to_vec();
+    let long = |number: u32| number.to_le_bytes().to_vec();
+    let short = |number: u16| number.to_le_bytes().to_vec();
+    file.extend(short(machine));
+    file.extend(long(1));
+    file.extend([AT + start, header, 0].into_iter().flat_map(word));
+    file.extend(long(0));
+    file.extend(
+        [header as u16, segment, 1, 0, 0, 0]
+            .into_iter()
+            .flat_map(short),
+    );
+    let size = start + code.len() as u64;
+    file.extend(long(1));
+    if wide {
+        file.extend(long(5));
+    }
+    file.extend([0, AT, AT, size, size].into_iter().flat_map(word));
+    if !wide {
+        file.extend(long(5));
+    }
+    file.extend(word(4096));
+    file.extend(code);
+    file
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn programs_of_other_kinds_of_this_machine_run_and_are_filtered_as_well() {
+    on_device("kinds", |device| {
+        const X32: u32 = 0x4000_0000;
+        const GETPID: u32 = 39;
+        const MOUNT: u32 = 165;
+        const EPERM: i32 = 1;
+        const ENOSYS: i32 = 38;
+        let image = push(device);
+        let program = device.join("program");
+        let at = format!("{}:/program", program.display());
+        let unconfined = ["-v", &at, "--security-opt=seccomp=unconfined"];
+        for (options, wide, code, expected) in [
+            (&unconfined[..2], false, I386.to_vec(), 7),
+            // Hardly a kernel has these calls, and whether the filter lets them through it says itself.
+            (&unconfined[..2], true, caller(X32 | GETPID), ENOSYS),
+            (&unconfined[..2], true, caller(X32 | MOUNT), EPERM),
+            (&unconfined, true, caller(X32 | MOUNT), ENOSYS),
+            (&unconfined[..2], true, caller(MOUNT), EPERM),
+        ] {
+            std::fs::write(&program, executable(wide, &code)).unwrap();
+            run("chmod", &["+x", program.to_str().unwrap()]);
+            let words = [
+                &["run", "--rm", "--network=none"],
+                options,
+                &[&image, "/program"],
+            ];
+            let called = device.dray(&words.concat());
+            assert_eq!(
+                called.status.code(),
+                Some(expected),
+                "{options:?} {code:x?}: {called:?}"
+            );
+        }
+    });
+}
+
 #[test]
 fn a_container_reads_its_own_control_groups() {
     on_device("groups", |device| {
@@ -133,6 +219,23 @@ fn a_container_reads_its_own_control_groups() {
             true => ".",
             false => "memory",
         };
+        // Every controller that the host has, as with Docker.
+        let controllers = |text: &str| -> Vec<String> {
+            let of = |line: &str| Some(line.split(':').nth(1)?.to_owned());
+            let is_one = |name: &String| !name.is_empty() && !name.starts_with("name=");
+            text.lines().filter_map(of).filter(is_one).collect()
+        };
+        for names in controllers(&std::fs::read_to_string("/proc/self/cgroup").unwrap()) {
+            for name in names.split(',').filter(|_| !unified) {
+                let line = format!("cat /sys/fs/cgroup/{name}/cgroup.procs; echo $?");
+                let line = line.replace("cat", "b cat");
+                let (said, _) = shell(device, &image, &[], &line);
+                assert!(
+                    said.starts_with("1\n") && said.ends_with("\n0"),
+                    "{name}: {said}"
+                );
+            }
+        }
         for (line, said) in [
             (format!("b mkdir {folder}/sub"), "Read-only file system"),
             (format!("echo 1 >{pids}"), "Read-only file system"),
@@ -144,7 +247,7 @@ fn a_container_reads_its_own_control_groups() {
                 "",
             ),
             (
-                "b grep ' /sys/fs/cgroup/' /proc/self/mountinfo | b grep -v ' / /sys/fs'; b false".to_owned(),
+                "b grep ' /sys/fs/cgroup/' /proc/self/mountinfo | b grep -v '/dray/[0-9a-f]* /sys/fs'; b false".to_owned(),
                 "",
             ),
         ] {
@@ -238,17 +341,35 @@ fn namespaces_are_shared_as_asked() {
     on_device("namespaces", |device| {
         let image = push(device);
         let own = |name: &str| std::fs::read_link(format!("/proc/self/ns/{name}")).unwrap();
-        for (option, name) in [
-            ("--ipc", "ipc"),
-            ("--pid", "pid"),
-            ("--uts", "uts"),
-            ("--cgroupns", "cgroup"),
-        ] {
+        for (option, name) in [("--ipc", "ipc"), ("--pid", "pid"), ("--uts", "uts")] {
             let line = format!("b readlink /proc/self/ns/{name}");
             let (shared, _) = shell(device, &image, &[option, "host"], &line);
             assert_eq!(Path::new(&shared), own(name), "{option}");
             let (private, _) = shell(device, &image, &[], &line);
             assert_ne!(Path::new(&private), own(name), "{option}");
+        }
+        // Docker's default for control groups is the kernel's, and it shows which.
+        let default = match Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+            true => "private",
+            false => "host",
+        };
+        for (options, mode) in [
+            (&[][..], default),
+            (&["--privileged"], default),
+            (&["--cgroupns=host"], "host"),
+            (&["--cgroupns=private"], "private"),
+            (&["--cgroupns=private", "--privileged"], "private"),
+        ] {
+            let line = "b readlink /proc/self/ns/cgroup; b grep -c /dray/ /proc/self/cgroup";
+            let (said, _) = shell(device, &image, options, line);
+            let (namespace, groups) = said.split_once('\n').unwrap();
+            let is_hosts = Path::new(namespace) == own("cgroup");
+            assert_eq!(is_hosts, mode == "host", "{options:?}");
+            assert_eq!(groups == "0", mode == "private", "{options:?}: {groups}");
+            device.done(&[&["create", "--name=one"], options, &[&image, "true"]].concat());
+            let shown = &device.inspect("one")["HostConfig"]["CgroupnsMode"];
+            assert_eq!(shown, mode, "{options:?}");
+            device.done(&["rm", "one"]);
         }
         let (said, _) = shell(
             device,

@@ -12,7 +12,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::process::Command;
 
-use common::device::{Device, on_device};
+use common::device::{Device, on_device, run};
 use dray::engine::Folders;
 use serde_json::Value;
 
@@ -619,5 +619,173 @@ fn how_a_container_is_made() {
         assert_eq!(config["annotations"]["org.example.key"], "value");
         assert_eq!(config["annotations"]["bare"], "");
         remove(device);
+    });
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn memory_is_limited_where_swap_is_not() {
+    on_device("no-swap", |device| {
+        let image = image(device);
+        let warning = "dray: warning: Your kernel does not support swap limit capabilities or the cgroup is not \
+                       mounted. Memory limited without swap.\n";
+        for (options, said, swap) in [
+            (&["--memory=64m"][..], warning, -1),
+            (&["--memory=64m", "--memory-swap=64m"], warning, -1),
+            (&["--memory=64m", "--memory-swap=128m"], warning, -1),
+            (&["--memory=64m", "--memory-swap=-1"], "", -1),
+            (&[], "", 0),
+        ] {
+            let words = [&["run", "-d", "--network=none", "--name=one"], options];
+            let output = std::process::Command::new(env!("CARGO_BIN_EXE_dray"))
+                .args(words.concat())
+                .args([&image, "sleep", "1000"])
+                .env("DRAY_CONFIG", &device.host.config)
+                .env("DRAY_BREAK", "no-swap-accounting")
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{options:?}: {output:?}");
+            assert_eq!(
+                String::from_utf8(output.stderr).unwrap(),
+                said,
+                "{options:?}"
+            );
+            let info = device.inspect("one");
+            let shown = info["HostConfig"]["MemorySwap"].as_i64();
+            assert_eq!(shown.unwrap_or(0), swap, "{options:?}");
+            let id = info["Id"].as_str().unwrap();
+            let file = match unified() {
+                true => "memory.max",
+                false => "memory.limit_in_bytes",
+            };
+            let is_limited = setting(id, "memory", file) == "67108864";
+            assert_eq!(is_limited, !options.is_empty(), "{options:?}");
+            device.done(&["rm", "-f", "one"]);
+        }
+    });
+}
+
+/// Groups of containers that are no more, in every hierarchy; they go with this.
+struct Strays(Vec<std::path::PathBuf>);
+
+impl Strays {
+    fn make(names: &[&str]) -> Strays {
+        let tops: Vec<_> = match unified() {
+            true => vec![Path::new("/sys/fs/cgroup").to_owned()],
+            false => ["memory", "devices", "unified"]
+                .map(|name| Path::new("/sys/fs/cgroup").join(name))
+                .to_vec(),
+        };
+        let below = |top: &std::path::PathBuf| {
+            let top = top.join("dray");
+            names
+                .iter()
+                .map(move |name| top.join(name))
+                .collect::<Vec<_>>()
+        };
+        let all = Strays(tops.iter().flat_map(below).collect());
+        all.0
+            .iter()
+            .for_each(|group| std::fs::create_dir_all(group).unwrap());
+        all
+    }
+
+    fn left(&self) -> Vec<&str> {
+        let there = self.0.iter().filter(|group| group.exists());
+        let mut names: Vec<_> = there
+            .map(|group| group.file_name().unwrap().to_str().unwrap())
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+impl Drop for Strays {
+    fn drop(&mut self) {
+        for group in &self.0 {
+            let _ = std::fs::remove_dir(group.join("below"));
+            let _ = std::fs::remove_dir(group);
+            let _ = std::fs::remove_dir(group.parent().unwrap());
+        }
+    }
+}
+
+#[test]
+fn empty_groups_of_containers_that_are_no_more_are_swept() {
+    on_device("strays", |device| {
+        let image = image(device);
+        device.done(&[
+            "run",
+            "-d",
+            "--network=none",
+            "--name=one",
+            &image,
+            "sleep",
+            "1000",
+        ]);
+        let own = device.inspect("one")["Id"].as_str().unwrap().to_owned();
+        let [first, second, fresh, used] = ["a1", "b2", "c3", "d4"].map(|two| two.repeat(32));
+        let monitor = format!("{first}.monitor");
+        let other = "somebody-else-s";
+        let strays = Strays::make(&[&first, &monitor, &second, &fresh, &used, other]);
+        let is = |group: &Path, names: &[&str]| names.iter().any(|name| group.ends_with(name));
+        let mut sleeper = std::process::Command::new("sleep")
+            .arg("1000")
+            .spawn()
+            .unwrap();
+        for group in &strays.0 {
+            if is(group, &[&second]) {
+                std::fs::create_dir(group.join("below")).unwrap();
+            }
+            if is(group, &[&used]) {
+                std::fs::write(group.join("cgroup.procs"), sleeper.id().to_string()).unwrap();
+            }
+            if !is(group, &[&fresh]) {
+                run("touch", &["-d", "2 minutes ago", group.to_str().unwrap()]);
+            }
+        }
+        let swept = device.dray(&["unpause", "absent"]);
+        let left: Vec<String> = strays
+            .left()
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect();
+        sleeper.kill().unwrap();
+        sleeper.wait().unwrap();
+        assert_eq!(swept.stderr, "dray: no such container: absent\n");
+        assert_eq!(left, [&fresh, &used, other]);
+        assert_eq!(device.inspect("one")["Id"], *own);
+        device.done(&["exec", "one", "true"]);
+        device.done(&["rm", "-f", "one"]);
+    });
+}
+
+#[test]
+fn a_sweep_is_in_no_start_s_way() {
+    on_device("sweeps", |device| {
+        let image = image(device);
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let sweeper = scope.spawn(|| {
+                let mut sweeps = 0;
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    let swept = device.dray(&["unpause", "absent"]);
+                    assert_eq!(swept.stderr, "dray: no such container: absent\n");
+                    sweeps += 1;
+                }
+                sweeps
+            });
+            let starts = [(); 3].map(|()| {
+                scope.spawn(|| {
+                    let run = ["run", "--rm", "--network=none", &image, "true"];
+                    (0..10).for_each(|_| drop(device.done(&run)));
+                })
+            });
+            let ended = starts.map(|start| start.join());
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(ended.iter().all(Result::is_ok));
+            assert!(sweeper.join().unwrap() > 0);
+        });
     });
 }

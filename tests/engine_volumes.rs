@@ -619,3 +619,78 @@ fn volumes_are_mounted_while_containers_have_them() {
         assert!(folder.join("host").exists());
     });
 }
+
+#[test]
+fn a_mount_point_that_a_read_only_mount_lacks_is_named() {
+    on_device("lacking", |device| {
+        let image = device.registry.name("shop/v1:1");
+        let folder = device.join("ro");
+        std::fs::create_dir_all(folder.join("there/file")).unwrap();
+        std::os::unix::fs::symlink("/there", folder.join("link")).unwrap();
+        let path = |below: &str| folder.join(below).display().to_string();
+        let ro = format!("{}:/data:ro", folder.display());
+        let etc = format!("{}:/etc:ro", folder.display());
+        let (ro, etc) = (ro.as_str(), etc.as_str());
+        let lacks = |what: &str, target: &str, above: &str, below: &str| {
+            format!(
+                "failed to mount {what:?} at {target:?}: create mountpoint for {target} mount: read-only file system: \
+                 {above:?} is mounted read-only and does not have it; make {} on the host first, or mount {above:?} \
+                 without ro\n",
+                path(below)
+            )
+        };
+        // options, what is said
+        for (options, said) in [
+            (
+                &["-v", ro, "-v", "xx:/data/sub"][..],
+                lacks("xx", "/data/sub", "/data", "sub"),
+            ),
+            (
+                &["-v", ro, "--tmpfs", "/data/there/t"],
+                lacks("tmpfs", "/data/there/t", "/data", "there/t"),
+            ),
+            (
+                &["-v", ro, "-v", "/srv:/data//sub/"],
+                lacks("/srv", "/data/sub", "/data", "sub"),
+            ),
+            (&["-v", etc], lacks("hosts", "/etc/hosts", "/etc", "hosts")),
+            (&["-v", ro, "-v", "xx:/data/there"], String::new()),
+            (&["-v", ro, "-v", "xx:/data/there/file"], String::new()),
+            (
+                &[
+                    "-v",
+                    ro,
+                    "-v",
+                    "xx:/data/there",
+                    "-v",
+                    "yy:/data/there/deep/er",
+                ],
+                String::new(),
+            ),
+            (
+                &[
+                    "-v",
+                    ro,
+                    "--tmpfs",
+                    "/data/there",
+                    "-v",
+                    "yy:/data/there/deep",
+                ],
+                String::new(),
+            ),
+            (&["--read-only", "-v", "xx:/data/sub"], String::new()),
+        ] {
+            let run = ["run", "--rm", "--network=none"];
+            let called = device.dray(&[&run[..], options, &[&image, "true"]].concat());
+            let code = if said.is_empty() { 0 } else { 125 };
+            assert_eq!(called.status.code(), Some(code), "{options:?}: {called:?}");
+            assert!(called.stderr.ends_with(&said), "{options:?}: {called:?}");
+            assert_eq!(
+                called.stderr.is_empty(),
+                said.is_empty(),
+                "{options:?}: {called:?}"
+            );
+        }
+        assert!(!folder.join("sub").exists());
+    });
+}

@@ -585,3 +585,70 @@ fn is_at_work(device: &Device, word: &str, pid: u32) -> bool {
         link.is_ok_and(|link| link.to_string_lossy().starts_with("socket:"))
     })
 }
+
+#[test]
+fn the_environment_has_docker_s_order() {
+    on_device("env-order", |device| {
+        let image = device.registry.name("shop/v1:1");
+        let env = |words: &[&str]| {
+            let said = device.done(&[words, &["busybox", "env"]].concat()).stdout;
+            said.replace("\r\n", " ")
+                .replace('\n', " ")
+                .trim_end()
+                .to_owned()
+        };
+        let run = ["run", "--rm", "--network=none", "-h", "box"];
+        for (options, expected) in [
+            (&[][..], "PATH=/bin HOSTNAME=box VERSION=v1 HOME=/"),
+            (
+                &["-t"],
+                "PATH=/bin HOSTNAME=box TERM=xterm VERSION=v1 HOME=/",
+            ),
+            (
+                &["-e", "B=1", "-e", "A=2", "-e", "PATH=/bin:/x", "-e", "B=3"],
+                "PATH=/bin:/x HOSTNAME=box B=3 A=2 VERSION=v1 HOME=/",
+            ),
+            (
+                &[
+                    "-t",
+                    "-e",
+                    "TERM=vt",
+                    "-e",
+                    "HOME=/h",
+                    "-e",
+                    "VERSION=2",
+                    "-e",
+                    "HOSTNAME=x",
+                ],
+                "PATH=/bin HOSTNAME=x TERM=vt HOME=/h VERSION=2",
+            ),
+        ] {
+            let found = env(&[&run[..], options, &[&image]].concat());
+            assert_eq!(found, expected, "{options:?}");
+        }
+        for (name, option) in [("one", "--tty=false"), ("tty", "--tty")] {
+            let given = ["-e", "A=1", "-e", "B=2", "--name", name];
+            let words = ["run", "-d", "--network=none", "-h", "box", option];
+            device.done(&[&words[..], &given, &[&image]].concat());
+            for (options, expected) in [
+                (&[][..], "PATH=/bin HOSTNAME=box A=1 B=2 VERSION=v1 HOME=/"),
+                (
+                    &["-t"],
+                    "PATH=/bin HOSTNAME=box TERM=xterm A=1 B=2 VERSION=v1 HOME=/",
+                ),
+                (
+                    &["-e", "C=1", "-e", "A=9", "-e", "HOSTNAME=x", "-e", "C=2"],
+                    "PATH=/bin HOSTNAME=x A=9 B=2 VERSION=v1 C=2 HOME=/",
+                ),
+                (
+                    &["-u", "77", "-t", "-e", "HOME=/h", "-e", "TERM=vt"],
+                    "PATH=/bin HOSTNAME=box TERM=vt A=1 B=2 VERSION=v1 HOME=/h",
+                ),
+            ] {
+                let found = env(&[&["exec"], options, &[name]].concat());
+                assert_eq!(found, expected, "{name} {options:?}");
+            }
+            device.done(&["rm", "-f", name]);
+        }
+    });
+}

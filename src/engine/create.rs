@@ -8,7 +8,7 @@ use super::{
     Engine, EngineError, Folders, Owner, files, limits, logs, names, network, networks, rootfs,
     share, spec, time, volumes,
 };
-use crate::api::{CreateBody, LogConfig};
+use crate::api::{CreateBody, HostConfig, LogConfig};
 use crate::config::LogDriver;
 use crate::images::Image;
 use crate::sys::{cgroup, fs};
@@ -42,6 +42,7 @@ impl Engine {
             self.check_links(&body, None)?;
         }
         self.default_log(&mut body.host_config.log_config);
+        default_cgroups(&mut body.host_config);
         let shown = request.name.unwrap_or("");
         logs::check(&body.host_config.log_config).map_err(|error| EngineError::Unsupported {
             option: "--log-driver".into(),
@@ -141,6 +142,20 @@ impl Engine {
             .config
             .entry("max-file".into())
             .or_insert_with(|| log.max_file.to_string());
+    }
+}
+
+/// Docker's defaults that depend on the kernel's control groups: those that it shows as if they had been asked for.
+fn default_cgroups(host: &mut HostConfig) {
+    if host.cgroupns_mode.is_empty() {
+        host.cgroupns_mode = match cgroup::is_unified() {
+            true => "private",
+            false => "host",
+        }
+        .into();
+    }
+    if spec::swaps_without_limit(host, cgroup::limits_swap()) {
+        host.memory_swap = -1;
     }
 }
 

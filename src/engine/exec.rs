@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use self::streams::Streams;
 use super::health::Check;
 use super::record::Record;
-use super::spec::user::{self, MAX_ACCOUNT_FILE};
-use super::{Container, Engine, EngineError, Status, foresee, monitor, rootfs, runtime};
+use super::spec::user::{self, Account, MAX_ACCOUNT_FILE};
+use super::{Container, Engine, EngineError, Status, foresee, monitor, rootfs, runtime, spec};
 use crate::runargs::capability;
 use crate::sys::process::{self, Pidfd, PollFd, SignalFd};
 use crate::sys::program::{self, Spawn};
@@ -295,20 +295,27 @@ impl Engine {
         if !request.working_dir.is_empty() {
             process["cwd"] = json!(request.working_dir);
         }
-        if !request.user.is_empty() {
-            process["user"] = self.user(container, &request.user)?;
-        }
-        let mut env: Vec<String> =
+        let known: Vec<String> =
             serde_json::from_value(process["env"].take()).map_err(|e| failed(e.into()))?;
-        if request.tty {
-            merge(&mut env, "TERM=xterm");
+        let known = |name: &str| {
+            let mut values = known.iter().filter_map(|e| e.strip_prefix(name));
+            values.next().unwrap_or_default().to_owned()
+        };
+        let mut home = known("HOME=");
+        if !request.user.is_empty() {
+            let account = self.account(container, &request.user)?;
+            process["user"] = spec::user_json(&account);
+            home = account.home;
         }
-        request.env.iter().for_each(|entry| merge(&mut env, entry));
-        process["env"] = json!(env);
+        // Docker's: from the configuration anew, since the terminal is not the container's, and then what is given.
+        let mut config = container.record.body.config.clone();
+        config.tty = request.tty;
+        config.env.extend(request.env.iter().cloned());
+        process["env"] = json!(spec::environment(&config, &known("HOSTNAME="), &home));
         Ok(process)
     }
 
-    fn user(&self, container: &Container, words: &str) -> Result<Value, EngineError> {
+    fn account(&self, container: &Container, words: &str) -> Result<Account, EngineError> {
         let root = PathBuf::from(format!(
             "/proc/{}/root",
             container.pid().unwrap_or_default()
@@ -321,19 +328,12 @@ impl Engine {
         };
         let Record { body, .. } = &container.record;
         let groups = &body.host_config.group_add;
-        let account = user::resolve(words, groups, &file("/etc/passwd")?, &file("/etc/group")?)?;
-        Ok(
-            json!({ "uid": account.uid, "gid": account.gid, "additionalGids": account.additional_gids }),
-        )
-    }
-}
-
-fn merge(env: &mut Vec<String>, entry: &str) {
-    let name = entry.split_once('=').map_or(entry, |(name, _)| name);
-    env.retain(|old| old.split_once('=').map_or(old.as_str(), |(name, _)| name) != name);
-    // A name alone takes the variable away, as with Docker.
-    if entry.contains('=') {
-        env.push(entry.to_owned());
+        Ok(user::resolve(
+            words,
+            groups,
+            &file("/etc/passwd")?,
+            &file("/etc/group")?,
+        )?)
     }
 }
 

@@ -4,7 +4,10 @@ use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use super::{EngineError, Record};
+use super::copy::NAME_FILES;
+use super::spec::is_late;
+use super::{Engine, EngineError, Record, volumes};
+use crate::runargs::volume::clean;
 use crate::sys::beneath;
 
 /// The kernel's own limit of open files that anybody may ask for.
@@ -25,6 +28,74 @@ pub(super) fn start(record: &Record, root: &Path) -> Result<(), EngineError> {
             reason,
         }),
     }
+}
+
+/// Refuses a mount point that would have to be made below a read-only mount. The volumes of the container are in place.
+pub(super) fn mount_points(engine: &Engine, record: &Record) -> Result<(), EngineError> {
+    let points = wanted_points(record);
+    let unmakeable = |target: &str| {
+        let above = points
+            .iter()
+            .enumerate()
+            .filter_map(|(number, (_, above))| Some((number, rest_below(above, target)?)));
+        let (number, rest) = above.min_by_key(|(_, rest)| rest.len())?;
+        // Binds come first; what is in a tmpfs can be made.
+        let mount = record.mounts.get(number)?;
+        let source = volumes::source_of(&engine.host().run, record, number);
+        (!mount.rw && !is_late(target) && lacks(&source, rest)).then(|| (mount, source.join(rest)))
+    };
+    for (what, target) in &points {
+        if let Some((above, missing)) = unmakeable(target) {
+            let (above, missing) = (&above.destination, missing.display());
+            return Err(EngineError::Runtime {
+                action: "create",
+                name: record.name.clone(),
+                reason: format!(
+                    "failed to mount {what:?} at {target:?}: create mountpoint for {target} mount: read-only file system: \
+                     {above:?} is mounted read-only and does not have it; make {missing} on the host first, or mount \
+                     {above:?} without ro"
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What is mounted where: binds and volumes in their order, then the rest that was asked for, and the files of names.
+fn wanted_points(record: &Record) -> Vec<(String, String)> {
+    let host = &record.body.host_config;
+    let binds = record.mounts.iter().map(|mount| {
+        let what = match mount.name.as_str() {
+            "" => &mount.source,
+            name => name,
+        };
+        (what.to_owned(), clean(&mount.destination))
+    });
+    let long = host.mounts.iter().filter(|mount| mount.kind == "tmpfs");
+    let tmpfs = host.tmpfs.keys().chain(long.map(|mount| &mount.target));
+    let tmpfs = tmpfs.map(|target| ("tmpfs".to_owned(), clean(target)));
+    let names = NAME_FILES.map(|name| (name.to_owned(), format!("/etc/{name}")));
+    binds.chain(tmpfs).chain(names).collect()
+}
+
+/// The way from a mount point down to `target`, if that lies below.
+fn rest_below<'a>(above: &str, target: &'a str) -> Option<&'a str> {
+    let rest = target.strip_prefix(above)?;
+    rest.strip_prefix('/').filter(|rest| !rest.is_empty())
+}
+
+/// Whether nothing is at `rest` below `source`. A link on the way leads where only the container knows.
+fn lacks(source: &Path, rest: &str) -> bool {
+    let mut path = source.to_owned();
+    for part in rest.split('/') {
+        path.push(part);
+        match path.symlink_metadata() {
+            Ok(found) if found.is_symlink() => return false,
+            Ok(_) => {}
+            Err(error) => return error.kind() == ErrorKind::NotFound,
+        }
+    }
+    false
 }
 
 fn too_many_files(record: &Record) -> Option<String> {

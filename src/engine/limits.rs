@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use super::{Engine, EngineError};
-use crate::api::HostConfig;
+use crate::api::{HostConfig, ThrottleDevice};
 use crate::sys::{cgroup, process};
 
 const CPU: &str = "cpu";
@@ -181,8 +181,15 @@ fn in_groups(line: &Line) -> String {
 }
 
 fn lines(host: &HostConfig, unified: bool) -> Result<Vec<Line>, EngineError> {
+    let mut lines = memory(host, unified);
+    lines.extend(realtime(host));
+    lines.extend(weights(host, unified)?);
+    lines.extend(throttles(host, unified)?);
+    Ok(lines)
+}
+
+fn memory(host: &HostConfig, unified: bool) -> Vec<Line> {
     let mut lines = Vec::new();
-    let controller = if unified { "io" } else { "blkio" };
     if host.oom_kill_disable == Some(true) && !unified {
         lines.push(Line {
             option: "--oom-kill-disable",
@@ -201,37 +208,50 @@ fn lines(host: &HostConfig, unified: bool) -> Result<Vec<Line>, EngineError> {
             text: "0".to_owned(),
         });
     }
-    let weight_files: &[_] = match unified {
-        true => &["io.bfq.weight", "io.weight"],
-        false => &["blkio.weight", "blkio.bfq.weight"],
-    };
-    // The period first: no budget is longer than that.
-    for (option, files, wanted) in [
-        (
-            "--cpu-rt-period",
-            &["cpu.rt_period_us"],
-            host.cpu_realtime_period,
-        ),
-        (
-            RT_RUNTIME,
-            &["cpu.rt_runtime_us"],
-            host.cpu_realtime_runtime,
-        ),
-    ] {
-        if wanted != 0 {
-            lines.push(Line {
-                option,
-                controller: CPU,
-                files,
-                text: wanted.to_string(),
-            });
-        }
+    lines
+}
+
+/// The period first: no budget is longer than that.
+fn realtime(host: &HostConfig) -> impl Iterator<Item = Line> {
+    let (period, runtime) = (host.cpu_realtime_period, host.cpu_realtime_runtime);
+    let all: [(_, &'static [_], _); 2] = [
+        ("--cpu-rt-period", &["cpu.rt_period_us"], period),
+        (RT_RUNTIME, &["cpu.rt_runtime_us"], runtime),
+    ];
+    let given = all.into_iter().filter(|(_, _, wanted)| *wanted != 0);
+    given.map(|(option, files, wanted)| Line {
+        option,
+        controller: CPU,
+        files,
+        text: wanted.to_string(),
+    })
+}
+
+/// The controller of block devices.
+fn io(unified: bool) -> &'static str {
+    match unified {
+        true => "io",
+        false => "blkio",
     }
+}
+
+fn weights(host: &HostConfig, unified: bool) -> Result<Vec<Line>, EngineError> {
+    let mut lines = Vec::new();
+    let (files, of_devices): (&'static [_], &'static [_]) = match unified {
+        true => (
+            &["io.bfq.weight", "io.weight"],
+            &["io.bfq.weight", "io.weight"],
+        ),
+        false => (
+            &["blkio.weight", "blkio.bfq.weight"],
+            &["blkio.weight_device", "blkio.bfq.weight_device"],
+        ),
+    };
     if host.blkio_weight != 0 {
         lines.push(Line {
             option: "--blkio-weight",
-            controller,
-            files: weight_files,
+            controller: io(unified),
+            files,
             text: host.blkio_weight.to_string(),
         });
     }
@@ -239,15 +259,18 @@ fn lines(host: &HostConfig, unified: bool) -> Result<Vec<Line>, EngineError> {
         let option = "--blkio-weight-device";
         lines.push(Line {
             option,
-            controller,
-            files: match unified {
-                true => weight_files,
-                false => &["blkio.weight_device", "blkio.bfq.weight_device"],
-            },
+            controller: io(unified),
+            files: of_devices,
             text: format!("{} {}", numbers(option, &device.path)?, device.weight),
         });
     }
-    for (option, devices, file, key) in [
+    Ok(lines)
+}
+
+fn throttles(host: &HostConfig, unified: bool) -> Result<Vec<Line>, EngineError> {
+    let mut lines = Vec::new();
+    // Option, what was given for it, the file of version 1, the key in that of version 2.
+    let all: [(_, &[ThrottleDevice], &'static [_], _); 4] = [
         (
             "--device-read-bps",
             &host.blkio_device_read_bps,
@@ -272,7 +295,8 @@ fn lines(host: &HostConfig, unified: bool) -> Result<Vec<Line>, EngineError> {
             &["blkio.throttle.write_iops_device"],
             "wiops",
         ),
-    ] {
+    ];
+    for (option, devices, file, key) in all {
         for device in devices.iter().filter(|device| device.rate != 0) {
             let numbers = numbers(option, &device.path)?;
             let (files, text): (&'static [_], _) = match unified {
@@ -281,7 +305,7 @@ fn lines(host: &HostConfig, unified: bool) -> Result<Vec<Line>, EngineError> {
             };
             lines.push(Line {
                 option,
-                controller,
+                controller: io(unified),
                 files,
                 text,
             });

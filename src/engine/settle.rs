@@ -4,7 +4,7 @@ use super::pause::group_of;
 use super::record::UNSEEN;
 use super::{Engine, EngineError, Outcome, Remove, State, Status, restart, teardown, time};
 use crate::sys::lock::Exclusive;
-use crate::sys::{freezer, fs};
+use crate::sys::{cgroup, freezer, fs};
 
 /// A container that was to be started at boot.
 #[derive(Debug)]
@@ -171,7 +171,7 @@ impl Engine {
         down.and(left)
     }
 
-    /// Removes scratch folders, pins of containers that do not exist, and run folders of those.
+    /// Removes scratch folders, pins of containers that do not exist, and run folders and control groups of those.
     fn sweep(&self) -> Result<(), EngineError> {
         let failed = |source| EngineError::write(&self.containers(), source);
         let lock_path = self.host.run.join("containers.lock");
@@ -204,6 +204,7 @@ impl Engine {
                 }
             }
         }
+        cgroup::sweep_strays(&ids, self.host.now());
         let run = self.host.run.join("containers");
         for entry in std::fs::read_dir(&run).into_iter().flatten().flatten() {
             let name = entry.file_name();

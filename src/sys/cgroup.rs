@@ -9,17 +9,20 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::process::{Pidfd, ProcessId};
 use super::{beneath, freezer};
 
-/// Controllers whose groups a container is shown where each has a hierarchy of its own: what programs learn their limits from.
-/// Every further one takes a tenth of a millisecond of each start.
-const SHOWN: [&str; 6] = ["blkio", "cpu", "cpuacct", "cpuset", "memory", "pids"];
 const MOUNT: &str = "/sys/fs/cgroup";
 /// Parent of all groups of ours.
 const PARENT: &str = "dray";
+/// What the name of a monitor's group has after the id.
+const MONITOR: &str = ".monitor";
+/// Digits of an id.
+const ID: usize = 64;
+/// A group that is empty for so long belongs to no start that goes on.
+const FORGOTTEN: Duration = Duration::from_secs(60);
 /// How long a killed process may take to leave its group.
 const LEAVE: Duration = Duration::from_secs(10);
 
@@ -46,13 +49,21 @@ pub fn is_unified() -> bool {
 
 /// Whether swap of a group can be limited.
 pub fn limits_swap() -> bool {
-    let file = if is_unified() {
-        "dray/memory.swap.max"
-    } else {
-        "memory/memory.memsw.limit_in_bytes"
-    };
-    // Groups below the unified root have the file, the root itself does not.
-    Path::new(MOUNT).join(file).exists() || (is_unified() && Path::new("/proc/swaps").exists())
+    if super::fs::broken("no-swap-accounting") {
+        return false;
+    }
+    if !is_unified() {
+        let file = Path::new(MOUNT).join("memory/memory.memsw.limit_in_bytes");
+        return file.exists();
+    }
+    // Groups below the unified root have the file, the root itself does not; without any group that memory is counted of,
+    // nobody knows, and a kernel that swaps mostly counts too.
+    let groups = fs::read_dir(MOUNT).into_iter().flatten().flatten();
+    let mut counted = groups.filter(|group| group.path().join("memory.max").exists());
+    match counted.next() {
+        Some(group) => group.path().join("memory.swap.max").exists(),
+        None => Path::new("/proc/swaps").exists(),
+    }
 }
 
 /// Whether the kernel has this controller.
@@ -183,14 +194,10 @@ pub fn warm_up() {
     });
 }
 
-/// The groups of a container that it is shown in hierarchies of version 1, whether they are made yet or not, each with
-/// its hierarchy's name.
+/// The groups of a container in the hierarchies of version 1, whether they are made yet or not, each with its hierarchy's
+/// name: it is shown them all, as with Docker.
 pub fn separate(group: &str) -> io::Result<Vec<(String, PathBuf)>> {
-    let is_shown = |hierarchy: &Hierarchy| {
-        let mut controllers = hierarchy.controllers.split(',');
-        controllers.any(|controller| SHOWN.contains(&controller))
-    };
-    let shown = hierarchies()?.into_iter().filter(is_shown);
+    let shown = hierarchies()?.into_iter().filter(|h| h.controls);
     Ok(shown.map(|h| (h.controllers, h.dir.join(group))).collect())
 }
 
@@ -274,7 +281,7 @@ fn insist(group: &Path, then: impl Fn(&Path) -> io::Result<()>) -> io::Result<()
 pub fn leave_monitor(id: &str) {
     for hierarchy in hierarchies().unwrap_or_default() {
         if hierarchy.own.ends_with(&monitor_name(id)) {
-            // Nothing depends on it: an empty group that stays is removed with the next sweep.
+            // Nothing depends on it: an empty group that stays is removed with a later sweep ([`sweep_strays`]).
             let _ = join(&hierarchy.dir);
         }
     }
@@ -282,7 +289,7 @@ pub fn leave_monitor(id: &str) {
 }
 
 fn monitor_name(id: &str) -> String {
-    format!("{id}.monitor")
+    format!("{id}{MONITOR}")
 }
 
 fn join(group: &Path) -> io::Result<()> {
@@ -367,6 +374,32 @@ fn sweep(groups: &[String]) {
         // Fails while others are in use, which is what we want.
         let _ = fs::remove_dir(&parent);
     }
+}
+
+/// Removes what containers that are no more left of their groups below our own parent: a last process that was killed where
+/// nobody looked. Only what is empty goes, is not one of `owned` (ids), and is so old that nobody is just making it: several
+/// devices' worth of state may share one kernel.
+pub fn sweep_strays(owned: &[String], now: SystemTime) {
+    for hierarchy in hierarchies().unwrap_or_default() {
+        let parent = hierarchy.dir.join(PARENT);
+        for entry in fs::read_dir(&parent).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let id = name.strip_suffix(MONITOR).unwrap_or(&name);
+            let is_id = id.len() == ID && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if is_id && !owned.iter().any(|owned| owned == id) && is_older(&entry, now) {
+                remove_empty(&entry.path());
+            }
+        }
+        // Fails while others are in use, which is what we want.
+        let _ = fs::remove_dir(&parent);
+    }
+}
+
+/// Whether a group was made, or changed, long enough before `now` to be nobody's any more. One that just goes is not looked at
+/// twice, and one from the future neither.
+fn is_older(group: &fs::DirEntry, now: SystemTime) -> bool {
+    let changed = group.metadata().and_then(|meta| meta.modified());
+    changed.is_ok_and(|changed| now.duration_since(changed).is_ok_and(|age| age > FORGOTTEN))
 }
 
 fn remove_empty(group: &Path) {

@@ -9,6 +9,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::PathBuf;
 
+use super::surroundings;
+
 /// Where programs are looked for when the environment names no folder.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -21,6 +23,8 @@ pub struct Payload<'a> {
     pub init: bool,
     /// Gets the reason if the program cannot be executed; closed by a successful execution.
     pub report: Option<RawFd>,
+    /// Soft and hard limit of its stack, where that is limited.
+    pub stack: Option<[u64; 2]>,
 }
 
 /// Becomes the program. Returns only on failure, with the reason.
@@ -28,7 +32,7 @@ pub fn execute(payload: &Payload<'_>) -> String {
     let path = environment_value("PATH");
     let failed = match find_program(&payload.args[0], path.as_deref()) {
         Ok(program) if payload.init => run_under_init(&program, payload),
-        Ok(program) => explain(&payload.args[0], &exec(&program, payload.args)),
+        Ok(program) => explain(&payload.args[0], &exec(&program, payload)),
         Err(reason) => reason,
     };
     report(payload.report, &failed);
@@ -129,8 +133,9 @@ fn environment_value(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn exec(program: &std::path::Path, args: &[String]) -> io::Error {
-    let words: Result<Vec<_>, _> = args.iter().map(|arg| CString::new(arg.as_str())).collect();
+fn exec(program: &std::path::Path, payload: &Payload<'_>) -> io::Error {
+    let words = payload.args.iter();
+    let words: Result<Vec<_>, _> = words.map(|arg| CString::new(arg.as_str())).collect();
     let program = CString::new(program.as_os_str().as_encoded_bytes());
     let (Ok(words), Ok(program)) = (words, program) else {
         return io::Error::new(
@@ -141,6 +146,11 @@ fn exec(program: &std::path::Path, args: &[String]) -> io::Error {
     let mut pointers: Vec<_> = words.iter().map(|word| word.as_ptr()).collect();
     pointers.push(std::ptr::null());
     restore_signals();
+    if let Some(limits) = payload.stack
+        && let Err(error) = surroundings::limit_stack(limits)
+    {
+        return error;
+    }
     // SAFETY: all strings and the null-terminated array outlive the call.
     unsafe { libc::execv(program.as_ptr(), pointers.as_ptr()) };
     io::Error::last_os_error()
@@ -211,7 +221,7 @@ fn run_under_init(program: &std::path::Path, payload: &Payload<'_>) -> String {
             libc::tcsetpgrp(0, libc::getpid());
             libc::signal(libc::SIGTTOU, libc::SIG_DFL);
         }
-        let failed = explain(&payload.args[0], &exec(program, payload.args));
+        let failed = explain(&payload.args[0], &exec(program, payload));
         report(payload.report, &failed);
         // SAFETY: ends the child without running anything of its parent's.
         unsafe { libc::_exit(127) };

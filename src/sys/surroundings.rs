@@ -71,6 +71,32 @@ pub fn as_at_boot() -> io::Result<()> {
     Ok(())
 }
 
+/// Gives this process a stack of the usual size, if its caller's is smaller: ours do not live on less. What we start for a
+/// container finds what a boot gives ([`as_at_boot`]).
+pub fn usual_stack() {
+    const USUAL: libc::rlim_t = 8192 * KIB;
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the limit is a local value that outlives the call.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_STACK, &mut limit) } == 0;
+    if known && limit.rlim_cur < USUAL {
+        // Without the right to it there is what there is.
+        let _ = set_limit(
+            libc::RLIMIT_STACK as Resource,
+            USUAL,
+            limit.rlim_max.max(USUAL),
+        );
+    }
+}
+
+/// Limits the stack of this process, and of the program that it becomes.
+pub fn limit_stack(limits: [u64; 2]) -> io::Result<()> {
+    let [soft, hard] = limits.map(|limit| libc::rlim_t::try_from(limit).unwrap_or(NONE));
+    set_limit(libc::RLIMIT_STACK as Resource, soft, hard)
+}
+
 /// Keeps the kernel from killing this process for lack of memory while there is anything else; what it starts must be given
 /// a score of its own. Without the right to do so it is a process like any other.
 pub fn outlast_others() {

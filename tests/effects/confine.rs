@@ -101,6 +101,11 @@ pub const ROWS: &[Row] = &[
         "cpu time 100 100\ndata size 1000000000 1000000000\nfile locks 7 7\nfile size 9000000 9000000\n\
             msgqueue size 81920 81920\nnice priority 0 0\npending signals 77 77\nprocesses 1000 2000\nrealtime priority 0 0\n\
             realtime timeout 10000 10000\nresident set 8000000 8000000\nstack size 8000000 8000000"),
+    // Less than dray itself lives on.
+    ("ulimit", "--ulimit stack=131072", "ulimit -s; ulimit -H -s", "128\n128"),
+    ("ulimit", "--ulimit stack=65536:262144 -u bob", "ulimit -s; ulimit -H -s", "64\n256"),
+    ("ulimit", "--ulimit stack=131072:-1 --init", "ulimit -s; ulimit -H -s", "128\nunlimited"),
+    ("ulimit", "--ulimit stack=-1", "ulimit -s; ulimit -H -s", "unlimited\nunlimited"),
     ("oom-score-adj", "--oom-score-adj 321", "cat /proc/1/oom_score_adj /proc/self/oom_score_adj", "321\n321"),
     ("init", "--init", "echo $$; ps -o ppid,comm | grep -c '^ *1 sh$'", "2\n1"),
     // An orphan is nobody's zombie.

@@ -203,6 +203,7 @@ impl Ground {
         volumes::mount_all(engine, record)?;
         volumes::fill_all(&root, &engine.host().run, record)?;
         let subpaths = volumes::Subpaths::mount(engine, record)?;
+        foresee::mount_points(engine, record)?;
         let travels = Travels::of(engine, record, outside)?;
         let joined = Joined::find(engine, record, &folders.run)?;
         let guard = files::write_all(engine, record, folders, &root, &joined)?;

@@ -5,8 +5,11 @@
 //! beside it lies
 //!
 //! ```text
-//! bundle/confinement.json    { "capabilities": process.capabilities, "seccomp": linux.seccomp or null }
+//! bundle/confinement.json    { "capabilities": process.capabilities, "seccomp": linux.seccomp or null,
+//!                              "stack": [soft, hard] of process.rlimits or null }
 //! ```
+//!
+//! A limited stack is limited last of all: until then the process is the monitor's program, which needs one of the usual size.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -28,7 +31,12 @@ pub struct Confinement {
     /// Full names; inheritable and ambient sets stay empty (CVE-2022-29162).
     capabilities: Vec<String>,
     seccomp: Option<Filter>,
+    #[serde(default)]
+    stack: Option<[u64; 2]>,
 }
+
+/// The size of stack that the runtime works with at least.
+const STACK: u64 = 8 << 20;
 
 impl Confinement {
     /// Takes it out of a runtime configuration.
@@ -43,7 +51,13 @@ impl Confinement {
                 take("process", "capabilities")["bounding"].take(),
             )?,
             seccomp: serde_json::from_value(take("linux", "seccomp"))?,
+            stack: take_stack(config),
         })
+    }
+
+    /// Soft and hard limit of the stack, if there is one, for right before the program.
+    pub fn stack(&self) -> Option<[u64; 2]> {
+        self.stack
     }
 
     /// Writes it into the bundle.
@@ -83,6 +97,18 @@ impl Confinement {
                 .collect::<Result<_, String>>()?,
         })
     }
+}
+
+/// What the configuration says of the stack; in it stays what the runtime can work with. The hard limit is no lower there, so
+/// that a process without privileges can come down to its own.
+fn take_stack(config: &mut Value) -> Option<[u64; 2]> {
+    let limits = config["process"]["rlimits"].as_array_mut()?;
+    let limit = limits.iter_mut().find(|l| l["type"] == "RLIMIT_STACK")?;
+    let wanted = ["soft", "hard"].map(|name| limit[name].as_u64().unwrap_or(u64::MAX));
+    for (name, wanted) in ["soft", "hard"].into_iter().zip(wanted) {
+        limit[name] = wanted.max(STACK).into();
+    }
+    Some(wanted)
 }
 
 /// A confinement that can be entered.

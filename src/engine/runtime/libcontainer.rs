@@ -50,6 +50,8 @@ struct Run {
     /// Of the container's first process: the mounts that it puts right once all of them are there.
     travels: Option<Vec<Travel>>,
     confinement: Prepared,
+    /// Soft and hard limit of the program's stack.
+    stack: Option<[u64; 2]>,
 }
 
 /// What the container's first process is given besides its input and output.
@@ -78,6 +80,7 @@ impl Executor for Run {
             args,
             init: self.init,
             report: self.report,
+            stack: self.stack,
         });
         Err(ExecutorError::Other(failed))
     }
@@ -164,6 +167,7 @@ fn args(spec: &Spec) -> Option<&[String]> {
 
 /// Creates the container: everything is set up and its process waits for [`start`]. Returns that process's pid.
 pub fn create(bundle: &Bundle<'_>, stdio: Stdio<'_>, first: First<'_>) -> Result<i32, String> {
+    let confinement = Confinement::read(bundle.dir)?;
     let builder = builder(
         bundle,
         Run {
@@ -171,7 +175,8 @@ pub fn create(bundle: &Bundle<'_>, stdio: Stdio<'_>, first: First<'_>) -> Result
             report: Some(first.report),
             release: first.release.to_vec(),
             travels: Some(first.travels.to_vec()),
-            confinement: Confinement::read(bundle.dir)?.prepare(bundle.filters)?,
+            stack: confinement.stack(),
+            confinement: confinement.prepare(bundle.filters)?,
         },
     )?;
     let builder = match stdio {
@@ -227,6 +232,7 @@ pub fn exec(
             report: None,
             release: Vec::new(),
             travels: None,
+            stack: confinement.stack(),
             confinement: confinement.prepare(bundle.filters)?,
         },
     )?;

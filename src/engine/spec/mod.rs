@@ -24,8 +24,8 @@ pub use device_program::device_program;
 pub use error::SpecError;
 pub use merge::merge;
 pub use mounts::is_late;
-pub use process::environment;
-pub use resources::discarded;
+pub use process::{environment, user_json};
+pub use resources::{discarded, swaps_without_limit};
 pub use user::Account;
 
 /// Version of the runtime specification that the output follows.

@@ -18,7 +18,7 @@ impl Namespaces {
             pid: shared(&host.pid_mode),
             ipc: shared(&host.ipc_mode),
             uts: shared(&host.uts_mode),
-            // Docker's default for a privileged container is private too on unified control groups.
+            // Without a word, as in older records, private; new ones say it, with Docker's default for the kernel.
             cgroup: shared(&host.cgroupns_mode),
         }
     }

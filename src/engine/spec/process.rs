@@ -15,7 +15,7 @@ pub(super) fn process(input: &SpecInput<'_>, capabilities: &[String]) -> Result<
     let host = &input.body.host_config;
     Ok(json!({
         "terminal": config.tty,
-        "user": user(input.account),
+        "user": user_json(input.account),
         "args": args(config)?,
         "env": environment(config, input.hostname, &input.account.home),
         "cwd": working_directory(config)?,
@@ -24,7 +24,8 @@ pub(super) fn process(input: &SpecInput<'_>, capabilities: &[String]) -> Result<
     }))
 }
 
-fn user(account: &Account) -> Value {
+/// `process.user`.
+pub fn user_json(account: &Account) -> Value {
     json!({ "uid": account.uid, "gid": account.gid, "additionalGids": account.additional_gids })
 }
 

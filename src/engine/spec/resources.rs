@@ -38,8 +38,8 @@ pub fn discarded(host: &HostConfig, kernel: &Kernel) -> Vec<String> {
         }
     };
     say(
-        host.memory > 0 && host.memory_swap > 0 && !kernel.swap_limit,
-        "the kernel does not account swap: memory is limited, swap is not (--memory-swap has no effect)",
+        swaps_without_limit(host, kernel.swap_limit),
+        "Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap.",
     );
     let v2 = kernel.cgroup == CgroupVersion::V2;
     say(
@@ -51,6 +51,11 @@ pub fn discarded(host: &HostConfig, kernel: &Kernel) -> Vec<String> {
         "unified control groups cannot disable the OOM killer: --oom-kill-disable has no effect",
     );
     lines
+}
+
+/// Whether memory is limited and swap cannot be, although nobody said that it is not to be.
+pub fn swaps_without_limit(host: &HostConfig, swap_limit: bool) -> bool {
+    host.memory > 0 && host.memory_swap != -1 && !swap_limit
 }
 
 fn insert(into: &mut Map<String, Value>, key: &str, part: Map<String, Value>) {
@@ -199,10 +204,13 @@ mod tests {
             json!({ "memory": { "limit": 100 } })
         );
         assert_eq!(discarded(&host, &v2).len(), 3);
-        let plain = HostConfig {
-            memory: 100,
-            ..Default::default()
-        };
-        assert_eq!(discarded(&plain, &v2), Vec::<String>::new());
+        for (swap, lines) in [(0, 1), (100, 1), (-1, 0)] {
+            let host = HostConfig {
+                memory: 100,
+                memory_swap: swap,
+                ..Default::default()
+            };
+            assert_eq!(discarded(&host, &v2).len(), lines, "{swap}");
+        }
     }
 }
