@@ -476,7 +476,7 @@ fn a_full_disk_stays_usable() {
         .unwrap_err()
         .to_string();
     assert!(error.starts_with("not enough space in "), "{error}");
-    assert!(error.contains("it needs about 5"), "{error}");
+    assert!(error.contains(": about 2"), "{error}");
     assert_eq!(
         registry.count("GET", "/blobs/"),
         1,
@@ -498,10 +498,7 @@ fn a_disk_without_inodes_is_cleared_again() {
         .pull(&registry.name("many:1"))
         .unwrap_err()
         .to_string();
-    assert!(
-        error.contains("failed to make ") && error.contains("No space left"),
-        "{error}"
-    );
+    assert!(error.contains("it has more files than the 2"), "{error}");
     assert!(device.is_empty(), "{:?}", device.content());
 }
 

@@ -5,6 +5,8 @@
 //!
 //! ```text
 //! {"event":"resolved","reference":"docker.io/library/web:1","digest":"sha256:…"}
+//! {"event":"freed","bytes":…}
+//!     there was not enough room, and this was removed, which nobody needed
 //! {"event":"layer","layer":"sha256:<diff id>","state":…,"bytes":…,"size":…}
 //!     state: planned, present, damaged (it is fetched again), fetching, unpacked; bytes and size as it is packed
 //! {"event":"total","done":3,"layers":8,"bytes":…,"size":…,"rate":…,"left_s":…}
@@ -184,6 +186,15 @@ impl Progress {
                 self.say(&json!({
                     "event": "transfer", "mirrors": mirrors, "resumed": resumed, "refetched": refetched,
                 }));
+                return;
+            }
+            Event::Freed { bytes } => {
+                if self.way != Way::Json {
+                    let bytes = table::short_size(bytes);
+                    eprintln!("dray: removed {bytes} of what nobody needed, to make room");
+                    state.drawn = 0;
+                }
+                self.say(&json!({"event": "freed", "bytes": bytes}));
                 return;
             }
             Event::Planned { layer, size } => (state.enter(layer, size, Phase::Planned), "planned"),

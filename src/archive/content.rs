@@ -38,6 +38,11 @@ impl Content {
         }
     }
 
+    /// Goes on reading there.
+    pub fn go_to(&mut self, position: u64) {
+        (self.position, self.next) = (position, 0);
+    }
+
     /// Its bytes, holes included.
     pub fn size(&self) -> u64 {
         self.size

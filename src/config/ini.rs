@@ -28,7 +28,7 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
     ),
     ("log", &["driver", "max-size", "max-file"]),
     ("health", &["stable_s", "timeout_s"]),
-    ("store", &["keep_blobs"]),
+    ("store", &["keep_blobs", "max_size", "reserve"]),
     ("network", &["bridge", "subnet", "ip6"]),
     (
         "download",
@@ -120,6 +120,12 @@ impl Settings {
             }
             (Section::Plain("store"), "keep_blobs") => {
                 value::boolean(text).map(|v| self.store.keep_blobs = v)
+            }
+            (Section::Plain("store"), "max_size") => {
+                value::limit(text).map(|v| self.store.max_size = v)
+            }
+            (Section::Plain("store"), "reserve") => {
+                value::size(text).map(|v| self.store.reserve = v)
             }
             (Section::Plain("network"), "bridge") => {
                 value::interface(text).map(|v| self.network.bridge = v)

@@ -113,10 +113,14 @@ pub struct HealthSettings {
 }
 
 /// The image store.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreSettings {
     /// Compressed layers stay after unpacking.
     pub keep_blobs: bool,
+    /// Bytes that all images together may take.
+    pub max_size: Option<u64>,
+    /// Bytes of the disk that images leave free.
+    pub reserve: u64,
 }
 
 /// The default bridge network.
@@ -169,6 +173,17 @@ impl Default for HealthSettings {
         HealthSettings {
             stable: Duration::from_secs(10),
             timeout: Duration::from_secs(120),
+        }
+    }
+}
+
+impl Default for StoreSettings {
+    fn default() -> StoreSettings {
+        StoreSettings {
+            keep_blobs: false,
+            max_size: None,
+            // Containers that run must be able to go on writing, and a rollback must find room for its records.
+            reserve: 16 << 20,
         }
     }
 }

@@ -82,6 +82,16 @@ pub(super) fn rate(text: &str) -> Result<Option<u64>, Invalid> {
         .map_err(|_| Invalid("no, or bytes a second such as 500k or 2m"))
 }
 
+/// Bytes, or none.
+pub(super) fn limit(text: &str) -> Result<Option<u64>, Invalid> {
+    if boolean(text) == Ok(false) {
+        return Ok(None);
+    }
+    size(text)
+        .map(Some)
+        .map_err(|_| Invalid("no, or a size such as 500m or 2g"))
+}
+
 /// Bytes with docker's suffixes, powers of 1024: `10m`, `1g`, `512k`, `4096`.
 pub(super) fn size(text: &str) -> Result<u64, Invalid> {
     let invalid = || Invalid("a size such as 512k, 10m or 1g, and more than 0");

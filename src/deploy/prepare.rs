@@ -20,8 +20,8 @@ use crate::api::Mount;
 use crate::artifact::payload::Payload;
 use crate::engine::network::is_bridge;
 use crate::engine::{Container, CreateRequest, Owner, Together};
-use crate::images::{Event, Image, Progress};
-use crate::oci::Platform;
+use crate::images::{Event, Image, Planned, Progress};
+use crate::oci::{Platform, Reference};
 use crate::runargs::Pull;
 use crate::sys::terminate;
 
@@ -168,26 +168,22 @@ fn check_binds(wanted: &Wanted) -> Result<(), DeployError> {
 /// Fetches, pins and creates, in this order: a record must never name a layer that a collection could take.
 fn make(site: &Site<'_>, number: u64, wanted: &[Wanted]) -> Result<Vec<Service>, DeployError> {
     // Images first: while they come, nothing of the candidate exists.
-    let mut images: Vec<(&Wanted, Image)> = Vec::new();
+    let mut distinct: Vec<&Wanted> = Vec::new();
     let mut image_of = Vec::with_capacity(wanted.len());
     for wanted in wanted {
-        site.hold.check()?;
-        let same = |(other, _): &(&Wanted, Image)| {
-            other.image == wanted.image && other.platform == wanted.platform
-        };
-        let place = match images.iter().position(same) {
-            Some(place) => place,
-            None => {
-                images.push((wanted, fetch(site, number, wanted)?));
-                images.len() - 1
-            }
-        };
+        let same =
+            |other: &&Wanted| other.image == wanted.image && other.platform == wanted.platform;
+        let place = distinct.iter().position(same).unwrap_or_else(|| {
+            distinct.push(wanted);
+            distinct.len() - 1
+        });
         image_of.push(place);
     }
+    let images = fetch_all(site, number, &distinct)?;
     let mut services = Vec::new();
     for (wanted, place) in wanted.iter().zip(image_of) {
         site.hold.check()?;
-        let image = &images[place].1;
+        let image = &images[place];
         let container = site.engine.create(&CreateRequest {
             body: &wanted.body,
             image,
@@ -228,19 +224,49 @@ fn record_prepared(site: &mut Site<'_>, services: Vec<Service>) -> Result<(), De
     Ok(())
 }
 
-fn fetch(site: &Site<'_>, number: u64, wanted: &Wanted) -> Result<Image, DeployError> {
+/// Brings and pins images: all are looked at before the first comes, so that there is room for all of them or for none.
+fn fetch_all(site: &Site<'_>, number: u64, wanted: &[&Wanted]) -> Result<Vec<Image>, DeployError> {
+    site.hold.check()?;
+    let images = site.images();
+    let host = Platform::host();
+    let is_fetched = |wanted: &&&Wanted| wanted.pull != Pull::Never;
+    let asked: Vec<(&Reference, &Platform)> = wanted
+        .iter()
+        .filter(is_fetched)
+        .map(|wanted| (&wanted.image, wanted.platform.as_ref().unwrap_or(&host)))
+        .collect();
+    for (reference, _) in &asked {
+        site.say(&format!("fetching image {}", reference.familiar()));
+    }
+    let planned = images.plan(&asked, &Planning { say: site.say });
+    site.hold.check()?;
+    let mut planned = planned?.into_iter();
+    let mut fetched = Vec::new();
+    for wanted in wanted {
+        let planned = match wanted.pull {
+            Pull::Never => None,
+            Pull::Missing | Pull::Always => planned.next(),
+        };
+        fetched.push(fetch(site, number, wanted, planned)?);
+    }
+    Ok(fetched)
+}
+
+fn fetch(
+    site: &Site<'_>,
+    number: u64,
+    wanted: &Wanted,
+    planned: Option<Planned>,
+) -> Result<Image, DeployError> {
     let name = wanted.image.familiar();
+    site.hold.check()?;
     // Until the pin is there, nothing else keeps the image from a collection.
     let _kept = site.images().hold()?;
-    let image = match wanted.pull {
-        Pull::Never => site.images().find(&wanted.image.to_string())?,
-        Pull::Missing | Pull::Always => {
-            site.say(&format!("fetching image {name}"));
+    let image = match planned {
+        None => site.images().find(&wanted.image.to_string())?,
+        Some(planned) => {
             let tally = Tally::default();
-            let platform = wanted.platform.clone().unwrap_or_else(Platform::host);
-            let pulled = tally.telling(site, &name, || {
-                site.images().pull(&wanted.image, &platform, &tally)
-            });
+            let pulled = tally.telling(site, &name, || site.images().pull_planned(planned, &tally));
             // Whatever it says it failed of: it was told to.
             site.hold.check()?;
             let image = pulled?;
@@ -256,6 +282,26 @@ fn fetch(site: &Site<'_>, number: u64, wanted: &Wanted) -> Result<Image, DeployE
     }
     site.images().pin(&site.pin(number), &image)?;
     Ok(image)
+}
+
+/// Who hears of what is done before the first layer comes.
+struct Planning<'a> {
+    say: &'a (dyn Fn(&str) + Sync),
+}
+
+impl Progress for Planning<'_> {
+    fn event(&self, event: &Event<'_>) {
+        if let Event::Freed { bytes } = event {
+            let bytes = Size(*bytes);
+            (self.say)(&format!(
+                "freed {bytes} of what nobody needed, to make room"
+            ));
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        terminate::requested()
+    }
 }
 
 /// What a pull did, counted from several threads.

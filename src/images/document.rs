@@ -12,6 +12,7 @@ use crate::store::BlobDraft;
 use super::layer::Wanted;
 
 /// An image's documents.
+#[derive(Debug)]
 pub(super) struct Documents {
     /// What the reference means: an index or a manifest.
     pub(super) digest: Digest,

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::change::ChangeError;
+use super::shortage::Shortage;
 use crate::archive::ImageArchiveError;
 use crate::oci::{
     Digest, ImageConfigError, ManifestError, MediaTypeError, Platform, ReferenceError,
@@ -188,19 +189,8 @@ pub enum ImagesError {
     #[error(transparent)]
     Change(#[from] ChangeError),
     /// Not enough room for it.
-    #[error(
-        "not enough space in {path:?} for {image}: it needs about {needed} bytes, {free} are free; remove images or containers first"
-    )]
-    Space {
-        /// The reference asked for.
-        image: String,
-        /// Where.
-        path: PathBuf,
-        /// Estimated, unpacked.
-        needed: u64,
-        /// What there is beside the reserve.
-        free: u64,
-    },
+    #[error("{0}")]
+    Space(Box<Shortage>),
     /// How much room there is cannot be told.
     #[error("failed to read the free space of {path:?}: {source}")]
     Room {

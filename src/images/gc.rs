@@ -10,20 +10,20 @@ use crate::sys::lock::Exclusive;
 
 /// How long a collection waits for others: every program that opens the store holds it for a moment, among them the
 /// monitors of containers that were started just before; a pull holds it for long.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// All that may not be removed.
-#[derive(Default)]
-struct Marks {
-    layers: BTreeSet<Digest>,
-    blobs: BTreeSet<Digest>,
+#[derive(Debug, Clone, Default)]
+pub(super) struct Marks {
+    pub(super) layers: BTreeSet<Digest>,
+    pub(super) blobs: BTreeSet<Digest>,
 }
 
 impl Images {
     /// What [`Images::collect`] would remove.
     pub fn collectable(&self) -> Result<Collected, ImagesError> {
         let _shared = self.store.lock_shared()?;
-        self.unneeded()
+        self.unneeded(&Marks::default())
     }
 
     /// Removes layers and blobs that neither a name nor a pin needs. Fails with [`ImagesError::Busy`] if another process
@@ -32,10 +32,11 @@ impl Images {
     /// `in_use`: the layers of containers that run. They may stand on a damaged one that was replaced since.
     pub fn collect(&self, in_use: &BTreeSet<Digest>) -> Result<Collected, ImagesError> {
         let alone = self.alone()?.ok_or(ImagesError::Busy)?;
-        let unneeded = self.unneeded()?;
+        let unneeded = self.unneeded(&Marks::default())?;
         // Documents first: without them nothing speaks of the layers.
         self.store.remove_blobs(&alone, &unneeded.blobs)?;
-        self.store.remove_layers(&alone, &unneeded.layers, in_use)?;
+        self.store
+            .remove_layers(&alone, &unneeded.layers, Some(in_use))?;
         Ok(unneeded)
     }
 
@@ -51,11 +52,12 @@ impl Images {
         }
     }
 
-    fn unneeded(&self) -> Result<Collected, ImagesError> {
+    /// What neither a name nor a pin needs, without what is to be kept.
+    pub(super) fn unneeded(&self, keep: &Marks) -> Result<Collected, ImagesError> {
         if let Some(damaged) = self.damaged()?.into_iter().next() {
             return Err(damaged);
         }
-        let mut marks = Marks::default();
+        let mut marks = keep.clone();
         for root in self.roots()? {
             self.mark(&root, &mut marks)?;
         }

@@ -228,6 +228,14 @@ impl Source for Inside<'_> {
         }
     }
 
+    fn peek(&self, blob: &Descriptor, from: u64, length: u64) -> Option<Vec<u8>> {
+        let mut content = self.carried.archive.blob(&blob.digest).ok()??;
+        content.go_to(from);
+        let mut bytes = Vec::new();
+        content.take(length).read_to_end(&mut bytes).ok()?;
+        (bytes.len() as u64 == length).then_some(bytes)
+    }
+
     fn prove(&self, blobs: &[&Descriptor]) -> Result<(), ImagesError> {
         let mut lacking = Vec::new();
         for blob in blobs {

@@ -16,14 +16,16 @@ mod inflate;
 mod layer;
 mod load;
 mod pipe;
+mod plan;
 mod progress;
 mod pull;
 mod record;
 mod save;
+mod shortage;
 mod source;
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
 use crate::config::Settings;
 use crate::host::Host;
@@ -36,8 +38,10 @@ pub use change::ChangeError;
 pub use error::ImagesError;
 pub use import::Import;
 pub use load::{Carried, Chosen, Place, some};
+pub use plan::Planned;
 pub use progress::{Event, Progress};
 pub use save::{Refetch, Save};
+pub use shortage::Shortage;
 
 /// An image that is present as a whole: its documents and all its layers.
 #[derive(Debug, Clone)]
@@ -70,12 +74,16 @@ pub struct Images {
     client: OnceLock<Client>,
     keep_blobs: bool,
     parallel: usize,
+    /// What holds the store now, once for all of this process, so that it can be given up for a moment.
+    held: Mutex<Weak<Shared>>,
+    /// Shared by who brings an image.
+    bringing: RwLock<()>,
 }
 
 /// While it lives nothing is collected: hold it from a pull until what was pulled is pinned or named.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Hold {
-    _shared: Shared,
+    shared: Arc<Shared>,
 }
 
 /// What [`Images::remove`] did, in docker's words.
@@ -124,6 +132,8 @@ impl Images {
             client: OnceLock::new(),
             keep_blobs: settings.store.keep_blobs,
             parallel: settings.download.parallel.max(1),
+            held: Mutex::default(),
+            bringing: RwLock::default(),
         })
     }
 
@@ -139,9 +149,13 @@ impl Images {
 
     /// Keeps [`Images::collect`] away while the result lives.
     pub fn hold(&self) -> Result<Hold, ImagesError> {
-        Ok(Hold {
-            _shared: self.store.lock_shared()?,
-        })
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = match held.upgrade() {
+            Some(shared) => shared,
+            None => Arc::new(self.store.lock_shared()?),
+        };
+        *held = Arc::downgrade(&shared);
+        Ok(Hold { shared })
     }
 
     /// Where an unpacked layer lies. For a root filesystem use [`Images::lower_dirs`].

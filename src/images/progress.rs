@@ -13,6 +13,11 @@ pub enum Event<'a> {
         /// What it is.
         digest: Digest,
     },
+    /// What nobody needed was removed to make room.
+    Freed {
+        /// How much that was.
+        bytes: u64,
+    },
     /// A layer will be fetched.
     Planned {
         /// Its diff id.

@@ -8,22 +8,17 @@ use zstd::zstd_safe::DCtx;
 use super::check::Condition;
 use super::document::Documents;
 use super::layer::{Fetch, Fetched, Wanted};
+use super::plan::{FILES_BESIDE, Planned};
 use super::record::Root;
 use super::source::{Remote, Source};
 use super::{Event, Image, Images, ImagesError, Progress};
-use crate::oci::{Digest, LayerCompression, Platform, Reference};
+use crate::oci::{Digest, Platform, Reference};
 use crate::store;
-use crate::sys::beneath;
 use crate::sys::fs::broken;
 use crate::unpack::Budget;
 
-/// Bytes that a pull leaves free on the device: containers that run must be able to go on writing, and a rollback must
-/// find room for its records.
-const RESERVE: u64 = 16 << 20;
-
-/// What gzip and zstd make of a layer, about; real ones reach 2.2 to 4. Only what surely does not fit is refused
-/// beforehand, the rest is noticed while unpacking.
-const RATIO: u64 = 2;
+/// Files that a pull leaves to others: records of containers and of a way back.
+const INODE_RESERVE: u64 = 16;
 
 /// An image to be brought.
 pub(super) struct Wish<'a> {
@@ -48,20 +43,27 @@ impl Images {
         platform: &Platform,
         progress: &dyn Progress,
     ) -> Result<Image, ImagesError> {
-        let digest = match reference.digest {
-            Some(digest) => digest,
-            None => self.client().resolve(reference)?.digest,
+        let mut planned = self.plan(&[(reference, platform)], progress)?;
+        match planned.pop() {
+            Some(planned) => self.pull_planned(planned, progress),
+            None => Err(ImagesError::Absent(reference.familiar())),
+        }
+    }
+
+    /// Brings an image that [`Images::plan`] has found room for.
+    pub fn pull_planned(
+        &self,
+        mut planned: Planned,
+        progress: &dyn Progress,
+    ) -> Result<Image, ImagesError> {
+        let Some(reference) = planned.reference.take() else {
+            return Err(ImagesError::Absent(planned.name));
         };
-        progress.event(&Event::Resolved { reference, digest });
-        let remote = Remote::new(self, reference);
-        let wish = Wish {
-            source: &remote,
-            name: &reference.familiar(),
-            digest,
-            is_stated: true,
-            platform,
+        let remote = match planned.client.take() {
+            Some(client) => Remote::of(client, &reference),
+            None => Remote::new(self, &reference),
         };
-        let image = self.bring(&wish, progress)?;
+        let image = self.bring_planned(&remote, planned, progress)?;
         remote.report(progress);
         Ok(image)
     }
@@ -72,21 +74,29 @@ impl Images {
         wish: &Wish<'_>,
         progress: &dyn Progress,
     ) -> Result<Image, ImagesError> {
-        let _shared = self.store.lock_shared()?;
-        let documents = self.documents(wish.source, wish.name, wish.digest, wish.platform)?;
-        let missing = self.missing(&documents, progress)?;
-        let to_bring = missing.iter().map(|wanted| &wanted.blob);
-        let to_bring: Vec<_> = to_bring
-            .filter(|blob| self.store.blob(&blob.digest).is_none())
-            .collect();
-        wish.source.prove(&to_bring)?;
-        self.plan_room(wish.name, &missing)?;
+        let mut planned = self.plan_wishes(std::slice::from_ref(wish), progress)?;
+        match planned.pop() {
+            Some(planned) => self.bring_planned(wish.source, planned, progress),
+            None => Err(ImagesError::Absent(wish.name.to_owned())),
+        }
+    }
+
+    fn bring_planned(
+        &self,
+        source: &dyn Source,
+        planned: Planned,
+        progress: &dyn Progress,
+    ) -> Result<Image, ImagesError> {
+        let _brings = self.bringing.read().unwrap_or_else(PoisonError::into_inner);
+        let documents = &planned.documents;
+        // Another image of the same plan may have brought some meanwhile.
+        let missing = self.missing(documents, progress)?;
         for wanted in &missing {
             let (layer, size) = (wanted.diff_id, wanted.blob.size);
             progress.event(&Event::Planned { layer, size });
         }
         let root = Root {
-            digest: match wish.is_stated {
+            digest: match planned.is_stated {
                 true => documents.digest,
                 false => documents.config,
             },
@@ -95,14 +105,14 @@ impl Images {
             layers: documents.layers.iter().map(|w| w.diff_id).collect(),
         };
         if broken("journal-first") {
-            let reference = wish
-                .name
+            let name = &planned.name;
+            let reference = name
                 .parse()
-                .map_err(|_| ImagesError::Absent(wish.name.to_owned()))?;
+                .map_err(|_| ImagesError::Absent(name.to_owned()))?;
             self.write_name(&reference, &root)?;
         }
-        let fetched = self.fetch(wish.source, &missing, progress)?;
-        let (mut layers, mut blobs) = (Vec::new(), documents.drafts);
+        let fetched = self.fetch(source, &missing, progress)?;
+        let (mut layers, mut blobs) = (Vec::new(), planned.documents.drafts);
         for Fetched { layer, blob } in fetched {
             layers.push(layer);
             blobs.extend(blob);
@@ -138,36 +148,9 @@ impl Images {
         Ok(missing)
     }
 
-    fn plan_room(&self, image: &str, missing: &[Wanted]) -> Result<(), ImagesError> {
-        let needed = missing.iter().fold(0_u64, |needed, wanted| {
-            let size = wanted.blob.size;
-            let unpacked = match wanted.compression {
-                LayerCompression::None => size,
-                _ => size.saturating_mul(RATIO),
-            };
-            let kept = if self.keep_blobs { size } else { 0 };
-            needed.saturating_add(unpacked).saturating_add(kept)
-        });
-        let free = self.free()?;
-        if needed <= free {
-            return Ok(());
-        }
-        Err(ImagesError::Space {
-            image: image.to_owned(),
-            path: self.store.root().to_owned(),
-            needed,
-            free,
-        })
-    }
-
     /// Bytes that may be taken.
     pub(super) fn free(&self) -> Result<u64, ImagesError> {
-        let path = self.store.root();
-        let room = beneath::room(path).map_err(|source| ImagesError::Room {
-            path: path.to_owned(),
-            source,
-        })?;
-        Ok(room.bytes.saturating_sub(RESERVE))
+        Ok(self.allowance()?.bytes)
     }
 
     fn fetch(
@@ -181,7 +164,12 @@ impl Images {
         }
         let cancelled = AtomicBool::new(false);
         let zstd = Mutex::new(DCtx::create());
-        let budget = Budget::new(self.free()?);
+        let mut allowance = self.allowance()?;
+        let beside = FILES_BESIDE * missing.len() as u64 + INODE_RESERVE;
+        let inodes = &mut allowance.room.inodes;
+        *inodes = inodes.map(|inodes| inodes.saturating_sub(beside));
+        let reserve = self.settings.store.reserve;
+        let budget = Budget::on(self.store.root(), &allowance.room, allowance.bytes, reserve);
         let fetch = Fetch {
             store: &self.store,
             source,

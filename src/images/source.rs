@@ -14,6 +14,11 @@ pub(super) trait Source: Sync {
     /// The bytes of a blob as they come, unchecked.
     fn blob(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, ImagesError>;
 
+    /// A few bytes of a blob, unchecked, where they are to be had without the rest.
+    fn peek(&self, _blob: &Descriptor, _from: u64, _length: u64) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Fails if it is known not to have all of these blobs; asked before the first of them is brought.
     fn prove(&self, _blobs: &[&Descriptor]) -> Result<(), ImagesError> {
         Ok(())
@@ -37,14 +42,21 @@ pub(super) struct Remote<'a> {
 impl<'a> Remote<'a> {
     /// Asks nobody anything yet, but the time for the image runs.
     pub(super) fn new(images: &Images, reference: &'a Reference) -> Remote<'a> {
-        Remote {
-            client: images.client().begin(),
-            reference,
-        }
+        Remote::of(images.client().begin(), reference)
+    }
+
+    /// With a client for which the time runs already.
+    pub(super) fn of(client: Client, reference: &'a Reference) -> Remote<'a> {
+        Remote { client, reference }
     }
 }
 
 impl Remote<'_> {
+    /// The client, with what it has learnt.
+    pub(super) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// Tells how it went, if that is worth a word.
     pub(super) fn report(&self, progress: &dyn Progress) {
         let mirrors = self.client.mirrors_used();
@@ -66,6 +78,10 @@ impl Source for Remote<'_> {
 
     fn blob(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, ImagesError> {
         Ok(self.client.blob(self.reference, blob)?)
+    }
+
+    fn peek(&self, blob: &Descriptor, from: u64, length: u64) -> Option<Vec<u8>> {
+        self.client.peek(self.reference, blob, from, length)
     }
 
     fn distrust(&self, blob: &Digest) -> bool {

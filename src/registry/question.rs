@@ -24,6 +24,8 @@ pub(super) struct Question<'a> {
 pub(super) struct Range {
     /// The first byte wanted.
     pub(super) from: u64,
+    /// The last one; to the end if not said.
+    pub(super) to: Option<u64>,
     /// The whole is wanted instead if this is no longer its strong tag.
     pub(super) tag: Option<String>,
 }
@@ -42,7 +44,8 @@ impl Question<'_> {
         let mut headers = Vec::new();
         headers.extend(self.accept.map(|accept| ("accept", accept.to_owned())));
         if let Some(range) = &self.range {
-            headers.push(("range", format!("bytes={}-", range.from)));
+            let to = range.to.map_or(String::new(), |to| to.to_string());
+            headers.push(("range", format!("bytes={}-{to}", range.from)));
             headers.extend(range.tag.clone().map(|tag| ("if-range", tag)));
         }
         headers

@@ -104,6 +104,7 @@ impl Resumed {
     fn ask(&mut self) -> Result<Open, Failure> {
         let range = (self.position > 0 && self.ranges).then(|| Range {
             from: self.position,
+            to: None,
             tag: self.tag.clone(),
         });
         let question = question(&self.reference, &self.place, self.digest, range);
@@ -279,6 +280,38 @@ impl Read for Resumed {
                 }
             }
         }
+    }
+}
+
+impl Client {
+    /// A few bytes of a blob, unchecked; `None` where they cannot be had, for they are only good to know.
+    pub fn peek(
+        &self,
+        reference: &Reference,
+        blob: &Descriptor,
+        from: u64,
+        length: u64,
+    ) -> Option<Vec<u8>> {
+        let to = from.checked_add(length)?.checked_sub(1)?;
+        let asked = self.anywhere(reference, Some(&blob.digest), |place| {
+            let range = Range {
+                from,
+                to: Some(to),
+                tag: None,
+            };
+            let question = question(reference, place, blob.digest, Some(range));
+            let response = self.fetcher.ask(&question);
+            response.map_err(|failure| question.failed(failure.problem))
+        });
+        let response = asked.ok()?;
+        let wanted = format!("bytes {from}-{to}/{}", blob.size);
+        // The whole, which comes from who knows no ranges, is not for now.
+        if response.status != 206 || response.header("content-range") != Some(wanted.as_str()) {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        let read = response.body.take(length).read_to_end(&mut bytes).ok()?;
+        (read as u64 == length).then_some(bytes)
     }
 }
 

@@ -239,12 +239,13 @@ impl Store {
         digests_in(&self.layers_dir())
     }
 
-    /// Removes layers, and those that were replaced, except where a running container may stand on them.
+    /// Removes layers, and those that were replaced, except where a running container may stand on them; where it is not
+    /// known which layers are in use, all of those stay.
     pub fn remove_layers(
         &self,
         _alone: &Exclusive,
         diff_ids: &[Digest],
-        in_use: &BTreeSet<Digest>,
+        in_use: Option<&BTreeSet<Digest>>,
     ) -> Result<(), StoreError> {
         diff_ids.iter().try_for_each(|id| self.forget_checked(id))?;
         let dir = self.layers_dir();
@@ -253,7 +254,9 @@ impl Store {
             let name = entry.map_err(failed("read", &dir))?.file_name();
             let damaged = name.to_str().and_then(|n| n.strip_prefix(DAMAGED_PREFIX));
             if let Some((hex, _)) = damaged.and_then(|rest| rest.split_once('-'))
-                && !Digest::from_hex(hex).is_ok_and(|id| in_use.contains(&id))
+                && in_use.is_some_and(|in_use| {
+                    !Digest::from_hex(hex).is_ok_and(|id| in_use.contains(&id))
+                })
             {
                 paths.push(dir.join(name));
             }

@@ -12,7 +12,7 @@ pub struct Exclusive(File);
 
 /// A shared lock; any number of holders, never together with an exclusive one.
 #[derive(Debug)]
-pub struct Shared(#[expect(dead_code, reason = "held for its descriptor")] File);
+pub struct Shared(File);
 
 impl Exclusive {
     /// Waits until the lock is free.
@@ -38,9 +38,20 @@ impl Shared {
     pub fn wait(path: &Path) -> io::Result<Shared> {
         Ok(Shared(lock(path, libc::LOCK_SH)?))
     }
+
+    /// Does `work` while nobody else has the lock, and then shares it again; `None` if somebody has it. Before `work` and after
+    /// it others may have had it to themselves.
+    pub fn alone<T>(&self, work: impl FnOnce(&Exclusive) -> T) -> io::Result<Option<T>> {
+        let alone = Exclusive(self.0.try_clone()?);
+        let locked = unless_held(convert(&self.0, libc::LOCK_EX | libc::LOCK_NB))?;
+        let done = locked.map(|()| work(&alone));
+        // Also after a refusal: the kernel takes the shared one away first.
+        convert(&self.0, libc::LOCK_SH)?;
+        Ok(done)
+    }
 }
 
-fn unless_held(locked: io::Result<File>) -> io::Result<Option<File>> {
+fn unless_held<T>(locked: io::Result<T>) -> io::Result<Option<T>> {
     match locked {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         other => other.map(Some),
@@ -56,10 +67,14 @@ fn lock(path: &Path, operation: libc::c_int) -> io::Result<File> {
         .truncate(false)
         .mode(0o600)
         .open(path)?;
+    convert(&file, operation).map(|()| file)
+}
+
+fn convert(file: &File, operation: libc::c_int) -> io::Result<()> {
     loop {
         // SAFETY: flock takes a descriptor that `file` keeps open and touches no memory.
         if unsafe { libc::flock(file.as_raw_fd(), operation) } == 0 {
-            return Ok(file);
+            return Ok(());
         }
         let error = io::Error::last_os_error();
         if error.kind() != io::ErrorKind::Interrupted {

@@ -61,4 +61,20 @@ pub enum ArchiveError {
     /// More data than there may be.
     #[error("it unpacks to more than the {0} bytes it may take")]
     Full(u64),
+    /// More files than there is room for.
+    #[error("it has more files than the {0} that the disk has inodes for")]
+    Inodes(u64),
+    /// Somebody else takes what is left of the disk.
+    #[error(
+        "the disk has filled up meanwhile: {free} bytes are free, {reserve} have to stay so ([store] reserve)"
+    )]
+    Filled {
+        /// What there is.
+        free: u64,
+        /// What is to stay.
+        reserve: u64,
+    },
+    /// How much room there is cannot be told.
+    #[error("failed to read the free space: {0}")]
+    Room(#[source] io::Error),
 }

@@ -6,16 +6,13 @@
 use std::fmt;
 use std::io::{self, BufRead, Write};
 
-use super::Budget;
+use super::budget::{Budget, Cost};
 use super::entry::{Attributes, Entry, Kind};
 use crate::sys::beneath::{FileType, Time};
 use crate::tarball::{
     ArchiveError, BLOCK, Block, Extensions, MAX_ENTRIES, MAX_EXTENSION, Pax, SafePath, SparseMap,
     quoted, sparse,
 };
-
-/// What an entry takes on disk beside its data: an inode and a place in its folder.
-const ENTRY_COST: u64 = 512;
 
 /// The kernel's largest device numbers.
 const MAX_MAJOR: u32 = (1 << 12) - 1;
@@ -30,7 +27,7 @@ pub struct Archive<'a> {
     entries: u64,
     budget: &'a Budget,
     /// What of the budget this archive has taken.
-    charged: u64,
+    charged: Cost,
 }
 
 impl fmt::Debug for Archive<'_> {
@@ -48,7 +45,7 @@ impl<'a> Archive<'a> {
             padding: 0,
             entries: 0,
             budget,
-            charged: 0,
+            charged: Cost::default(),
         }
     }
 
@@ -57,10 +54,15 @@ impl<'a> Archive<'a> {
         self.budget.refund(self.charged);
     }
 
-    fn charge(&mut self, cost: u64) -> Result<(), ArchiveError> {
+    fn charge(&mut self, cost: Cost) -> Result<(), ArchiveError> {
         self.budget.charge(cost)?;
         self.charged += cost;
         Ok(())
+    }
+
+    /// For what is read and comes to no file.
+    fn charge_beside(&mut self, bytes: usize) -> Result<(), ArchiveError> {
+        self.charge(Cost::beside(bytes as u64))
     }
 
     /// The next entry, after skipping what is left of the current one. At the archive's end the stream has been read
@@ -78,7 +80,10 @@ impl<'a> Archive<'a> {
             };
             let flag = block.type_flag();
             if !Extensions::is_type(flag) {
-                return self.entry(&block, extensions).map(Some);
+                let entry = self.entry(&block, extensions)?;
+                // Its data too, before the first of it is read.
+                self.charge(self.budget.cost(&entry))?;
+                return Ok(Some(entry));
             }
             let body = self.extension(&block)?;
             extensions.take(flag, body)?;
@@ -97,7 +102,6 @@ impl<'a> Archive<'a> {
                 .write_all(&available[..taken])
                 .map_err(CopyError::Write)?;
             self.source.consume(taken);
-            self.charge(taken as u64).map_err(CopyError::Archive)?;
             left -= taken as u64;
             self.body -= taken as u64;
         }
@@ -109,7 +113,6 @@ impl<'a> Archive<'a> {
         if self.entries > MAX_ENTRIES {
             return Err(ArchiveError::Entries);
         }
-        self.charge(ENTRY_COST)?;
         let (mut pax, name, link) = extensions.resolve(block)?;
         let size = match pax.size {
             Some(size) => size,
@@ -206,6 +209,7 @@ impl<'a> Archive<'a> {
             return Err(ArchiveError::ExtensionSize(size));
         }
         self.expect_body(size)?;
+        self.charge(Cost::beside(size))?;
         let mut bytes = Vec::new();
         self.copy_body(size, &mut bytes)
             .map_err(|error| match error {
@@ -236,7 +240,7 @@ impl<'a> Archive<'a> {
             let available = self.fill()?.len();
             let taken = usize::try_from(length).unwrap_or(usize::MAX).min(available);
             self.source.consume(taken);
-            self.charge(taken as u64)?;
+            self.charge_beside(taken)?;
             length -= taken as u64;
         }
         Ok(())
@@ -248,13 +252,13 @@ impl<'a> Archive<'a> {
             if available == 0 {
                 return Ok(());
             }
-            self.charge(available as u64)?;
+            self.charge_beside(available)?;
             self.source.consume(available);
         }
     }
 
     fn read_exact(&mut self, buffer: &mut [u8]) -> Result<(), ArchiveError> {
-        self.charge(buffer.len() as u64)?;
+        self.charge_beside(buffer.len())?;
         self.source
             .read_exact(buffer)
             .map_err(|error| match error.kind() {

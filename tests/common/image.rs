@@ -254,7 +254,7 @@ impl Layer {
     pub fn blob(&self) -> Vec<u8> {
         match self.packing {
             Packing::Plain => self.tar.clone(),
-            Packing::Zstd => zstd::encode_all(&self.tar[..], 1).unwrap(),
+            Packing::Zstd => zstd::bulk::compress(&self.tar, 3).unwrap(),
             Packing::Gzip => {
                 let mut gzip =
                     flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

@@ -72,6 +72,8 @@ pub enum Fault {
     Silent,
     /// One byte of the body every so many milliseconds.
     Drip(u64),
+    /// So many bytes of the body at once, then a pause of so many milliseconds.
+    Pace(usize, u64),
     /// The connection closes without an answer.
     Reset,
     /// 307 to this URL plus the request's path; one that ends in `?` is taken as it is.
@@ -150,6 +152,15 @@ struct Shared {
     state: Mutex<State>,
     /// Told when the server ends, so that slow answers need not be waited for.
     ending: Condvar,
+    /// Told when more was sent.
+    sending: Condvar,
+}
+
+impl Shared {
+    fn count(&self, bytes: usize) {
+        self.state.lock().unwrap().bytes += bytes as u64;
+        self.sending.notify_all();
+    }
 }
 
 #[derive(Debug, Default)]
@@ -286,6 +297,19 @@ impl Registry {
     /// Bytes of bodies sent so far.
     pub fn bytes(&self) -> u64 {
         self.state().bytes
+    }
+
+    /// Waits until so many bytes were sent.
+    pub fn until_sent(&self, bytes: u64) {
+        let state = self.state();
+        let long = Duration::from_secs(60);
+        let waited = |state: &mut State| state.bytes < bytes;
+        let (state, _) = self
+            .shared
+            .sending
+            .wait_timeout_while(state, long, waited)
+            .unwrap();
+        assert!(state.bytes >= bytes, "{} bytes were sent", state.bytes);
     }
 
     /// Forgets requests and bytes counted so far.
@@ -458,29 +482,26 @@ impl Answer {
 
     /// A blob, or the part of it that was asked for.
     fn part(request: &Request, digest: &str, bytes: &[u8], tag: String) -> Answer {
-        let from = request
+        let range = request
             .header("range")
             .filter(|_| request.header("if-range").is_none_or(|known| known == tag))
-            .and_then(|range| {
-                range
-                    .strip_prefix("bytes=")?
-                    .strip_suffix('-')?
-                    .parse()
-                    .ok()
-            });
-        let from: usize = from.unwrap_or(0);
+            .and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
+        let number = |text: &str| text.parse().ok();
         let size = bytes.len();
+        let from: usize = range.and_then(|(from, _)| number(from)).unwrap_or(0);
+        let last = range.and_then(|(_, to)| number(to));
+        let end = last.map_or(size, |last: usize| size.min(last + 1));
         if from > 0 && from >= size {
             let mut answer = Answer::status(416);
             answer.set("Content-Range", format!("bytes */{size}"));
             return answer;
         }
         let kind = "application/octet-stream";
-        let mut answer = Answer::of(kind, digest, bytes[from..].to_vec());
+        let mut answer = Answer::of(kind, digest, bytes[from..end].to_vec());
         answer.set("ETag", tag);
-        if request.headers.contains_key("range") && from > 0 {
+        if range.is_some() && (from > 0 || end < size) {
             answer.status = 206;
-            answer.set("Content-Range", format!("bytes {from}-{}/{size}", size - 1));
+            answer.set("Content-Range", format!("bytes {from}-{}/{size}", end - 1));
         }
         answer
     }
@@ -613,6 +634,7 @@ impl Fault {
                 | Fault::Overstated(_)
                 | Fault::Stall(_)
                 | Fault::Drip(_)
+                | Fault::Pace(..)
                 | Fault::NoDigest
                 | Fault::Digest(_)
                 | Fault::ContentType(_)
@@ -688,7 +710,7 @@ impl Fault {
             Fault::Tag(tag) => answer.set("ETag", tag.clone()),
             Fault::Length(length) => answer.declared = Some(*length),
             Fault::Encoding(encoding) => answer.set("Content-Encoding", encoding.clone()),
-            Fault::Drip(_) | Fault::Silent | Fault::Reset | Fault::Whole => {}
+            Fault::Drip(_) | Fault::Pace(..) | Fault::Silent | Fault::Reset | Fault::Whole => {}
         }
     }
 }
@@ -723,8 +745,18 @@ fn send(
     } else {
         &answer.body[..end.min(answer.body.len())]
     };
+    if let Some(Fault::Pace(at_once, milliseconds)) = fault {
+        for part in body.chunks(at_once) {
+            shared.count(part.len());
+            connection.write_all(part)?;
+            if wait_for_end(shared, Duration::from_millis(milliseconds)) {
+                return Ok(false);
+            }
+        }
+        return Ok(true);
+    }
     // Before they leave: whoever has them may look at once.
-    shared.state.lock().unwrap().bytes += body.len() as u64;
+    shared.count(body.len());
     if let Some(Fault::Drip(milliseconds)) = fault {
         for byte in body {
             connection.write_all(&[*byte])?;
@@ -776,7 +808,7 @@ fn send_endlessly(
     let chunk = [b"4000\r\n".to_vec(), vec![b' '; 0x4000], b"\r\n".to_vec()].concat();
     loop {
         connection.write_all(&chunk)?;
-        shared.state.lock().unwrap().bytes += 0x4000;
+        shared.count(0x4000);
     }
 }
 

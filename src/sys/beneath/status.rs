@@ -173,6 +173,8 @@ pub struct Room {
     pub bytes: u64,
     /// Names that may still be made; `None` where the filesystem has no such limit.
     pub inodes: Option<u64>,
+    /// What the sizes of files are rounded up to.
+    pub block: u64,
 }
 
 /// How much room the filesystem that holds `dir` has left.
@@ -186,5 +188,6 @@ pub fn room(dir: &Path) -> io::Result<Room> {
     Ok(Room {
         bytes: u64::from(stat.blocks_available()).saturating_mul(stat.fragment_size() as u64),
         inodes: (stat.files() > 0).then_some(u64::from(stat.files_available())),
+        block: (stat.fragment_size() as u64).max(1),
     })
 }

@@ -1,0 +1,353 @@
+//! Whether there is room, for all images of a deployment together and before the first byte of a layer.
+//!
+//! What a layer takes is known only when it has been unpacked. So the compressed sizes decide where they can: what fits
+//! however well it is compressed, and what does not fit even uncompressed. In between the layers themselves are asked,
+//! which costs a small request each: gzip ends with the size of what it holds, zstd may begin with it. That may be a
+//! lie, or only a part of the truth; what is unpacked is counted all the same ([`Budget`](crate::unpack::Budget)).
+
+use std::time::Instant;
+
+use super::check::Condition;
+use super::document::Documents;
+use super::gc::{Marks, PATIENCE};
+use super::layer::Wanted;
+use super::pull::Wish;
+use super::shortage::Shortage;
+use super::source::{Remote, Source};
+use super::{Collected, Event, Hold, Images, ImagesError, Progress};
+use crate::oci::{LayerCompression, Platform, Reference};
+use crate::registry::Client;
+use crate::sys::beneath::{self, Room};
+
+/// What fits this many times over fits: real layers are compressed to a fifth at best.
+const CLEARLY: u64 = 16;
+
+/// What gzip and zstd make of a layer, about, where it does not say itself; real ones reach 2.2 to 4.
+const RATIO: u64 = 2;
+
+/// Of a tar's bytes, what its files take beside them because they begin blocks of their own: real files have 32 KiB.
+const ROUNDING: u64 = 16;
+
+/// Bytes to a file that no real layer exceeds on average; whoever has less inodes than that has too few for certain.
+const BYTES_PER_FILE: u64 = 128 << 10;
+
+/// Files of a layer beside its tree's.
+pub(super) const FILES_BESIDE: u64 = 3;
+
+/// An image whose documents are here and that there is room for. While it lives nothing is collected.
+#[derive(Debug)]
+pub struct Planned {
+    pub(super) name: String,
+    pub(super) reference: Option<Reference>,
+    /// Its time runs, and it knows who helps.
+    pub(super) client: Option<Client>,
+    pub(super) is_stated: bool,
+    pub(super) documents: Documents,
+    _hold: Hold,
+}
+
+/// What the disk and the settings allow.
+pub(super) struct Allowance {
+    pub(super) room: Room,
+    /// What of it images may take.
+    pub(super) bytes: u64,
+    /// What they take already, if that is limited.
+    pub(super) used: Option<u64>,
+}
+
+impl Images {
+    /// Looks at images that are to be brought, and makes room for all of them together: if what is free does not suffice,
+    /// what nobody needs goes. Follow with a [`Images::pull_planned`] for each.
+    ///
+    /// A [`Images::hold`] of this process may be given up for a moment: pin or name what was pulled before.
+    pub fn plan(
+        &self,
+        asked: &[(&Reference, &Platform)],
+        progress: &dyn Progress,
+    ) -> Result<Vec<Planned>, ImagesError> {
+        let mut remotes = Vec::new();
+        for (reference, platform) in asked {
+            let digest = match reference.digest {
+                Some(digest) => digest,
+                None => self.client().resolve(reference)?.digest,
+            };
+            progress.event(&Event::Resolved { reference, digest });
+            let remote = Remote::new(self, reference);
+            remotes.push((remote, reference.familiar(), digest, *platform));
+        }
+        let mut wishes = Vec::new();
+        for (remote, name, digest, platform) in &remotes {
+            wishes.push(Wish {
+                source: remote,
+                name,
+                digest: *digest,
+                is_stated: true,
+                platform,
+            });
+        }
+        let mut planned = self.plan_wishes(&wishes, progress)?;
+        // Of several, each gets the time that one may take.
+        let one = remotes.len() == 1;
+        for ((planned, (reference, _)), (remote, ..)) in planned.iter_mut().zip(asked).zip(&remotes)
+        {
+            planned.reference = Some((*reference).clone());
+            planned.client = one.then(|| remote.client());
+        }
+        Ok(planned)
+    }
+
+    /// The same for images from anywhere.
+    pub(super) fn plan_wishes(
+        &self,
+        wishes: &[Wish<'_>],
+        progress: &dyn Progress,
+    ) -> Result<Vec<Planned>, ImagesError> {
+        let mut has_collected = false;
+        loop {
+            let mut planned = Vec::new();
+            let mut missing: Vec<(&dyn Source, Wanted)> = Vec::new();
+            for wish in wishes {
+                let one = self.look(wish)?;
+                self.add_missing(wish.source, &one.documents, &mut missing)?;
+                planned.push(one);
+            }
+            let names: Vec<&str> = wishes.iter().map(|wish| wish.name).collect();
+            let Some(mut shortage) = self.shortage(&names, &missing)? else {
+                return Ok(planned);
+            };
+            let keep = kept(&planned);
+            let hold = self.hold()?;
+            // The drafts may go while the lock changes hands.
+            drop(planned);
+            shortage.collectable = self.unneeded(&keep).map_or(0, |unneeded| unneeded.bytes);
+            if has_collected || !shortage.is_helped_by(shortage.collectable) {
+                return Err(ImagesError::Space(Box::new(shortage)));
+            }
+            let Some(collected) = self.collect_beside(&hold, &keep)? else {
+                return Err(ImagesError::Space(Box::new(shortage)));
+            };
+            let bytes = collected.bytes;
+            progress.event(&Event::Freed { bytes });
+            has_collected = true;
+        }
+    }
+
+    fn look(&self, wish: &Wish<'_>) -> Result<Planned, ImagesError> {
+        let hold = self.hold()?;
+        Ok(Planned {
+            name: wish.name.to_owned(),
+            reference: None,
+            client: None,
+            is_stated: wish.is_stated,
+            documents: self.documents(wish.source, wish.name, wish.digest, wish.platform)?,
+            _hold: hold,
+        })
+    }
+
+    /// What of an image has to come; fails where its source is known not to have it.
+    fn add_missing<'a>(
+        &self,
+        source: &'a dyn Source,
+        documents: &Documents,
+        missing: &mut Vec<(&'a dyn Source, Wanted)>,
+    ) -> Result<(), ImagesError> {
+        let mut absent = Vec::new();
+        for wanted in &documents.layers {
+            let is_same = |(_, other): &(_, Wanted)| other.diff_id == wanted.diff_id;
+            if missing.iter().any(is_same)
+                || matches!(self.condition(&wanted.diff_id)?, Condition::Whole)
+            {
+                continue;
+            }
+            if self.store.blob(&wanted.blob.digest).is_none() {
+                absent.push(&wanted.blob);
+            }
+            missing.push((source, wanted.clone()));
+        }
+        source.prove(&absent)
+    }
+
+    /// What is lacking for these layers; `None` if they fit.
+    fn shortage(
+        &self,
+        images: &[&str],
+        missing: &[(&dyn Source, Wanted)],
+    ) -> Result<Option<Shortage>, ImagesError> {
+        if missing.is_empty() {
+            return Ok(None);
+        }
+        let allowance = self.allowance()?;
+        let kept = match self.keep_blobs {
+            true => missing.iter().map(|(_, wanted)| wanted.blob.size).sum(),
+            false => 0_u64,
+        };
+        let sum = |unpacked: &dyn Fn(&dyn Source, &Wanted) -> u64| {
+            let sizes = missing
+                .iter()
+                .map(|(source, wanted)| unpacked(*source, wanted));
+            sizes.fold(0_u64, u64::saturating_add)
+        };
+        let times = |factor: u64| {
+            move |_: &dyn Source, wanted: &Wanted| match wanted.compression {
+                LayerCompression::None => wanted.blob.size,
+                _ => wanted.blob.size.saturating_mul(factor),
+            }
+        };
+        let short = |unpacked: u64| {
+            let files = unpacked / BYTES_PER_FILE + FILES_BESIDE * missing.len() as u64;
+            let shortage = Shortage {
+                images: images.join(", "),
+                path: self.store.root().to_owned(),
+                unpacked,
+                kept,
+                files,
+                free: allowance.room.bytes,
+                inodes: allowance.room.inodes,
+                reserve: self.settings.store.reserve,
+                quota: self.settings.store.max_size.zip(allowance.used),
+                collectable: 0,
+            };
+            (!shortage.is_helped_by(0)).then_some(shortage)
+        };
+        let rounded = |tar: u64| tar.saturating_add(tar / ROUNDING);
+        if short(rounded(sum(&times(CLEARLY)))).is_none() {
+            return Ok(None);
+        }
+        if let Some(shortage) = short(sum(&times(1))) {
+            return Ok(Some(shortage));
+        }
+        let asked = |source: &dyn Source, wanted: &Wanted| {
+            unpacked_size(source, wanted).unwrap_or(wanted.blob.size.saturating_mul(RATIO))
+        };
+        Ok(short(rounded(sum(&asked))))
+    }
+
+    /// What may be taken now.
+    pub(super) fn allowance(&self) -> Result<Allowance, ImagesError> {
+        let path = self.store.root();
+        let room = beneath::room(path).map_err(|source| ImagesError::Room {
+            path: path.to_owned(),
+            source,
+        })?;
+        let settings = &self.settings.store;
+        let mut bytes = room.bytes.saturating_sub(settings.reserve);
+        let mut used = None;
+        if let Some(quota) = settings.max_size {
+            let taken = self.taken()?;
+            bytes = bytes.min(quota.saturating_sub(taken));
+            used = Some(taken);
+        }
+        Ok(Allowance { room, bytes, used })
+    }
+
+    /// Bytes of all layers and blobs.
+    fn taken(&self) -> Result<u64, ImagesError> {
+        let mut taken = 0;
+        for layer in self.store.layers()? {
+            taken += self.seal(&layer)?.map_or(0, |seal| seal.bytes);
+        }
+        let blobs = self.store.blobs()?;
+        Ok(taken
+            + blobs
+                .iter()
+                .map(|blob| self.store.blob_size(blob))
+                .sum::<u64>())
+    }
+
+    /// As [`Images::collect`] while this process holds the store: its lock changes hands. `None` if another one holds it
+    /// too, or if this one is bringing something.
+    fn collect_beside(&self, hold: &Hold, keep: &Marks) -> Result<Option<Collected>, ImagesError> {
+        let Ok(_idle) = self.bringing.try_write() else {
+            return Ok(None);
+        };
+        let begin = Instant::now();
+        loop {
+            let done = hold.shared.alone(|alone| {
+                let unneeded = self.unneeded(keep)?;
+                self.store.remove_blobs(alone, &unneeded.blobs)?;
+                // Who runs on which replaced layer is not known here: those stay.
+                self.store.remove_layers(alone, &unneeded.layers, None)?;
+                Ok(unneeded)
+            });
+            match done.map_err(|source| ImagesError::Io {
+                action: "lock",
+                path: self.store.root().to_owned(),
+                source,
+            })? {
+                Some(collected) => return collected.map(Some),
+                None if begin.elapsed() > PATIENCE => return Ok(None),
+                None => std::thread::sleep(PATIENCE / 100),
+            }
+        }
+    }
+}
+
+/// What is not to be collected for the sake of images that need it soon.
+fn kept(planned: &[Planned]) -> Marks {
+    let mut keep = Marks::default();
+    for Planned { documents, .. } in planned {
+        keep.blobs
+            .extend([documents.digest, documents.manifest, documents.config]);
+        for wanted in &documents.layers {
+            keep.layers.insert(wanted.diff_id);
+            keep.blobs.insert(wanted.blob.digest);
+        }
+    }
+    keep
+}
+
+/// What a layer says of its own size; `None` if it says nothing that could be true.
+fn unpacked_size(source: &dyn Source, wanted: &Wanted) -> Option<u64> {
+    let size = wanted.blob.size;
+    match wanted.compression {
+        LayerCompression::None => Some(size),
+        LayerCompression::Gzip => {
+            let tail = source.peek(&wanted.blob, size.checked_sub(4)?, 4)?;
+            in_gzip(u32::from_le_bytes(tail.try_into().ok()?), size)
+        }
+        LayerCompression::Zstd => {
+            let head = source.peek(&wanted.blob, 0, ZSTD_HEAD.min(size))?;
+            zstd::zstd_safe::get_frame_content_size(&head)
+                .ok()
+                .flatten()
+        }
+    }
+    .filter(|unpacked| *unpacked > 0)
+}
+
+/// As much as the header of a zstd frame may have.
+const ZSTD_HEAD: u64 = 18;
+
+/// What a gzip file of `size` bytes holds whose trailer says `modulo`: of the last of its members, without whole multiples
+/// of 4 GiB.
+fn in_gzip(modulo: u32, size: u64) -> Option<u64> {
+    // What cannot be compressed grows, by a sixteenth where somebody was in a hurry.
+    let least = (size - size / 8).saturating_sub(64);
+    let mut unpacked = u64::from(modulo);
+    while unpacked < least {
+        unpacked += 1 << 32;
+    }
+    // Otherwise there are several members, and this is the last one's alone.
+    (unpacked <= size.saturating_mul(CLEARLY)).then_some(unpacked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gzip_trailer_is_believed_where_it_can_be_true() {
+        const GIB: u64 = 1 << 30;
+        for (modulo, size, expected) in [
+            (3_000, 1_000, Some(3_000)),
+            (1_000, 1_060, Some(1_000)),
+            // A member of its own at the end, with nothing in it.
+            (0, 1_000_000, None),
+            (20_000, 1_000, None),
+            ((GIB / 2) as u32, 2 * GIB, Some(4 * GIB + GIB / 2)),
+            (0, 6 * GIB, Some(8 * GIB)),
+        ] {
+            assert_eq!(in_gzip(modulo, size), expected, "{modulo} of {size}");
+        }
+    }
+}
