@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
+use super::source::{Remote, Source};
 use super::{Event, Image, Images, ImagesError, Progress};
 use crate::archive::{Writer, Written};
 use crate::oci::stream::Verified;
@@ -35,7 +36,7 @@ struct Plan<'a> {
     /// Index, manifest and configuration.
     documents: Vec<(Digest, Vec<u8>)>,
     /// Whom to ask for layers that are not kept.
-    registry: Option<&'a Reference>,
+    registry: Option<Remote<'a>>,
 }
 
 /// What will be asked for the layers that the store does not keep.
@@ -89,6 +90,9 @@ impl Images {
         }
         let written: Vec<Written<'_>> = plans.iter().map(Plan::written).collect();
         writer.finish(&written).map_err(failed)?;
+        for registry in plans.iter().filter_map(|plan| plan.registry.as_ref()) {
+            registry.report(progress);
+        }
         Ok(())
     }
 
@@ -146,13 +150,13 @@ impl Images {
         })
     }
 
-    /// The name under which a registry has the image, where one is needed: the first that knows its digest.
+    /// The registry that has the image, where one is needed: by the first name under which its digest is known.
     fn registry_of<'a>(
         &self,
         save: &'a Save,
         manifest: &Manifest,
         refetch: &dyn Fn(&Refetch<'_>),
-    ) -> Result<Option<&'a Reference>, ImagesError> {
+    ) -> Result<Option<Remote<'a>>, ImagesError> {
         let image = &save.image;
         let missing = manifest.layers.iter();
         let missing: Vec<&Descriptor> =
@@ -175,14 +179,15 @@ impl Images {
         };
         let mut why = "no name says which registry has them".to_owned();
         for name in &image.names {
-            match self.client().manifest(name, &digest) {
+            let registry = Remote::new(self, name);
+            match registry.document(&digest) {
                 Ok(_) => {
                     refetch(&Refetch {
                         name,
                         layers: missing.len(),
                         bytes: missing.iter().map(|layer| layer.size).sum(),
                     });
-                    return Ok(Some(name));
+                    return Ok(Some(registry));
                 }
                 Err(error) => why = error.to_string(),
             }
@@ -196,17 +201,17 @@ impl Images {
         kept.filter(|_| self.store.blob_size(&layer.digest) == layer.size)
     }
 
-    fn open_layer(
+    fn open_layer<'a>(
         &self,
         layer: &Descriptor,
-        plan: &Plan<'_>,
-    ) -> Result<Box<dyn Read + Send + '_>, ImagesError> {
-        match (self.kept(layer), plan.registry) {
+        plan: &'a Plan<'_>,
+    ) -> Result<Box<dyn Read + Send + 'a>, ImagesError> {
+        match (self.kept(layer), &plan.registry) {
             (Some(path), _) => match File::open(&path) {
                 Ok(file) => Ok(Box::new(file)),
                 Err(source) => Err(ImagesError::Save { source }),
             },
-            (None, Some(registry)) => Ok(self.client().blob(registry, layer)?),
+            (None, Some(registry)) => registry.blob(layer),
             (None, None) => Err(ImagesError::NoLayer(layer.digest)),
         }
     }

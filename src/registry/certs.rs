@@ -1,12 +1,11 @@
 //! Certificates on disk: the system's bundle, and Docker's `certs.d/HOST[:PORT]/`.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::Problem;
+use super::folder;
 use crate::config::Settings;
 use crate::host::Host;
-use crate::oci::stream::read_limited;
 
 /// Largest file read here; the bundle of all public authorities has 220 KB.
 const MAX_PEM: u64 = 4 << 20;
@@ -102,30 +101,11 @@ fn pair(path: &Path, key_path: &Path) -> Result<ClientPair, Problem> {
 /// The registry's files with this extension, in order of their names.
 fn files(host: &Host, registry: &str, extension: &str) -> Result<Vec<PathBuf>, Problem> {
     let folder = host.certs.join(registry);
-    let entries = match std::fs::read_dir(&folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(unusable(&folder, &error.to_string())),
-    };
-    let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry
-            .map_err(|error| unusable(&folder, &error.to_string()))?
-            .path();
-        if path.extension().is_some_and(|found| found == extension) {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
+    folder::files(&folder, extension).map_err(|error| unusable(&folder, &error.to_string()))
 }
 
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, Problem> {
-    match std::fs::File::open(path).and_then(|file| read_limited(file, MAX_PEM)) {
-        Ok(pem) => Ok(Some(pem)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(unusable(path, &error.to_string())),
-    }
+    folder::read(path, MAX_PEM).map_err(|error| unusable(path, &error.to_string()))
 }
 
 /// A file that is there but of no use.

@@ -14,6 +14,7 @@ mod credentials;
 mod der;
 mod error;
 mod fetch;
+mod folder;
 mod http;
 mod limiter;
 mod login;
