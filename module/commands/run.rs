@@ -107,7 +107,17 @@ pub fn create(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> 
         return Ok(ExitCode::SUCCESS);
     };
     let engine = context.engine()?;
-    println!("{}", make(&engine, &args)?);
+    let id = make(&engine, &args)?;
+    if let Err(error) = engine.fill_volumes(&id) {
+        let all = Remove {
+            force: false,
+            volumes: true,
+        };
+        // Why it cannot be made is what has to be said.
+        let _ = engine.remove(&id, all);
+        return Err(error.into());
+    }
+    println!("{id}");
     Ok(ExitCode::SUCCESS)
 }
 

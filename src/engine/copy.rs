@@ -88,6 +88,22 @@ impl Engine {
         })
     }
 
+    /// Gives the new volumes of a container that has not run what its image has in their places, for those who take them over
+    /// before it does; a start does the same, and fills those too that have a filesystem of their own. In a mount namespace of
+    /// this process, so the calling process has to end after it.
+    pub fn fill_volumes(&self, id: &str) -> Result<(), EngineError> {
+        let _lock = self.lock(id)?;
+        let record = self.load(id)?.record;
+        let is_filled = |mount: &MountPoint| volumes::is_filled(mount) && !mount.mounted;
+        if !record.mounts.iter().any(is_filled) {
+            return Ok(());
+        }
+        mount::private_namespace()
+            .map_err(EngineError::system("enter a mount namespace of our own"))?;
+        let root = rootfs::mount(self, &record, &self.folders(id))?;
+        volumes::fill(&root, &self.host.run, &record, is_filled)
+    }
+
     /// Shows the files by which a container knows names, as it had them when it last ran; one that never ran has none.
     fn show_names(&self, root: BorrowedFd<'_>, record: &Record) -> io::Result<()> {
         let shared = record

@@ -241,10 +241,21 @@ fn fill_one(root: &Path, mount: &MountPoint, data: &Path) -> std::io::Result<()>
     fill::fill(root, &mount.destination, data, mark.as_deref())
 }
 
-/// Gives the container's new volumes what the image has in their places; `root` is its mounted root filesystem.
-pub fn fill_all(root: &Path, run: &Path, record: &Record) -> Result<(), EngineError> {
+/// Whether it gets what the image has in its place if it is new.
+pub fn is_filled(mount: &MountPoint) -> bool {
+    mount.kind == "volume" && !mount.no_copy
+}
+
+/// Gives those of the container's volumes that are `wanted` what the image has in their places; `root` is its mounted root
+/// filesystem.
+pub fn fill(
+    root: &Path,
+    run: &Path,
+    record: &Record,
+    wanted: impl Fn(&MountPoint) -> bool,
+) -> Result<(), EngineError> {
     for (number, mount) in record.mounts.iter().enumerate() {
-        if mount.kind != "volume" || mount.no_copy {
+        if !wanted(mount) {
             continue;
         }
         let data = source_of(run, record, number);

@@ -201,7 +201,7 @@ impl Ground {
         )))?;
         foresee::start(record, &root)?;
         volumes::mount_all(engine, record)?;
-        volumes::fill_all(&root, &engine.host().run, record)?;
+        volumes::fill(&root, &engine.host().run, record, volumes::is_filled)?;
         let subpaths = volumes::Subpaths::mount(engine, record)?;
         foresee::mount_points(engine, record)?;
         let travels = Travels::of(engine, record, outside)?;
