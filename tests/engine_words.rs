@@ -114,6 +114,42 @@ fn port_says_where_a_containers_ports_are_published() {
 }
 
 #[test]
+fn names_are_taken_as_inspect_shows_them() {
+    on_device("slashes", |device| {
+        let image = device.registry.name("shop/v1:1");
+        device.done(&["run", "-d", "--network=none", "--name", "/web", &image]);
+        assert_eq!(device.inspect("/web")["Name"], "/web");
+        device.done(&["rename", "/web", "/shop"]);
+        assert_eq!(device.inspect("shop")["Name"], "/shop");
+        for word in ["//shop", "/", "shop/"] {
+            refused(&device.dray(&["stop", word]), "no such container");
+        }
+        device.done(&["rm", "-f", "/shop"]);
+    });
+}
+
+#[test]
+fn several_may_restart_one_container_at_once() {
+    on_device("restarts", |device| {
+        let image = device.registry.name("shop/v1:1");
+        device.done(&["run", "-d", "--network=none", "--name=web", &image]);
+        for _ in 0..3 {
+            std::thread::scope(|scope| {
+                for word in ["restart", "restart", "start", "restart", "start"] {
+                    let grace: &[&str] = match word {
+                        "restart" => &["-t", "0"],
+                        _ => &[],
+                    };
+                    scope.spawn(move || device.done(&[&[word], grace, &["web"]].concat()));
+                }
+            });
+            assert_eq!(device.inspect("web")["State"]["Status"], "running");
+        }
+        device.done(&["rm", "-f", "web"]);
+    });
+}
+
+#[test]
 fn dockers_groups_lead_to_the_same_words() {
     on_device("groups", |device| {
         let image = device.registry.name("shop/v1:1");
@@ -547,6 +583,11 @@ fn who_is_removed_meanwhile_has_ended() {
         ] {
             let run = ["run", "-d", "--network=none", "--name=one", &image];
             device.done(&[&run[..], &["sh", "-c", line]].concat());
+            let begun = std::time::Instant::now();
+            // What is written while one attaches is shown.
+            while device.done(&["logs", "one"]).stdout != "up\n" {
+                assert!(begun.elapsed().as_secs() < 60, "{words:?}");
+            }
             let word = std::process::Command::new(env!("CARGO_BIN_EXE_dray"))
                 .args(words)
                 .env("DRAY_CONFIG", &device.host.config)
@@ -555,7 +596,6 @@ fn who_is_removed_meanwhile_has_ended() {
                 .stderr(std::process::Stdio::piped())
                 .spawn()
                 .unwrap();
-            let begun = std::time::Instant::now();
             while !is_at_work(device, words[0], word.id()) {
                 assert!(begun.elapsed().as_secs() < 60, "{words:?}");
             }

@@ -192,7 +192,8 @@ pub struct Rename {
 pub fn rename(context: &Context<'_>, words: &Rename) -> anyhow::Result<ExitCode> {
     let engine = context.engine()?;
     with(&engine, &words.container, |found| {
-        Ok(engine.rename(found.id(), &words.name)?)
+        let name = words.name.strip_prefix('/').unwrap_or(&words.name);
+        Ok(engine.rename(found.id(), name)?)
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -63,7 +63,11 @@ impl Engine {
                 name: container.record.name,
             }),
             status if status.is_attended() => Ok(()),
-            _ => self.prepare(&[id])?.start(),
+            _ => match self.prepare(&[id]) {
+                // Somebody else has started it meanwhile.
+                Err(EngineError::Running { .. }) => Ok(()),
+                prepared => prepared?.start(),
+            },
         }
     }
 

@@ -267,6 +267,8 @@ impl Engine {
     }
 
     fn look_up(&self, word: &str) -> Result<Container, EngineError> {
+        // Docker's inspect shows names with a slash before them, and so does ours.
+        let bare = word.strip_prefix('/').unwrap_or(word);
         let mut matches = Vec::new();
         for id in self.ids()? {
             let container = match self.load(&id) {
@@ -274,7 +276,7 @@ impl Engine {
                 Err(error) if error.is_about_files() && id != word => continue,
                 Err(error) => return Err(error),
             };
-            if id == word || container.record.name == word {
+            if id == word || container.record.name == bare {
                 return Ok(container);
             }
             if !word.is_empty() && id.starts_with(word) {

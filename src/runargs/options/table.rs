@@ -231,7 +231,9 @@ pub(super) const OPTIONS: &[Opt] = &[
         Ok(())
     }),
     yes("name", "string", "the container's name", |d, v| {
-        d.args.name = Some(v.to_owned()).filter(|name| !name.is_empty());
+        // As inspect shows it.
+        let name = v.strip_prefix('/').filter(|name| !name.is_empty());
+        d.args.name = Some(name.unwrap_or(v).to_owned()).filter(|name| !name.is_empty());
         Ok(())
     }),
     yes("net", "network", "HostConfig.NetworkMode", |d, v| {
