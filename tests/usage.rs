@@ -139,7 +139,7 @@ const TABLE: &[(&str, i32, &str)] = &[
     (
         "stop -t x web",
         125,
-        "=invalid argument \"x\" for \"-t, --time\" flag: strconv.ParseInt: parsing \"x\": invalid syntax",
+        "invalid argument \"x\" for \"-t, --timeout\" flag: strconv.ParseInt: parsing \"x\": invalid syntax",
     ),
     ("restart", 1, "'dray restart' requires at least 1 argument"),
     ("kill", 1, "'dray kill' requires at least 1 argument"),

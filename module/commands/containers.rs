@@ -55,8 +55,8 @@ pub struct Stop {
     #[arg(short, long)]
     signal: Option<String>,
     /// Seconds between the stop signal and the kill; -1 never kills
-    #[arg(short, long, visible_alias = "timeout", allow_negative_numbers = true, value_parser = decimal)]
-    time: Option<i64>,
+    #[arg(short, long, visible_alias = "time", allow_negative_numbers = true, value_parser = decimal)]
+    timeout: Option<i64>,
     /// Names or ids
     #[arg(required = true)]
     containers: Vec<String>,
@@ -64,7 +64,7 @@ pub struct Stop {
 
 impl Stop {
     fn grace(&self) -> Option<Duration> {
-        self.time
+        self.timeout
             .map(|seconds| u64::try_from(seconds).map_or(Duration::MAX, Duration::from_secs))
     }
 

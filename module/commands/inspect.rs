@@ -9,9 +9,9 @@ use dray::images::{Image, ImagesError};
 use dray::oci::Digest;
 use serde_json::{Value, json};
 
-use super::Context;
 use super::network::{self, shown};
 use super::template::Shape;
+use super::{Context, ps};
 use crate::exit;
 
 #[derive(Debug, Args)]
@@ -19,6 +19,9 @@ pub struct Words {
     /// json (in one line), or a template such as '{{.State.Status}}', filled in on a line of its own for each
     #[arg(short, long, default_value = "", hide_default_value = true)]
     format: Shape,
+    /// What containers wrote outside of volumes too, and that with their images, as SizeRw and SizeRootFs
+    #[arg(short, long)]
+    size: bool,
     /// Only things of this kind
     #[arg(long = "type", value_enum, value_name = "KIND")]
     kind: Option<Kind>,
@@ -41,7 +44,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let engine = context.engine_to_look()?;
     let (mut found, mut code) = (Vec::new(), ExitCode::SUCCESS);
     for thing in &words.things {
-        match inspect(&engine, words.kind, thing) {
+        match inspect(&engine, words, thing) {
             Ok(value) => found.push(value),
             Err(error) => {
                 eprintln!("dray: {}", exit::message(&error));
@@ -54,12 +57,22 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
 }
 
 /// A container of this name, else an image, a network, a volume; or what is of one kind.
-fn inspect(engine: &Engine, kind: Option<Kind>, thing: &str) -> anyhow::Result<Value> {
+fn inspect(engine: &Engine, words: &Words, thing: &str) -> anyhow::Result<Value> {
+    let kind = words.kind;
     let is_meant = |one: Kind| kind.is_none_or(|kind| kind == one);
     if is_meant(Kind::Container) {
         match engine.find(thing) {
             Err(EngineError::NotFound(_)) if kind.is_none() => {}
-            found => return Ok(engine.inspect(&found?)?),
+            found => {
+                let container = found?;
+                let mut document = engine.inspect(&container)?;
+                if words.size {
+                    let (own, whole) = ps::sizes(engine, &container);
+                    document["SizeRw"] = own.into();
+                    document["SizeRootFs"] = whole.into();
+                }
+                return Ok(document);
+            }
         }
     }
     let mut incomplete = None;

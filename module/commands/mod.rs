@@ -27,6 +27,7 @@ mod progress;
 mod prune;
 mod ps;
 mod pull;
+mod refused;
 mod rmi;
 mod run;
 mod save;

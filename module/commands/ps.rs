@@ -158,12 +158,17 @@ fn as_json(container: &Container, ports: &str, now: SystemTime) -> serde_json::V
 
 /// `4.096kB (virtual 82MB)`
 fn size(engine: &Engine, container: &Container) -> String {
+    let (own, whole) = sizes(engine, container);
+    format!("{} (virtual {})", table::size(own), table::size(whole))
+}
+
+/// What a container wrote outside of volumes, and that with its image.
+pub fn sizes(engine: &Engine, container: &Container) -> (u64, u64) {
     let record = &container.record;
     let own = volumes::size(&engine.folders(&record.id).state.join("upper"));
     // An image that is damaged has no size.
     let image = engine.images().find(&record.image.to_string());
-    let whole = own + image.map_or(0, |image| image.size);
-    format!("{} (virtual {})", table::size(own), table::size(whole))
+    (own, own + image.map_or(0, |image| image.size))
 }
 
 /// The reference as asked for, with a long digest cut.

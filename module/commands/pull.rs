@@ -8,6 +8,7 @@ use clap::Args;
 use dray::engine::Engine;
 use dray::images::{Chosen, Image, Images, some};
 use dray::oci::{Platform, Reference};
+use dray::runargs::value::boolean;
 use serde_json::json;
 
 use super::progress::{How, Progress};
@@ -30,15 +31,17 @@ pub struct Words {
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    #[arg(short, long, hide = true)]
-    all_tags: bool,
+    /// Without signatures of Docker's Notary, of which there is none; true if absent
+    #[arg(long, hide_default_value = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true",
+          default_missing_value = "true", value_parser = boolean, action = clap::ArgAction::Set)]
+    disable_content_trust: bool,
 }
 
 /// `dray pull`
 pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
-    if words.all_tags {
+    if !words.disable_content_trust {
         bail!(
-            "--all-tags is not supported: a device has room for the images that it runs, pull them by name"
+            "--disable-content-trust=false is not supported: there is no Notary; pin the image by digest"
         );
     }
     let from: Transport = words.image.parse()?;

@@ -9,6 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command, Error};
 use dray::runargs::value::boolean;
 
+use super::refused;
 use crate::exit;
 
 /// Words whose templates docker's client reads before it asks for anything.
@@ -67,9 +68,21 @@ fn judge(command: &Command, path: &str, error: &Error) -> (String, u8) {
         _ => "",
     };
     let name = said(ContextKind::InvalidArg);
+    let refused = |option: &str| {
+        let word = path.strip_prefix("dray").unwrap_or_default().trim_start();
+        refused::reason(word, option)
+    };
     match error.kind() {
+        ErrorKind::UnknownArgument if let Some((option, reason)) = refused(name) => (
+            format!("--{option} is not supported: {reason}"),
+            exit::ENGINE,
+        ),
         ErrorKind::InvalidSubcommand => {
             let word = said(ContextKind::InvalidSubcommand);
+            if let Some((word, reason)) = refused(word) {
+                let group = path.strip_prefix("dray ").unwrap_or(path);
+                return (format!("{group} {word} is not supported: {reason}"), 1);
+            }
             let known = command.get_subcommands().filter(|one| !one.is_hide_set());
             let hint = hint("", word, known.map(Command::get_name));
             (format!("unknown command: {path} {word}{hint}"), 1)

@@ -39,7 +39,7 @@ const ROWS: &[Row] = &[
     ("--tmpfs /{256}", "has 256 bytes in one name"),
     ("-w /{256}", "has 256 bytes in one name"),
     ("-w /{long}", "has 5001 bytes in all, more than the 4095 that Linux takes"),
-    ("--network {256}", "no such network: "),
+    ("--network {256}", "not found; dray network create makes one"),
     // Environment and labels.
     ("-e =x", "invalid environment variable: =x"),
     ("-l =x", "invalid label '=x': empty name"),
@@ -78,7 +78,7 @@ const ROWS: &[Row] = &[
     ("--blkio-weight 5", "range of blkio weight is from 10 to 1000"),
     ("--blkio-weight-device /dev/null:300", "not a block device"),
     // Networks and ports.
-    ("--network nosuch", "no such network: nosuch; dray network create makes one"),
+    ("--network nosuch", "network nosuch not found; dray network create makes one"),
     ("--network lan --ip 10.0.0.9", "address 10.0.0.9 cannot be had on network lan: it is none of subnet 10.77.0.0/24"),
     ("--network lan --ip 10.77.0.1", "address 10.77.0.1 cannot be had on network lan: the network's gateway has it"),
     ("--network lan --ip 10.77.0.255", "address 10.77.0.255 cannot be had on network lan"),

@@ -202,7 +202,7 @@ fn a_stopped_container_is_told_for_its_next_start() {
         device.done(&["network", "rm", "front"]);
         let said = refused(device, &["start", "web"]);
         assert!(
-            said.ends_with("no such network: front; dray network create makes one"),
+            said.ends_with("network front not found; dray network create makes one"),
             "{said}"
         );
         device.done(&["network", "disconnect", "front", "web"]);
@@ -233,20 +233,20 @@ fn what_cannot_be_connected_is_refused_and_changes_nothing() {
         for (words, wanted) in [
             (
                 "connect nosuch web",
-                "no such network: nosuch; dray network create makes one",
+                "network nosuch not found; dray network create makes one",
             ),
             ("connect front nosuch", "no such container: nosuch"),
             (
                 "connect bridge web",
-                "container web is on network bridge already",
+                "endpoint with name web already exists in network bridge",
             ),
             (
                 "disconnect front web",
-                "container web is not on network front",
+                "container web is not connected to network front",
             ),
             (
                 "disconnect nosuch web",
-                "no such network: nosuch; dray network create makes one",
+                "network nosuch not found; dray network create makes one",
             ),
             (
                 "connect --ip 172.30.0.2 front web",
@@ -301,7 +301,7 @@ fn what_cannot_be_connected_is_refused_and_changes_nothing() {
             ),
             (
                 "disconnect none web",
-                "container web is not on network none",
+                "container web is not connected to network none",
             ),
             (
                 "disconnect none alone",
@@ -309,7 +309,7 @@ fn what_cannot_be_connected_is_refused_and_changes_nothing() {
             ),
             (
                 "disconnect front on-host",
-                "container on-host is not on network front",
+                "container on-host is not connected to network front",
             ),
             (
                 "disconnect bridge guest",

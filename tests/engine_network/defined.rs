@@ -54,8 +54,15 @@ fn networks_are_made_listed_and_removed() {
         assert_eq!(shown[0]["Labels"], json!({"tier": "back"}));
 
         for (words, wanted) in [
-            ("create front", "network front exists already"),
-            ("create host", "invalid network name \"host\": only"),
+            ("create front", "network with name front already exists"),
+            (
+                "create host",
+                "operation is not permitted on predefined host network; choose another name",
+            ),
+            (
+                "create default",
+                "operation is not permitted on predefined default network",
+            ),
             ("create ../x", "invalid network name \"../x\": only"),
             (
                 "create --subnet 10.5.0.128/25 xx",
@@ -167,15 +174,15 @@ fn networks_are_made_listed_and_removed() {
             ),
             (
                 "rm bridge",
-                "network bridge is always there and cannot be removed",
+                "bridge is a pre-defined network and cannot be removed",
             ),
             (
                 "rm nosuch",
-                "no such network: nosuch; dray network create makes one",
+                "network nosuch not found; dray network create makes one",
             ),
             (
                 "inspect nosuch",
-                "no such network: nosuch; dray network create makes one",
+                "network nosuch not found; dray network create makes one",
             ),
         ] {
             let words: Vec<&str> = std::iter::once("network").chain(words.split(' ')).collect();
@@ -346,12 +353,12 @@ fn names_on_a_network_come_and_go() {
 
         let said = refused(device, &["network", "rm", "front"]);
         assert!(
-            said.starts_with("dray: network front is in use by ") && said.contains("base"),
+            said.starts_with("dray: network front has active endpoints: ") && said.contains("base"),
             "{said}"
         );
         assert_eq!(device.done(&["network", "prune", "-f"]).stdout, "");
         for (words, wanted) in [
-            ("--network nosuch", "no such network: nosuch"),
+            ("--network nosuch", "network nosuch not found"),
             (
                 "--network front --ip 172.30.0.77",
                 "address 172.30.0.77 cannot be had on network front: container ",
@@ -516,7 +523,10 @@ fn a_deployment_keeps_its_alias_on_a_network() {
             calls.into_iter().find(|called| !called.succeeded())
         };
         let early = deploy("one", &["Download"]).unwrap();
-        assert!(early.stderr.contains("no such network: front"), "{early:?}");
+        assert!(
+            early.stderr.contains("network front not found"),
+            "{early:?}"
+        );
         device.done(&["network", "create", "front"]);
         serve_on(device, "client", &["--network", "front"]);
         let all = ["Download", "ArtifactInstall", "ArtifactCommit", "Cleanup"];

@@ -29,7 +29,8 @@ pub struct Words {
     /// IPv6 too
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = boolean, action = ArgAction::Set)]
     ipv6: bool,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = boolean, action = ArgAction::Set)]
+    /// IPv4, which each network has; false is refused
+    #[arg(long, hide_default_value = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = boolean, action = ArgAction::Set)]
     ipv4: bool,
     /// Nothing passes between the network and the world outside
     #[arg(long)]

@@ -1,4 +1,4 @@
-//! Why the network cannot do something; each line says what a person can do.
+//! Why the network cannot do something, in docker's words where it has some; each line says what a person can do.
 
 use std::io;
 use std::net::IpAddr;
@@ -101,13 +101,13 @@ pub enum NetworkError {
     #[error("container {0:.12} is on sixteen networks already; disconnect it from one")]
     TooMany(String),
     /// No network has this name or id.
-    #[error("no such network: {0}; dray network create makes one")]
+    #[error("network {0} not found; dray network create makes one")]
     NotFound(String),
     /// Several ids start so.
     #[error("network id {0} is ambiguous: several networks start with it")]
     Ambiguous(String),
     /// The name is another network's.
-    #[error("network {0} exists already")]
+    #[error("network with name {0} already exists")]
     Exists(String),
     /// Not a name for a network.
     #[error(
@@ -115,11 +115,14 @@ pub enum NetworkError {
          --network gives a meaning"
     )]
     Name(String),
+    /// The name of a network that is always there.
+    #[error("operation is not permitted on predefined {0} network; choose another name")]
+    Predefined(String),
     /// A network that is always there.
-    #[error("network {0} is always there and cannot be removed")]
+    #[error("{0} is a pre-defined network and cannot be removed")]
     BuiltIn(String),
     /// Containers are on the network.
-    #[error("network {network} is in use by {}; stop or disconnect them first", holders.join(", "))]
+    #[error("network {network} has active endpoints: {}; stop or disconnect them first", holders.join(", "))]
     InUse {
         /// The network.
         network: String,
@@ -127,7 +130,7 @@ pub enum NetworkError {
         holders: Vec<String>,
     },
     /// The container is on the network.
-    #[error("container {container} is on network {network} already")]
+    #[error("endpoint with name {container} already exists in network {network}")]
     Joined {
         /// Its name.
         container: String,
@@ -135,7 +138,7 @@ pub enum NetworkError {
         network: String,
     },
     /// The container is not on the network.
-    #[error("container {container} is not on network {network}")]
+    #[error("container {container} is not connected to network {network}")]
     NotJoined {
         /// Its name.
         container: String,

@@ -42,7 +42,10 @@ impl Network {
     /// Makes a network. After a cut or an error there is none.
     pub fn create(&self, wish: Wish) -> Result<Definition, NetworkError> {
         if !names::is_valid(&wish.name) || !is_user_defined(&wish.name) {
-            return Err(NetworkError::Name(wish.name));
+            return Err(match wish.name.as_str() {
+                "bridge" | "default" | "host" | "none" => NetworkError::Predefined(wish.name),
+                _ => NetworkError::Name(wish.name),
+            });
         }
         let _lock = self.defined.lock()?;
         let others = self.defined.list()?;
