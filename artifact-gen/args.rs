@@ -7,13 +7,17 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Parser, ValueEnum};
 
+use dray::artifact::compression::Compression;
 use dray::artifact::header::{Header, Software};
-use dray::artifact::writer::{MAX_MTIME, Options};
+use dray::artifact::writer::{MAX_MTIME, Options, Script};
 use dray::host::Host;
 use dray::oci::Reference;
 
+use crate::files::{self, Local};
 use crate::passthrough::{self, Extra};
 use crate::refusal::{EXIT_CODES, Refusal};
+use crate::signer::Signer;
+use crate::size::Size;
 
 const USAGE: &str =
     "docker-artifact-gen [options] IMAGE [IMAGES...] [-- [options-for-mender-artifact] ]";
@@ -27,17 +31,23 @@ exactly that digest. Run args are checked by the parser that the device uses. Th
 same bytes.
 
 Usage: docker-artifact-gen [options] IMAGE [IMAGES...] [-- [options-for-mender-artifact] ]
+       docker-artifact-gen sign|validate|read --help      what can be done with an Artifact that exists
 
 Options:
   -n, --artifact-name NAME         Artifact name
   -t, --device-type TYPE           Target device type identification (can be given more than once)
+  -c, --compatible-types TYPE      The same under mender-artifact's new name; give one or the other
       --software-name NAME         Name of the key to store the software version: rootfs-image.NAME.version,
                                    instead of rootfs-image.docker.version
       --software-version VERSION   Value for the software version, defaults to the name of the artifact
       --software-filesystem NAME   If specified, is used instead of rootfs-image
       --run-args ARGS              Command line args to add when running the container(s), as for 'docker run';
                                    quotes and backslashes work as in a shell, nothing is expanded
-  -o, --output-path FILE           Path to output file. Default: docker-artifact.mender
+  -o, --output-path FILE           Path to output file. Default: docker-artifact.mender; - is standard output
+  -k, --key FILE                   Sign with this private key: RSA (PKCS#1, PKCS#8) or EC P-256 (SEC1, PKCS#8), in PEM
+                                   form and not encrypted
+      --sign-command COMMAND       Sign with what this command line prints when it reads the bytes to sign: keys with a
+                                   passphrase, on tokens and in clouds, see below
       --format text|json           What to print about the artifact. Default: text, as 'mender-artifact read' does
   -h, --help                       Show help and exit
   -V, --version                    Show version and exit
@@ -45,8 +55,16 @@ Options:
 
 Options for mender-artifact that are understood after '--':
   -p/--provides K:V  -d/--depends K:V  -g/--provides-group  -G/--depends-groups  -N/--artifact-name-depends
-  --clears-provides  --no-default-clears-provides  --no-default-software-version  --compression gzip|none
-  and those above. Others are refused by name. Sign the finished file with 'mender-artifact sign'.
+  --clears-provides  --no-default-clears-provides  --no-default-software-version
+  -s/--script FILE|FOLDER  -f/--file FILE  --warn-artifact-size SIZE  --max-artifact-size SIZE  --no-progress
+  --compression gzip|none|lzma|zstd_fastest|zstd_fast|zstd_better|zstd_best
+  and those above. Others are refused by name.
+
+Signing by command (the signature may be raw, DER or base64):
+  --sign-command 'openssl dgst -sha256 -sign encrypted.pem'
+  --sign-command 'pkcs11-tool --sign --mechanism SHA256-RSA-PKCS --id 01'      (EC: ECDSA-SHA256)
+  --sign-command 'vault write -field=signature transit/sign/KEY/sha2-256 input=$(base64 -w0)
+                  signature_algorithm=pkcs1v15 | cut -d: -f3'
 
 Registries:
   Passwords come from ~/.docker/config.json or $DOCKER_CONFIG/config.json ('docker login' and 'skopeo login' write
@@ -60,7 +78,7 @@ Examples:
   docker-artifact-gen -n web-1.27 -t raspberrypi4 nginx:1.27
   docker-artifact-gen -n shop-7 -t qemu -t rpi --run-args '-p 8080:80 --restart unless-stopped' \\
       -o shop-7.mender registry.example.com/shop/web:7
-  docker-artifact-gen -n shop-8 -t qemu registry.example.com/shop/web:8 -- --depends-groups beta
+  docker-artifact-gen -n shop-8 -t qemu -k private.pem registry.example.com/shop/web:8 -- --depends-groups beta
 ";
 
 #[derive(Debug, Parser)]
@@ -76,6 +94,8 @@ struct Words {
     artifact_name: Option<String>,
     #[arg(short = 't', long, value_name = "TYPE", value_parser = NonEmptyStringValueParser::new())]
     device_type: Vec<String>,
+    #[arg(short = 'c', long, value_name = "TYPE", value_parser = NonEmptyStringValueParser::new())]
+    compatible_types: Vec<String>,
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     software_name: Option<String>,
     #[arg(long, value_name = "VERSION", value_parser = NonEmptyStringValueParser::new())]
@@ -87,6 +107,10 @@ struct Words {
     // The underscore is how upstream's help spells it.
     #[arg(short = 'o', long, alias = "output_path", value_name = "FILE")]
     output_path: Option<PathBuf>,
+    #[arg(short = 'k', long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new())]
+    sign_command: Option<String>,
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
     format: Format,
     #[arg(value_name = "IMAGE")]
@@ -119,6 +143,18 @@ pub struct Request {
     pub format: Format,
     /// Packing and time stamp.
     pub options: Options,
+    /// State scripts.
+    pub scripts: Vec<Script>,
+    /// Payload files.
+    pub files: Vec<Local>,
+    /// Who signs, if anybody.
+    pub signer: Option<Signer>,
+    /// Size from which on a warning is due.
+    pub warn_size: Option<Size>,
+    /// Size from which on there is no artifact.
+    pub max_size: Option<Size>,
+    /// What the caller should know about it.
+    pub warnings: Vec<String>,
 }
 
 /// Why there is no request.
@@ -149,38 +185,14 @@ impl Request {
     }
 
     fn assemble(words: Words, extra: Extra, host: &Host) -> Result<Request, Refusal> {
-        let mut header = extra.header;
-        header.device_types = [words.device_type, header.device_types].concat();
-        // In upstream's order, and with its words.
-        if let Some(name) = words
-            .artifact_name
-            .filter(|_| header.artifact_name.is_empty())
-        {
-            header.artifact_name = name;
-        }
-        if header.artifact_name.is_empty() {
-            return Err(aborting("Artifact name not specified. Aborting."));
-        }
-        if header.device_types.is_empty() {
-            return Err(aborting("Device type not specified. Aborting."));
-        }
-        if words.images.is_empty() {
-            return Err(aborting(
-                "At least one Docker image must be specified. Aborting.",
-            ));
-        }
-        let software = Software {
-            filesystem: extra.software.filesystem.or(words.software_filesystem),
-            name: extra.software.name.or(words.software_name),
-            version: extra.software.version.or(words.software_version),
-        };
-        if extra.default_software_version {
-            header.provide_software(&software, extra.default_clears);
-        }
-        header.check().map_err(Refusal::usage)?;
+        let header = header(&words, &extra)?;
+        let key = extra.key.or(words.key);
+        // Refused before any file is read.
+        let images = references(&words.images)?;
+        let mtime = source_date_epoch(host)?;
         Ok(Request {
             header,
-            images: references(&words.images)?,
+            images,
             run_args: words.run_args.unwrap_or_default(),
             output: extra
                 .output
@@ -189,10 +201,62 @@ impl Request {
             format: words.format,
             options: Options {
                 compression: extra.compression,
-                mtime: source_date_epoch(host)?,
+                mtime,
             },
+            scripts: files::read_scripts(&extra.scripts)?,
+            files: files::look_at(&extra.files)?,
+            signer: Signer::of(key.as_deref(), words.sign_command.as_deref())?,
+            warn_size: extra.warn_size,
+            max_size: extra.max_size,
+            warnings: warnings(extra.compression),
         })
     }
+}
+
+/// Name, devices and software version, from before and after `--`; the later one counts where there can be only one.
+fn header(words: &Words, extra: &Extra) -> Result<Header, Refusal> {
+    let mut header = extra.header.clone();
+    let types = [&words.device_type[..], &header.device_types].concat();
+    let compatible = [&words.compatible_types[..], &extra.compatible_types].concat();
+    if !types.is_empty() && !compatible.is_empty() {
+        return Err(Refusal::usage(
+            "--device-type and --compatible-types are mutually exclusive: they are two names of one option",
+        ));
+    }
+    header.device_types = [types, compatible].concat();
+    // In upstream's order, and with its words.
+    if header.artifact_name.is_empty() {
+        header.artifact_name = words.artifact_name.clone().unwrap_or_default();
+    }
+    if header.artifact_name.is_empty() {
+        return Err(aborting("Artifact name not specified. Aborting."));
+    }
+    if header.device_types.is_empty() {
+        return Err(aborting("Device type not specified. Aborting."));
+    }
+    if words.images.is_empty() {
+        return Err(aborting(
+            "At least one Docker image must be specified. Aborting.",
+        ));
+    }
+    let given = extra.software.clone();
+    let mut software = Software {
+        filesystem: given.filesystem.or(words.software_filesystem.clone()),
+        name: given.name.or(words.software_name.clone()),
+        version: given.version.or(words.software_version.clone()),
+        ..given
+    };
+    software.overrides = extra.software_overrides(&software.key());
+    header.provide_software(&software, extra.default_clears);
+    header.check().map_err(Refusal::usage)?;
+    Ok(header)
+}
+
+fn warnings(compression: Compression) -> Vec<String> {
+    let zstd = matches!(compression, Compression::Zstd(_)).then_some(
+        "--compression: zstd is read by Mender clients and mender-artifact from 4.0 on only; 3.x refuses the artifact",
+    );
+    zstd.into_iter().map(str::to_owned).collect()
 }
 
 /// A refusal in upstream's words, with the way to learn more.
@@ -233,7 +297,8 @@ fn source_date_epoch(host: &Host) -> Result<u64, Refusal> {
     }
 }
 
-fn explain(error: clap::Error) -> Stop {
+/// One of clap's errors in the words of this program.
+pub fn explain(error: clap::Error) -> Stop {
     let text = error.to_string();
     if !error.use_stderr() {
         return Stop::Asked(format!("{}\n", text.trim_end()));

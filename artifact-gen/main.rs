@@ -4,31 +4,56 @@
 
 mod args;
 mod compose;
+mod existing;
+mod files;
 mod output;
 mod passthrough;
 mod refusal;
+mod show;
+mod signer;
+mod size;
 mod summary;
 
-use std::io::Write;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{BufReader, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use dray::artifact::payload::Payload;
-use dray::artifact::writer;
+use dray::artifact::reader::Trust;
+use dray::artifact::writer::{self, Artifact, PayloadFile, WriteError};
 use dray::config::Settings;
 use dray::host::Host;
 use dray::registry::Client;
 
-use args::{Format, Request};
+use args::{Format, Request, Stop};
 use refusal::Refusal;
+use show::Contents;
 
 fn main() -> ExitCode {
     let host = Host::os();
-    let request = match Request::from_words(std::env::args_os(), &host) {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if words
+        .get(1)
+        .is_some_and(|word| existing::NAMES.iter().any(|name| word == name))
+    {
+        return match existing::run(words, &host) {
+            Ok(text) | Err(Stop::Asked(text)) => print(&text),
+            Err(Stop::Refused(refusal)) => report(&refusal),
+        };
+    }
+    let request = match Request::from_words(words, &host) {
         Ok(request) => request,
-        Err(args::Stop::Asked(text)) => return print(&text),
-        Err(args::Stop::Refused(refusal)) => return report(&refusal),
+        Err(Stop::Asked(text)) => return print(&text),
+        Err(Stop::Refused(refusal)) => return report(&refusal),
     };
     match generate(&request, &host) {
+        // Standard output is the artifact then.
+        Ok(text) if request.output == Path::new("-") => {
+            eprint!("{text}");
+            ExitCode::SUCCESS
+        }
         Ok(text) => print(&text),
         Err(refusal) => report(&refusal),
     }
@@ -39,19 +64,71 @@ fn generate(request: &Request, host: &Host) -> Result<String, Refusal> {
     for warning in compose::check(request)? {
         eprintln!("Warning: --run-args: {warning}");
     }
-    let target = output::Target::check(&request.output)?;
+    for warning in &request.warnings {
+        eprintln!("Warning: {warning}");
+    }
+    let target = output::Target::check(&request.output, host)?;
     let settings = Settings::load(host).map_err(Refusal::usage)?;
     let images = compose::resolve(&request.images, &Client::new(host, &settings))?;
     let pinned = images.iter().map(|image| image.pinned.clone()).collect();
     let payload = Payload::shared(pinned, &request.run_args);
-    let mut artifact = Vec::new();
-    writer::write(&mut artifact, &request.header, &payload, request.options)
-        .map_err(Refusal::usage)?;
-    target.write(&artifact)?;
-    Ok(match request.format {
-        Format::Text => summary::text(request, &payload),
-        Format::Json => summary::json(request, &images, &artifact),
+    let draft = target.draft(|file| write(file, request, &payload))?;
+    check_size(request, size::Size(draft.size))?;
+    // What was written is what is shown, and only if it reads as it should.
+    let contents = Contents::read(BufReader::new(draft.content()?), Trust::Ignored);
+    let contents = contents.map_err(|refused| Refusal::Output(refused.to_string()))?;
+    let text = match request.format {
+        Format::Text => {
+            let shown = request.output.display();
+            let text = show::text(&contents);
+            format!("Artifact {shown} generated successfully:\n{text}")
+        }
+        Format::Json => summary::json(request, &images, draft.size, &draft.digest),
+    };
+    draft.publish()?;
+    Ok(text)
+}
+
+fn write(file: &mut File, request: &Request, payload: &Payload) -> Result<(), Refusal> {
+    let openers: Vec<_> = request.files.iter().map(|file| || file.open()).collect();
+    let files: Vec<PayloadFile<'_>> = request
+        .files
+        .iter()
+        .zip(&openers)
+        .map(|(file, open)| PayloadFile {
+            name: file.name.clone(),
+            digest: file.digest,
+            size: file.size,
+            open,
+        })
+        .collect();
+    let artifact = Artifact {
+        header: &request.header,
+        payload,
+        scripts: &request.scripts,
+        files: &files,
+        options: request.options,
+    };
+    let sign = request.signer.as_ref();
+    let sign = sign.map(|signer| |manifest: &[u8]| signer.sign(manifest));
+    let sign = sign.as_ref().map(|sign| sign as writer::Sign<'_>);
+    writer::write_signed(file, &artifact, sign).map_err(|error| match error {
+        WriteError::Output(_) => Refusal::Output(error.to_string()),
+        error => Refusal::usage(error),
     })
+}
+
+/// mender-artifact's two limits, with its words.
+fn check_size(request: &Request, size: size::Size) -> Result<(), Refusal> {
+    if let Some(limit) = request.max_size.filter(|limit| size > *limit) {
+        return Err(Refusal::Output(format!(
+            "Artifact size {size} exceeds maximum allowed size {limit}; no file was written"
+        )));
+    }
+    if let Some(limit) = request.warn_size.filter(|limit| size > *limit) {
+        eprintln!("Warning: Artifact size {size} exceeds specified limit {limit}");
+    }
+    Ok(())
 }
 
 fn print(text: &str) -> ExitCode {

@@ -1,27 +1,55 @@
-//! The output file: checked before the work, replaced in one step after it, never left half-written.
+//! The output: checked before the work, put in place in one step after it, never left half-written.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use dray::sys::fs::replace;
+use sha2::{Digest as _, Sha256};
+
+use dray::host::Host;
+use dray::oci::Digest;
+use dray::sys::fs::{publish, publish_unnamed, scratch_beside, unnamed};
 
 use crate::refusal::Refusal;
 
 /// Like any file a person makes; the umask takes from it.
 const MODE: u32 = 0o644;
 
-/// Where the artifact goes: an absolute path without symlinks in its last step.
+/// Where the artifact goes.
 #[derive(Debug)]
 pub struct Target {
     shown: PathBuf,
-    path: PathBuf,
+    /// An absolute path without symlinks in its last step; `None` is standard output.
+    path: Option<PathBuf>,
+    /// Where a file without a name can be made.
+    folder: PathBuf,
+}
+
+/// A finished artifact that has no name yet. Dropped, it leaves nothing.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    target: &'a Target,
+    file: File,
+    /// Its name beside the target, on filesystems where every file has one.
+    scratch: Option<PathBuf>,
+    /// What is in it.
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
 }
 
 impl Target {
     /// Refuses what could not be replaced. An existing file is fine, as with mender-artifact; a link is followed, and a
-    /// device, pipe or folder is not an output file.
-    pub fn check(path: &Path) -> Result<Target, Refusal> {
+    /// device, pipe or folder is not an output file. `-` is standard output.
+    pub fn check(path: &Path, host: &Host) -> Result<Target, Refusal> {
+        if path == Path::new("-") {
+            return Ok(Target {
+                shown: path.to_owned(),
+                path: None,
+                folder: host.var("TMPDIR").unwrap_or("/tmp").into(),
+            });
+        }
         let refuse = |problem: &str| {
             Err(Refusal::Output(format!(
                 "cannot write artifact {}: {problem}",
@@ -31,7 +59,8 @@ impl Target {
         let target = |found: PathBuf| {
             Ok(Target {
                 shown: path.to_owned(),
-                path: found,
+                folder: found.parent().unwrap_or(Path::new("/")).to_owned(),
+                path: Some(found),
             })
         };
         match fs::canonicalize(path) {
@@ -45,14 +74,81 @@ impl Target {
         }
     }
 
-    /// Puts the finished artifact in place.
-    pub fn write(&self, artifact: &[u8]) -> Result<(), Refusal> {
-        replace(&self.path, MODE, artifact).map_err(|error| {
-            Refusal::Output(format!(
-                "cannot write artifact {}: {error}",
-                self.shown.display()
-            ))
-        })
+    /// Lets `make` write the artifact where nobody sees it yet.
+    pub fn draft(
+        &self,
+        make: impl FnOnce(&mut File) -> Result<(), Refusal>,
+    ) -> Result<Draft<'_>, Refusal> {
+        let (mut file, scratch) = self.open().map_err(|error| self.failed(&error))?;
+        let mut draft = Draft {
+            target: self,
+            file: file.try_clone().map_err(|error| self.failed(&error))?,
+            scratch,
+            digest: Digest::of(b""),
+            size: 0,
+        };
+        make(&mut file)?;
+        let mut sum = || {
+            let mut hasher = Sha256::new();
+            file.seek(SeekFrom::Start(0))?;
+            draft.size = io::copy(&mut file, &mut hasher)?;
+            draft.digest = Digest::finish(hasher);
+            Ok(())
+        };
+        sum().map_err(|error| self.failed(&error))?;
+        Ok(draft)
+    }
+
+    fn open(&self) -> io::Result<(File, Option<PathBuf>)> {
+        if let Some(file) = unnamed(&self.folder, MODE)? {
+            return Ok((file, None));
+        }
+        let scratch = scratch_beside(&self.folder.join("artifact"));
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(MODE);
+        Ok((options.open(&scratch)?, Some(scratch)))
+    }
+
+    /// A refusal because of the output.
+    pub fn failed(&self, error: &io::Error) -> Refusal {
+        let shown = self.shown.display();
+        Refusal::Output(format!("cannot write artifact {shown}: {error}"))
+    }
+}
+
+impl Draft<'_> {
+    /// What was written, from its beginning.
+    pub fn content(&self) -> Result<&File, Refusal> {
+        let rewound = (&self.file).seek(SeekFrom::Start(0));
+        rewound.map_err(|error| self.target.failed(&error))?;
+        Ok(&self.file)
+    }
+
+    /// Puts the artifact in place.
+    pub fn publish(mut self) -> Result<(), Refusal> {
+        let published = match (&self.target.path, self.scratch.take()) {
+            (Some(path), None) => publish_unnamed(&self.file, path),
+            (Some(path), Some(scratch)) => {
+                let synced = self.file.sync_all();
+                let published = synced.and_then(|()| publish(&scratch, path));
+                published.inspect_err(|_| drop(fs::remove_file(&scratch)))
+            }
+            (None, scratch) => {
+                self.scratch = scratch;
+                let rewound = self.file.seek(SeekFrom::Start(0));
+                rewound.and_then(|_| io::copy(&mut self.file, &mut io::stdout()).map(drop))
+            }
+        };
+        published.map_err(|error| self.target.failed(&error))
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        if let Some(scratch) = &self.scratch {
+            // It may be gone already; nothing else can be done about it.
+            let _ = fs::remove_file(scratch);
+        }
     }
 }
 

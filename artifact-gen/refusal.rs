@@ -5,10 +5,11 @@ use std::fmt;
 /// Printed in `--help`; scripts may rely on it.
 pub const EXIT_CODES: &str = "\
 Exit codes:
-  0  the artifact was written
+  0  the artifact was written, or is valid
   1  an option, a run arg, an image name or a setting is not valid
   2  a registry did not resolve an image
-  3  the artifact could not be written to its file";
+  3  the artifact could not be written or read, or is larger than it may be
+  4  the artifact is damaged, not signed, or signed by somebody else";
 
 /// One line for a person, by who has to act on it. No file was written or changed.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub enum Refusal {
     Registry(String),
     /// Whoever owns the output folder.
     Output(String),
+    /// Whoever made the artifact.
+    Invalid(String),
 }
 
 impl Refusal {
@@ -33,6 +36,7 @@ impl Refusal {
             Refusal::Usage(_) => 1,
             Refusal::Registry(_) => 2,
             Refusal::Output(_) => 3,
+            Refusal::Invalid(_) => 4,
         }
     }
 }
@@ -41,7 +45,9 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::Usage(line) => write!(f, "{line}"),
-            Refusal::Registry(problem) | Refusal::Output(problem) => write!(f, "Error: {problem}"),
+            Refusal::Registry(problem) | Refusal::Output(problem) | Refusal::Invalid(problem) => {
+                write!(f, "Error: {problem}")
+            }
         }
     }
 }

@@ -9,9 +9,10 @@
 //! - [`api`]: container configuration under Docker Engine API names
 //! - [`runargs`]: `docker run`'s words
 //! - [`config`]: the device's settings
+//! - [`trust`]: keys and signatures
 //! - [`registry`]: images from registries
 //! - [`archive`]: images from files and folders
-//! - [`artifact`]: Mender artifacts: the request inside them, and their writer
+//! - [`artifact`]: Mender artifacts: the request inside them, their reader and their writer
 //! - `store`: the image store on disk (feature `device`, like every room below)
 //! - `unpack`: a layer into a folder
 //! - `images`: what is present, who needs it
@@ -36,5 +37,6 @@ pub mod runargs;
 pub mod store;
 pub mod sys;
 pub mod tarball;
+pub mod trust;
 #[cfg(feature = "device")]
 pub mod unpack;

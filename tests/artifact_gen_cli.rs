@@ -403,7 +403,7 @@ fn usage_errors_have_upstreams_words_and_exit_code() {
         ),
         (
             &["-n", "a", "-t", "q", "R/a", "--", "--script", "x"],
-            "Error: --script after '--': it comes in a later release",
+            "Error: cannot read state script x: No such file or directory (os error 2)",
         ),
         (
             &["-n", "a", "-t", "q", "R/a", "--run-args", &long],
@@ -672,4 +672,307 @@ fn help_and_version_succeed_on_standard_output() {
     let version = format!("docker-artifact-gen {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(succeed(workstation.run(&["-V"])), version);
     assert_eq!(succeed(workstation.run(&["--version", "-n"])), version);
+}
+
+/// Every option that mender-artifact's own help names, and what its later versions add: understood, or refused by name.
+#[test]
+fn every_option_of_mender_artifact_is_understood_or_refused_by_name() {
+    let workstation = Workstation::new();
+    let output = Command::new("mender-artifact")
+        .args(["write", "module-image", "--help"])
+        .output()
+        .unwrap();
+    let listed = text(&output.stdout).to_owned();
+    let mut options: Vec<String> = listed
+        .lines()
+        .filter(|line| line.starts_with("   --"))
+        .flat_map(|line| line.split_whitespace().filter(|word| word.starts_with('-')))
+        .map(|word| word.trim_end_matches(',').to_owned())
+        .filter(|word| word != "->")
+        .collect();
+    assert!(options.len() > 35, "{options:?}");
+    let later = [
+        "-c",
+        "--compatible-types",
+        "--no-progress",
+        "--max-artifact-size",
+        "--warn-artifact-size",
+        "--vault-transit-key",
+        "--keyfactor-signserver-worker",
+        "--azure-key",
+        "--key-pkcs11",
+    ];
+    options.extend(later.map(str::to_owned));
+    fs::write(
+        workstation.scratch.join("ArtifactInstall_Enter_00"),
+        "#!/bin/sh\n",
+    )
+    .unwrap();
+    fs::write(workstation.scratch.join("key.pem"), ec_key()).unwrap();
+    let mut refused = Vec::new();
+    for option in &options {
+        let value = match option.trim_start_matches('-') {
+            "artifact-name" | "n" | "device-type" | "t" | "compatible-types" | "c" => "x",
+            "provides" | "p" | "depends" | "d" => "k:v",
+            "script" | "s" => "ArtifactInstall_Enter_00",
+            "file" | "f" => "key.pem",
+            "key" | "k" => "key.pem",
+            "compression" => "none",
+            "version" | "v" => "3",
+            "max-artifact-size" | "warn-artifact-size" => "1GB",
+            "no-progress" | "no-default-clears-provides" | "no-default-software-version" => "",
+            _ => "x",
+        };
+        let of_type = match option.trim_start_matches('-') {
+            "compatible-types" | "c" => "-c",
+            _ => "-t",
+        };
+        let mut words = vec![
+            "-n",
+            "a",
+            of_type,
+            "q",
+            "-o",
+            "out",
+            "R/shop/web:1",
+            "--",
+            option,
+        ];
+        words.extend((!value.is_empty()).then_some(value));
+        let output = workstation.run(&words);
+        if output.status.success() {
+            continue;
+        }
+        let (code, line) = fail(output);
+        assert_eq!(code, 1, "{line}");
+        assert!(
+            line.starts_with(&format!("Error: {option} after '--': ")),
+            "{line}"
+        );
+        assert!(!line.contains("no such option"), "{line}");
+        refused.push(option.trim_start_matches('-'));
+    }
+    refused.sort_unstable();
+    assert_eq!(
+        refused,
+        [
+            "T",
+            "augment-depends",
+            "augment-file",
+            "augment-meta-data",
+            "augment-provides",
+            "augment-type",
+            "azure-key",
+            "gcp-kms-key",
+            "key-pkcs11",
+            "keyfactor-signserver-worker",
+            "m",
+            "meta-data",
+            "type",
+            "vault-transit-key",
+        ]
+    );
+}
+
+/// A key nobody uses for anything.
+fn ec_key() -> Vec<u8> {
+    let output = Command::new("openssl")
+        .args(["ecparam", "-genkey", "-name", "prime256v1", "-noout"])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    output.stdout
+}
+
+#[test]
+fn scripts_and_files_travel_as_mender_artifact_packs_them() {
+    let workstation = Workstation::new();
+    let folder = workstation.scratch.join("scripts");
+    fs::create_dir(&folder).unwrap();
+    for name in ["ArtifactInstall_Enter_01_b", "ArtifactInstall_Enter_00_a"] {
+        fs::write(folder.join(name), format!("#!/bin/sh\necho {name}\n")).unwrap();
+    }
+    fs::write(
+        workstation.scratch.join("ArtifactCommit_Leave_99"),
+        "#!/bin/sh\n",
+    )
+    .unwrap();
+    fs::write(workstation.scratch.join("seed.bin"), vec![7; 300_000]).unwrap();
+    fs::write(workstation.scratch.join("empty"), "").unwrap();
+    for packing in ["gzip", "none", "lzma"] {
+        let printed = succeed(workstation.run(&[
+            "-n",
+            "a",
+            "-c",
+            "q",
+            "-c",
+            "r",
+            "-o",
+            "a",
+            "R/shop/web:1",
+            "--",
+            "-s",
+            "scripts",
+            "--script",
+            "ArtifactCommit_Leave_99",
+            "-f",
+            "seed.bin",
+            "--file=empty",
+            "--compression",
+            packing,
+        ]));
+        let (_, rest) = printed.split_once('\n').unwrap();
+        let theirs = read_by_mender(&workstation, "a");
+        assert_eq!(rest.trim_end(), theirs.trim_end(), "{packing}");
+        assert!(
+            rest.contains("    ArtifactCommit_Leave_99\n    ArtifactInstall_Enter_00_a\n"),
+            "{rest}"
+        );
+        assert!(
+            rest.contains("name:     seed.bin\n      size:     300000\n"),
+            "{rest}"
+        );
+    }
+    fs::write(workstation.scratch.join("bad name"), "").unwrap();
+    fs::create_dir(workstation.scratch.join("twice")).unwrap();
+    fs::write(workstation.scratch.join("twice/empty"), "").unwrap();
+    fs::write(workstation.scratch.join("Download_Enter_00"), "").unwrap();
+    fs::remove_file(workstation.scratch.join("a")).unwrap();
+    for (words, problem) in [
+        (
+            &["-f", "bad name"][..],
+            "payload file \"bad name\" must have a name of letters, digits",
+        ),
+        (
+            &["-f", "empty", "-f", "twice/empty"],
+            "two payload files have the name \"empty\"",
+        ),
+        (
+            &["-f", "scripts"],
+            "cannot read payload file scripts: it is not a regular file",
+        ),
+        (
+            &["-f", "absent"],
+            "cannot read payload file absent: No such file",
+        ),
+        (&["-s", "empty"], "state script \"empty\" must be named"),
+        (
+            &["-s", "Download_Enter_00"],
+            "is for the state \"Download\"",
+        ),
+        (
+            &["-s", "scripts", "-s", "scripts/ArtifactInstall_Enter_00_a"],
+            "two state scripts have the name",
+        ),
+    ] {
+        let words = [
+            &["-n", "a", "-t", "q", "-o", "a", "R/shop/web:1", "--"],
+            words,
+        ]
+        .concat();
+        let (code, line) = fail(workstation.run(&words));
+        assert_eq!((code, line.lines().count()), (1, 1), "{line}");
+        assert!(line.contains(problem), "{line}");
+        assert!(!workstation.scratch.join("a").exists());
+    }
+}
+
+#[test]
+fn zstd_is_written_with_a_warning() {
+    let workstation = Workstation::new();
+    for packing in ["zstd_fastest", "zstd_fast", "zstd_better", "zstd_best"] {
+        let output = workstation.run(&[
+            "-n",
+            "a",
+            "-t",
+            "q",
+            "R/shop/web:1",
+            "--",
+            "--compression",
+            packing,
+        ]);
+        assert_eq!(
+            text(&output.stderr),
+            "Warning: --compression: zstd is read by Mender clients and mender-artifact from 4.0 on only; 3.x refuses the \
+             artifact\n"
+        );
+        assert_eq!(output.status.code(), Some(0));
+        let bytes = fs::read(workstation.scratch.join("docker-artifact.mender")).unwrap();
+        let mut archive = tar::Archive::new(bytes.as_slice());
+        let header = archive.entries().unwrap().nth(2).unwrap().unwrap();
+        assert_eq!(header.path().unwrap().to_str(), Some("header.tar.zst"));
+        let plain = zstd::decode_all(header).unwrap();
+        assert!(plain.starts_with(b"header-info\0"));
+    }
+}
+
+#[test]
+fn sizes_are_warned_of_and_limited() {
+    let workstation = Workstation::new();
+    let words = |option: &'static str, size: &'static str| {
+        [
+            "-n",
+            "a",
+            "-t",
+            "q",
+            "R/shop/web:1",
+            "--",
+            "--compression",
+            "none",
+            option,
+            size,
+        ]
+    };
+    let output = workstation.run(&words("--warn-artifact-size", "1KB"));
+    let line = text(&output.stderr);
+    assert!(
+        line.starts_with("Warning: Artifact size ")
+            && line.ends_with(" exceeds specified limit 1.0 KB\n"),
+        "{line}"
+    );
+    assert_eq!(output.status.code(), Some(0));
+    succeed(workstation.run(&words("--warn-artifact-size", "1MB")));
+    succeed(workstation.run(&words("--max-artifact-size", "1MB")));
+    let before = fs::read(workstation.scratch.join("docker-artifact.mender")).unwrap();
+    let (code, line) = fail(workstation.run(&words("--max-artifact-size", "1KB")));
+    assert_eq!(code, 3);
+    assert!(
+        line.contains("exceeds maximum allowed size 1.0 KB; no file was written"),
+        "{line}"
+    );
+    assert_eq!(
+        fs::read(workstation.scratch.join("docker-artifact.mender")).unwrap(),
+        before
+    );
+    assert_eq!(workstation.files(), ["docker-artifact.mender"]);
+}
+
+#[test]
+fn the_artifact_can_go_to_standard_output() {
+    let workstation = Workstation::new();
+    succeed(workstation.run(&["-n", "a", "-t", "q", "R/shop/web:1"]));
+    let output = workstation.run(&["-n", "a", "-t", "q", "-o", "-", "R/shop/web:1"]);
+    assert_eq!(output.status.code(), Some(0));
+    let file = fs::read(workstation.scratch.join("docker-artifact.mender")).unwrap();
+    assert_eq!(output.stdout, file);
+    assert!(text(&output.stderr).starts_with("Artifact - generated successfully:\n"));
+    assert_eq!(workstation.files(), ["docker-artifact.mender"]);
+}
+
+#[test]
+fn two_names_of_one_option_are_not_mixed() {
+    let workstation = Workstation::new();
+    for words in [
+        &["-n", "a", "-t", "q", "-c", "r", "R/a"][..],
+        &["-n", "a", "-t", "q", "R/a", "--", "-c", "r"],
+        &["-n", "a", "-c", "q", "R/a", "--", "-t", "r"],
+    ] {
+        let (code, line) = fail(workstation.run(words));
+        assert_eq!(code, 1);
+        assert!(
+            line.contains("--device-type and --compatible-types are mutually exclusive"),
+            "{line}"
+        );
+    }
+    assert_eq!(workstation.registry.requests().len(), 0);
 }

@@ -17,9 +17,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use common::Scratch;
+use dray::artifact::compression::Compression;
 use dray::artifact::header::{Header, Software};
 use dray::artifact::payload::Payload;
-use dray::artifact::writer::{self, Compression, Options};
+use dray::artifact::writer::{self, Options};
 
 const IMAGE: &str = "registry.example:5000/shop/web@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -58,6 +59,7 @@ fn full() -> Header {
         filesystem: Some("data".to_owned()),
         name: Some("shop".to_owned()),
         version: Some("7.1".to_owned()),
+        ..Software::default()
     };
     header.provide_software(&software, true);
     header

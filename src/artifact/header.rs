@@ -40,6 +40,26 @@ pub struct Software {
     pub name: Option<String>,
     /// The artifact's name unless given.
     pub version: Option<String>,
+    /// Whether a value given explicitly for the same key gives way.
+    pub overrides: bool,
+    /// `--no-default-software-version`: no name and no version unless given, and nothing is cleared.
+    pub has_no_default: bool,
+}
+
+impl Software {
+    /// The key that it sets; without a name where there is none by default.
+    pub fn key(&self) -> String {
+        let filesystem = self.filesystem.as_deref().unwrap_or("rootfs-image");
+        match self.name_or_default() {
+            Some(name) => format!("{filesystem}.{name}.version"),
+            None => format!("{filesystem}.version"),
+        }
+    }
+
+    fn name_or_default(&self) -> Option<&str> {
+        let default = (!self.has_no_default).then_some(PAYLOAD_TYPE);
+        self.name.as_deref().or(default)
+    }
 }
 
 /// Why Mender would not take a header.
@@ -61,22 +81,20 @@ pub enum HeaderError {
 }
 
 impl Header {
-    /// Adds the software version that `software` describes. A value given explicitly for the same key stays.
+    /// Adds the software version that `software` describes, by mender-artifact's rules. A value given explicitly for the
+    /// same key stays, unless it is empty or `software` overrides it.
     pub fn provide_software(&mut self, software: &Software, clears: bool) {
-        let part = |given: &Option<String>, default: &str| {
-            given.clone().unwrap_or_else(|| default.to_owned())
-        };
-        let prefix = format!(
-            "{}.{}",
-            part(&software.filesystem, "rootfs-image"),
-            part(&software.name, PAYLOAD_TYPE)
-        );
-        let version = part(&software.version, &self.artifact_name);
-        self.provides
-            .entry(format!("{prefix}.version"))
-            .or_insert(version);
-        if clears {
-            self.clears_provides.push(format!("{prefix}.*"));
+        let default = || (!software.has_no_default).then(|| self.artifact_name.clone());
+        if let Some(version) = software.version.clone().or_else(default) {
+            let value = self.provides.entry(software.key()).or_default();
+            if value.is_empty() || software.overrides {
+                *value = version;
+            }
+        }
+        let key = software.key();
+        let pattern = format!("{}*", key.trim_end_matches("version"));
+        if clears && !software.has_no_default && !self.clears_provides.contains(&pattern) {
+            self.clears_provides.push(pattern);
         }
     }
 
@@ -252,10 +270,19 @@ mod tests {
             filesystem: Some("data".to_owned()),
             name: Some("shop".to_owned()),
             version: Some("8".to_owned()),
+            ..Software::default()
         };
         given.provide_software(&software, false);
         assert_eq!(given.provides["data.shop.version"], "7");
         assert_eq!(given.clears_provides, Vec::<String>::new());
+        let later = Software {
+            overrides: true,
+            ..software
+        };
+        given.clears_provides = vec!["data.shop.*".to_owned()];
+        given.provide_software(&later, true);
+        assert_eq!(given.provides["data.shop.version"], "8");
+        assert_eq!(given.clears_provides, ["data.shop.*"]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! As much of a certificate's form as is needed to tell whose it is and from when on it is valid; whether it is any good
 //! is for the verifier to say.
 
+use crate::trust::der::{INTEGER, SEQUENCE, content};
+
 /// Parts of an X.509 certificate.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Parts<'a> {
@@ -25,30 +27,9 @@ pub(super) fn parts(certificate: &[u8]) -> Option<Parts<'_>> {
     Some(Parts { issuer, not_before })
 }
 
-const SEQUENCE: u8 = 0x30;
-const INTEGER: u8 = 0x02;
 const VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
-
-/// What is in the element of this kind at the beginning, and what comes after it.
-fn content(bytes: &[u8], kind: u8) -> Option<(&[u8], &[u8])> {
-    let (&found, rest) = bytes.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(first), rest),
-        // A certificate has no more than four bytes' worth of length.
-        0x81..=0x84 => {
-            let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            let value = digits
-                .iter()
-                .fold(0_usize, |value, digit| value << 8 | usize::from(*digit));
-            (value, rest)
-        }
-        _ => return None,
-    };
-    (found == kind).then(|| rest.split_at_checked(length))?
-}
 
 /// `YYMMDDHHMMSSZ` or with four digits for the year.
 fn time(bytes: &[u8]) -> Option<u64> {

@@ -81,6 +81,47 @@ pub fn publish_volatile(scratch: &Path, path: &Path) -> io::Result<()> {
     fs::rename(scratch, path)
 }
 
+/// A file without a name on the filesystem of the folder `dir`: however its owner ends, nothing is left. `None` where the
+/// filesystem has no such files.
+pub fn unnamed(dir: &Path, mode: u32) -> io::Result<Option<File>> {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .mode(mode)
+        .custom_flags(libc::O_TMPFILE);
+    match options.open(dir) {
+        Ok(file) => Ok(Some(file)),
+        // Kernels and filesystems that do not know the flag see a folder being opened for writing.
+        Err(error)
+            if matches!(
+                error.raw_os_error(),
+                Some(libc::EOPNOTSUPP | libc::EISDIR | libc::ENOENT)
+            ) && dir.is_dir() =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives an [`unnamed`] file the name `path` on the same filesystem, durably and in one step; what had it is gone.
+pub fn publish_unnamed(file: &File, path: &Path) -> io::Result<()> {
+    file.sync_all()?;
+    let scratch = scratch_beside(path);
+    let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+    nix::unistd::linkat(
+        None,
+        Path::new(&open),
+        None,
+        scratch.as_path(),
+        nix::fcntl::AtFlags::AT_SYMLINK_FOLLOW,
+    )?;
+    publish(&scratch, path).inspect_err(|_| {
+        let _ = fs::remove_file(&scratch);
+    })
+}
+
 /// Exchanges the names of two folders, durably and in one step; where `path` is gone meanwhile, `other` becomes it. Both are
 /// in the same folder.
 pub fn exchange(other: &Path, path: &Path) -> io::Result<()> {
@@ -313,6 +354,27 @@ mod tests {
             assert_eq!(fs::read_to_string(&file).unwrap(), content);
         }
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn an_unnamed_file_leaves_nothing_until_it_has_a_name() {
+        let dir = scratch_dir("unnamed");
+        let names = || fs::read_dir(&dir).unwrap().count();
+        let path = dir.join("file");
+        for content in ["one", "two"] {
+            let before = names();
+            // tmpfs, ext4, xfs and btrfs all have them.
+            let mut file = unnamed(&dir, 0o600).unwrap().unwrap();
+            file.write_all(content.as_bytes()).unwrap();
+            assert_eq!(names(), before);
+            publish_unnamed(&file, &path).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+            assert_eq!(names(), 1);
+        }
+        drop(unnamed(&dir, 0o600).unwrap());
+        assert_eq!(names(), 1);
+        assert!(unnamed(&dir.join("absent"), 0o600).is_err());
         fs::remove_dir_all(&dir).unwrap();
     }
 
