@@ -11,7 +11,7 @@ use dray::artifact::compression::Compression;
 use dray::artifact::header::{Header, Software};
 use dray::artifact::writer::{MAX_MTIME, Options, Script};
 use dray::host::Host;
-use dray::oci::Reference;
+use dray::oci::{Platform, Reference};
 
 use crate::files::{self, Local};
 use crate::passthrough::{self, Extra};
@@ -43,11 +43,15 @@ Options:
       --software-filesystem NAME   If specified, is used instead of rootfs-image
       --run-args ARGS              Command line args to add when running the container(s), as for 'docker run';
                                    quotes and backslashes work as in a shell, nothing is expanded
+      --platform OS/ARCH[/VARIANT] Refuse an image that is not there for it, by the choice that devices make (can be
+                                   given more than once); the whole image stays pinned
   -o, --output-path FILE           Path to output file. Default: docker-artifact.mender; - is standard output
   -k, --key FILE                   Sign with this private key: RSA (PKCS#1, PKCS#8) or EC P-256 (SEC1, PKCS#8), in PEM
                                    form and not encrypted
       --sign-command COMMAND       Sign with what this command line prints when it reads the bytes to sign: keys with a
                                    passphrase, on tokens and in clouds, see below
+      --dry-run                    Do everything but write the file and run --sign-command
+      --no-progress                Do not say on a terminal what is being done
       --format text|json           What to print about the artifact. Default: text, as 'mender-artifact read' does
   -h, --help                       Show help and exit
   -V, --version                    Show version and exit
@@ -111,6 +115,12 @@ struct Words {
     key: Option<PathBuf>,
     #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new())]
     sign_command: Option<String>,
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Vec<Platform>,
+    #[arg(long)]
+    dry_run: bool,
+    #[arg(long)]
+    no_progress: bool,
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
     format: Format,
     #[arg(value_name = "IMAGE")]
@@ -153,6 +163,12 @@ pub struct Request {
     pub warn_size: Option<Size>,
     /// Size from which on there is no artifact.
     pub max_size: Option<Size>,
+    /// What every image must be there for.
+    pub platforms: Vec<Platform>,
+    /// Whether the file is not to be written.
+    pub is_dry_run: bool,
+    /// Whether to say what is being done.
+    pub shows_progress: bool,
     /// What the caller should know about it.
     pub warnings: Vec<String>,
 }
@@ -208,6 +224,9 @@ impl Request {
             signer: Signer::of(key.as_deref(), words.sign_command.as_deref())?,
             warn_size: extra.warn_size,
             max_size: extra.max_size,
+            platforms: words.platform,
+            is_dry_run: words.dry_run,
+            shows_progress: !words.no_progress && !extra.is_silent,
             warnings: warnings(extra.compression),
         })
     }

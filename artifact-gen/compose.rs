@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::thread;
 
 use dray::artifact::payload::{MAX_RUN_ARGS, MAX_SERVICES};
-use dray::oci::Reference;
+use dray::oci::{Platform, Reference};
 use dray::registry::Client;
 use dray::runargs::{self, RunArgs};
 
 use crate::args::Request;
+use crate::platform;
+use crate::progress::Progress;
 use crate::refusal::Refusal;
 
 /// Requests under way at once. Registries answer one in tens of milliseconds; more at once looks like abuse to them.
@@ -69,38 +71,86 @@ fn held_once(args: &RunArgs) -> Option<String> {
         .map(|port| format!("publish the host's port {}", port.host_port))
 }
 
-/// Asks each image's registry once, several at a time; an image given twice is still one question.
-pub fn resolve(images: &[Reference], client: &Client) -> Result<Vec<Resolved>, Refusal> {
+/// Asks each image's registry once, several at a time; an image given twice is still one question. With `platforms`,
+/// each image must be there for all of them.
+pub fn resolve(
+    images: &[Reference],
+    platforms: &[Platform],
+    client: &Client,
+    progress: &Progress,
+) -> Result<Vec<Resolved>, Refusal> {
     let mut distinct: Vec<&Reference> = images.iter().collect();
     distinct.sort();
     distinct.dedup();
     let mut known: BTreeMap<&Reference, Resolved> = BTreeMap::new();
     for some in distinct.chunks(PARALLEL) {
         let answers = thread::scope(|scope| {
-            let ask = |image| scope.spawn(move || resolve_one(image, client));
+            let ask = |image| scope.spawn(move || resolve_one(image, platforms, client));
             let asked: Vec<_> = some.iter().copied().map(ask).collect();
             let wait = |asked: thread::ScopedJoinHandle<'_, _>| {
                 asked.join().expect("resolve_one does not panic")
             };
             asked.into_iter().map(wait).collect::<Result<Vec<_>, _>>()
         })?;
+        for found in &answers {
+            progress.say(format_args!(
+                "{} is {}",
+                found.requested.familiar(),
+                found.pinned.selector()
+            ));
+        }
         known.extend(some.iter().copied().zip(answers));
     }
     Ok(images.iter().map(|image| known[image].clone()).collect())
 }
 
-fn resolve_one(image: &Reference, client: &Client) -> Result<Resolved, Refusal> {
+fn resolve_one(
+    image: &Reference,
+    platforms: &[Platform],
+    client: &Client,
+) -> Result<Resolved, Refusal> {
     let found = client
         .resolve(image)
         .map_err(|refused| Refusal::Registry(refused.to_string()))?;
+    let pinned = Reference {
+        tag: None,
+        digest: Some(found.digest),
+        ..image.clone()
+    };
+    if !platforms.is_empty() {
+        platform::check(image, &pinned, &found.digest, platforms, client)?;
+    }
     Ok(Resolved {
         requested: image.clone(),
-        pinned: Reference {
-            tag: None,
-            digest: Some(found.digest),
-            ..image.clone()
-        },
+        pinned,
         media_type: found.media_type,
         size: found.size,
     })
+}
+
+/// Images that name one tag but are not one image: the tag was moved after somebody had looked up its digest, and the
+/// artifact would run both.
+pub fn moved_tags(images: &[Resolved]) -> Vec<String> {
+    let mut first: BTreeMap<Reference, &Resolved> = BTreeMap::new();
+    let mut warnings = Vec::new();
+    for image in images {
+        // With a digest alone no tag is meant.
+        if image.requested.tag.is_none() {
+            continue;
+        }
+        let tag = Reference {
+            digest: None,
+            ..image.requested.clone()
+        };
+        let name = tag.familiar();
+        let earlier = first.entry(tag).or_insert(image);
+        if earlier.pinned != image.pinned {
+            warnings.push(format!(
+                "the tag {name} has moved: this artifact has it as {} and as {}",
+                earlier.pinned.selector(),
+                image.pinned.selector()
+            ));
+        }
+    }
+    warnings
 }

@@ -8,6 +8,8 @@ mod existing;
 mod files;
 mod output;
 mod passthrough;
+mod platform;
+mod progress;
 mod refusal;
 mod show;
 mod signer;
@@ -28,6 +30,7 @@ use dray::host::Host;
 use dray::registry::Client;
 
 use args::{Format, Request, Stop};
+use progress::Progress;
 use refusal::Refusal;
 use show::Contents;
 
@@ -69,9 +72,16 @@ fn generate(request: &Request, host: &Host) -> Result<String, Refusal> {
     }
     let target = output::Target::check(&request.output, host)?;
     let settings = Settings::load(host).map_err(Refusal::usage)?;
-    let images = compose::resolve(&request.images, &Client::new(host, &settings))?;
+    let progress = Progress::new(request.shows_progress);
+    let client = Client::new(host, &settings);
+    progress.say(format_args!("Asking the registries"));
+    let images = compose::resolve(&request.images, &request.platforms, &client, &progress)?;
+    for warning in compose::moved_tags(&images) {
+        eprintln!("Warning: {warning}");
+    }
     let pinned = images.iter().map(|image| image.pinned.clone()).collect();
     let payload = Payload::shared(pinned, &request.run_args);
+    progress.say(format_args!("Writing {}", request.output.display()));
     let draft = target.draft(|file| write(file, request, &payload))?;
     check_size(request, size::Size(draft.size))?;
     // What was written is what is shown, and only if it reads as it should.
@@ -81,11 +91,16 @@ fn generate(request: &Request, host: &Host) -> Result<String, Refusal> {
         Format::Text => {
             let shown = request.output.display();
             let text = show::text(&contents);
-            format!("Artifact {shown} generated successfully:\n{text}")
+            match request.is_dry_run {
+                false => format!("Artifact {shown} generated successfully:\n{text}"),
+                true => format!("Artifact {shown} was not written, this is a dry run:\n{text}"),
+            }
         }
         Format::Json => summary::json(request, &images, draft.size, &draft.digest),
     };
-    draft.publish()?;
+    if !request.is_dry_run {
+        draft.publish()?;
+    }
     Ok(text)
 }
 
@@ -110,6 +125,7 @@ fn write(file: &mut File, request: &Request, payload: &Payload) -> Result<(), Re
         options: request.options,
     };
     let sign = request.signer.as_ref();
+    let sign = sign.filter(|signer| !(request.is_dry_run && signer.asks_others()));
     let sign = sign.map(|signer| |manifest: &[u8]| signer.sign(manifest));
     let sign = sign.as_ref().map(|sign| sign as writer::Sign<'_>);
     writer::write_signed(file, &artifact, sign).map_err(|error| match error {

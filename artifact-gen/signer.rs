@@ -37,6 +37,11 @@ impl Signer {
         }
     }
 
+    /// Whether signing asks somebody: for a passphrase, or to touch a token.
+    pub fn asks_others(&self) -> bool {
+        matches!(self, Signer::Command(_))
+    }
+
     /// The text for `manifest.sig`.
     pub fn sign(&self, manifest: &[u8]) -> io::Result<String> {
         let signature = match self {

@@ -21,7 +21,7 @@ pub fn json(request: &Request, images: &[Resolved], size: u64, digest: &Digest) 
             })
         })
         .collect();
-    let summary = json!({
+    let mut summary = json!({
         "artifact": request.output.display().to_string(),
         "size": size,
         "sha256": digest.hex(),
@@ -33,5 +33,8 @@ pub fn json(request: &Request, images: &[Resolved], size: u64, digest: &Digest) 
         "images": images,
         "run_args": request.run_args,
     });
+    if request.is_dry_run {
+        summary["dry_run"] = json!(true);
+    }
     format!("{summary}\n")
 }

@@ -15,7 +15,8 @@ mod read;
 #[cfg(feature = "artifact-gen")]
 mod write;
 
-#[cfg(all(test, feature = "artifact-gen"))]
+#[cfg(test)]
+#[cfg(feature = "artifact-gen")]
 mod tests;
 
 pub(super) use read::XzReader;
