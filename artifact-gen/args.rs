@@ -66,7 +66,8 @@ Options for mender-artifact that are understood after '--':
 
 Signing by command (the signature may be raw, DER or base64):
   --sign-command 'openssl dgst -sha256 -sign encrypted.pem'
-  --sign-command 'pkcs11-tool --sign --mechanism SHA256-RSA-PKCS --id 01'      (EC: ECDSA-SHA256)
+  --sign-command 'pkcs11-tool --login --sign --mechanism SHA256-RSA-PKCS --id 01'
+  --sign-command 'openssl dgst -sha256 -binary | pkcs11-tool --login --sign --mechanism ECDSA --id 02'
   --sign-command 'vault write -field=signature transit/sign/KEY/sha2-256 input=$(base64 -w0)
                   signature_algorithm=pkcs1v15 | cut -d: -f3'
 

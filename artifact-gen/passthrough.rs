@@ -56,9 +56,9 @@ use Meaning::{Refused, Switch, Value};
 const OURS: &str = "docker-artifact-gen sets it itself";
 const ROOTFS: &str = "it is for rootfs images only";
 const AUGMENT: &str = "a signature does not cover it, so a device must not act on it";
-const PKCS11: &str = "give the key's own tool instead, before '--': \
-    --sign-command 'pkcs11-tool --sign --mechanism SHA256-RSA-PKCS --id ID' (ECDSA-SHA256 for EC), \
-    or --sign-command 'openssl dgst -sha256 -sign pkcs11:...'";
+const PKCS11: &str = "give the token's own tool instead, before '--': --sign-command 'pkcs11-tool --login --sign \
+                      --mechanism SHA256-RSA-PKCS --id ID', for EC keys 'openssl dgst -sha256 -binary | pkcs11-tool \
+                      --login --sign --mechanism ECDSA --id ID'";
 
 /// mender-artifact's names, long and short; a name of one letter is a short option.
 const OPTIONS: &[(&[&str], Meaning)] = &[
@@ -151,7 +151,7 @@ const OPTIONS: &[(&[&str], Meaning)] = &[
         &["gcp-kms-key"],
         Refused(
             "give the service's own tool instead, before '--': --sign-command 'gcloud kms asymmetric-sign --location L \
-             --keyring R --key K --version V --digest-algorithm sha256 --input-file - --signature-file -'",
+             --keyring R --key K --version V --digest-algorithm sha256 --input-file /dev/stdin --signature-file /dev/stdout'",
         ),
     ),
     (

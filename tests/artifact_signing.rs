@@ -219,6 +219,50 @@ fn a_program_can_sign() {
     );
 }
 
+/// The command lines of `--help`, with a token that is a folder.
+#[test]
+fn a_token_signs() {
+    let desk = Desk::new();
+    fs::create_dir(desk.path("tokens")).unwrap();
+    let config = desk.path("softhsm2.conf");
+    let tokens = format!("directories.tokendir = {}\n", desk.path("tokens").display());
+    fs::write(&config, tokens).unwrap();
+    let softhsm = |words: &str| {
+        let mut command = Command::new("softhsm2-util");
+        command
+            .args(words.split(' '))
+            .current_dir(desk.scratch.path());
+        succeed(command.env("SOFTHSM2_CONF", &config).output().unwrap());
+    };
+    softhsm("--init-token --free --label desk --pin 1234 --so-pin 1234");
+    let tool = format!(
+        "SOFTHSM2_CONF={} pkcs11-tool --module /usr/lib/softhsm/libsofthsm2.so --login --pin 1234 --sign",
+        config.display()
+    );
+    for (id, (name, command, line)) in [
+        (
+            "rsa3072",
+            "genrsa 3072",
+            format!("{tool} --mechanism SHA256-RSA-PKCS --id 00"),
+        ),
+        (
+            "p256",
+            "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256",
+            format!("openssl dgst -sha256 -binary | {tool} --mechanism ECDSA --id 01"),
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        desk.key(name, command);
+        softhsm(&format!(
+            "--import {name}.pem --token desk --label {name} --id 0{id} --pin 1234"
+        ));
+        succeed(desk.make("a", &["--sign-command", &line]));
+        succeed(desk.theirs(&["validate", "-k", &format!("{name}.pub"), "a"]));
+    }
+}
+
 #[test]
 fn keys_that_mender_would_not_verify_are_refused_by_name() {
     let desk = Desk::new();

@@ -36,6 +36,11 @@ const FENCES: &[(&str, &str, &str)] = &[
     ),
     ("ureq", "src/registry/http/", "HTTP has one user"),
     ("rustls", "src/registry/", "TLS has one room"),
+    (
+        "lzma_rust2",
+        "src/artifact/xz/",
+        "xz has one reader and one writer",
+    ),
 ];
 
 /// Production lines of one file; beyond that it holds two things.

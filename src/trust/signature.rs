@@ -1,7 +1,9 @@
 //! A signature's bytes, and the text that stands for them in an artifact.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 
 use super::TrustError;
 use super::der::{self, SEQUENCE};
@@ -25,11 +27,11 @@ impl Signature {
         bytes.map(Signature).map_err(|_| TrustError::Base64)
     }
 
-    /// Takes what a signing program gives: raw bytes, EC's also in DER form as openssl and PKCS#11 tools write it, or
-    /// either of them as base64.
+    /// Takes what a signing program gives: raw bytes, EC's also in DER form as openssl writes it, or either of them as
+    /// base64, of the kind for web addresses too.
     pub fn from_signer(bytes: &[u8]) -> Result<Signature, TrustError> {
         // Text first: raw bytes are not all letters and digits, but base64 can be as long as a raw signature.
-        let decoded = STANDARD.decode(joined(bytes)).ok();
+        let decoded = LENIENT.decode(joined(bytes)).ok();
         decoded
             .and_then(|decoded| raw(&decoded))
             .or_else(|| raw(bytes))
@@ -71,8 +73,19 @@ fn from_der(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(fixed)
 }
 
-/// Base64 as programs print it, in lines.
+/// With or without the signs that fill it up.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Base64 as programs print it, in lines and in either alphabet, on one line in the usual one.
 fn joined(text: &[u8]) -> Vec<u8> {
     let kept = text.iter().filter(|byte| !byte.is_ascii_whitespace());
-    kept.copied().collect()
+    let usual = kept.map(|byte| match byte {
+        b'-' => b'+',
+        b'_' => b'/',
+        other => *other,
+    });
+    usual.collect()
 }

@@ -21,7 +21,18 @@ fn forms_of_signatures_are_told_apart() {
         assert_eq!(Signature::from_signer(&raw).unwrap().as_bytes(), raw);
         assert_eq!(Signature::from_signer(&text(&raw)).unwrap().as_bytes(), raw);
     }
-    for form in [fixed.clone(), text(&fixed), der.clone(), text(&der)] {
+    let for_the_web = String::from_utf8(text(&fixed)).unwrap();
+    let for_the_web = for_the_web
+        .replace('+', "-")
+        .replace('/', "_")
+        .replace('=', "");
+    for form in [
+        fixed.clone(),
+        text(&fixed),
+        der.clone(),
+        text(&der),
+        for_the_web.into_bytes(),
+    ] {
         let signature = Signature::from_signer(&form).unwrap();
         assert_eq!(signature.as_bytes(), fixed, "{form:?}");
         assert_eq!(
