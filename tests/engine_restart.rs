@@ -33,7 +33,7 @@ fn run(device: &Device, name: &str, options: &[&str], image: &str, line: &str) {
 }
 
 /// Looks at a container until it is as wanted.
-fn until(device: &Device, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+fn until(device: &Device, name: &str, mut wanted: impl FnMut(&Value) -> bool) -> Value {
     let begun = Instant::now();
     loop {
         let info = device.inspect(name);
@@ -52,8 +52,16 @@ fn the_pause_before_a_restart_doubles() {
         let image = push(device, json!({}));
         let line = "read up _ </proc/uptime; echo $up >>/times; exit 3";
         run(device, "loop", &["--restart", "on-failure:4"], &image, line);
+        // The end of a life is what is waited for.
         assert_eq!(device.dray(&["wait", "loop"]).stdout, "3\n");
-        let info = device.inspect("loop");
+        let has_given_up = |info: &Value| info["State"]["Status"] == "exited";
+        let mut said = std::collections::BTreeSet::new();
+        let info = until(device, "loop", |info| {
+            said.insert(info["State"]["Status"].as_str().unwrap().to_owned());
+            has_given_up(info)
+        });
+        // Not what it was before its first start.
+        assert!(!said.contains("created"), "{said:?}");
         assert_eq!(info["RestartCount"], 4);
         assert_eq!(info["State"]["ExitCode"], 3);
         let file = device
@@ -76,8 +84,8 @@ fn the_pause_before_a_restart_doubles() {
         // Started by hand it counts anew.
         let words = ["start", "loop"];
         assert!(device.dray(&words).status.success());
-        assert_eq!(device.dray(&["wait", "loop"]).stdout, "3\n");
-        assert_eq!(device.inspect("loop")["RestartCount"], 4);
+        let info = until(device, "loop", has_given_up);
+        assert_eq!(info["RestartCount"], 4);
     });
 }
 

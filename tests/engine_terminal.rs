@@ -567,3 +567,103 @@ fn exec_and_probes_start_with_no_signal_blocked_or_ignored() {
         device.done(&["rm", "-f", "host"]);
     });
 }
+
+/// A group of ours in the hierarchies that need no settings, as a session of the init system has.
+struct Caller(Vec<std::path::PathBuf>);
+
+impl Caller {
+    fn make() -> Caller {
+        let mount = std::path::Path::new("/sys/fs/cgroup");
+        let all = ["", "unified", "systemd"].map(|name| mount.join(name));
+        let usable = all.iter().filter(|dir| dir.join("cgroup.procs").exists());
+        let groups = usable.map(|dir| dir.join(format!("caller-{}", std::process::id())));
+        let groups: Vec<_> = groups.collect();
+        groups
+            .iter()
+            .for_each(|group| std::fs::create_dir(group).unwrap());
+        Caller(groups)
+    }
+
+    /// A word called from there.
+    fn dray(&self, device: &Device, words: &[&str]) -> std::process::Output {
+        let files = self
+            .0
+            .iter()
+            .map(|group| format!("{}/cgroup.procs", group.display()));
+        let enter: String = files.map(|file| format!("echo $$ >{file}; ")).collect();
+        Command::new("sh")
+            .args([
+                "-ec",
+                &format!("{enter} exec \"$@\""),
+                "sh",
+                env!("CARGO_BIN_EXE_dray"),
+            ])
+            .args(words)
+            .env("DRAY_CONFIG", &device.host.config)
+            .output()
+            .unwrap()
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        for group in &self.0 {
+            let begun = Instant::now();
+            // Whoever was in it is still going.
+            while std::fs::remove_dir(group).is_err() && begun.elapsed() < PATIENCE {}
+        }
+    }
+}
+
+#[test]
+fn what_is_executed_is_in_no_group_of_the_caller() {
+    on_device("callers-group", |device| {
+        let image = push(device);
+        let caller = Caller::make();
+        let run = [
+            "run",
+            "-dit",
+            "--network=none",
+            "--cgroupns=host",
+            "--name=web",
+            &image,
+            "sh",
+        ];
+        for run_from_there in [false, true] {
+            if run_from_there {
+                let output = caller.dray(device, &run);
+                assert!(output.status.success(), "{output:?}");
+            } else {
+                device.done(&run);
+            }
+            for words in [
+                &["exec", "web"][..],
+                &["exec", "-t", "web"],
+                &["exec", "-d", "web"],
+                &["exec", "-dt", "web"],
+            ] {
+                let line = "cat /proc/self/cgroup >/new; mv /new /groups; sleep 1000";
+                let line = if words.contains(&"-d") || words.contains(&"-dt") {
+                    line
+                } else {
+                    line.trim_end_matches("; sleep 1000")
+                };
+                let output = caller.dray(device, &[words, &["sh", "-c", line]].concat());
+                assert!(output.status.success(), "{words:?}: {output:?}");
+                let wait =
+                    "until [ -e /groups ]; do sleep 0.01; done; cat /groups; busybox rm /groups";
+                let groups = device.done(&["exec", "web", "sh", "-c", wait]).stdout;
+                assert!(
+                    groups.contains("/") && !groups.contains("caller-"),
+                    "{words:?}: {groups}"
+                );
+            }
+            // Nobody is left where its init system would end him.
+            for group in &caller.0 {
+                let procs = std::fs::read_to_string(group.join("cgroup.procs")).unwrap();
+                assert_eq!(procs, "", "{}", group.display());
+            }
+            device.done(&["rm", "-f", "web"]);
+        }
+    });
+}

@@ -265,13 +265,14 @@ impl<'a> Front<'a> {
             }
         }
         drop(raw);
-        // With --rm the record is gone by now: what the monitor said last counts.
-        Ok(End::Exited(
-            match last.filter(|state| state.status == Status::Exited) {
-                Some(state) => state.outcome.exit_code,
-                None => self.engine.wait(self.container.id())?,
-            },
-        ))
+        // With --rm the record is gone by now: what the monitor said last counts. Another life is not waited for.
+        let has_ended = |state: &Box<dray::engine::State>| {
+            matches!(state.status, Status::Exited | Status::Restarting)
+        };
+        Ok(End::Exited(match last.filter(has_ended) {
+            Some(state) => state.outcome.exit_code,
+            None => self.engine.wait(self.container.id())?,
+        }))
     }
 
     /// Passes output on, if it is of a stream that is attached. What was sent to nobody is gone, as with Docker.

@@ -21,7 +21,7 @@ use super::{Container, Engine, EngineError, Status, foresee, monitor, rootfs, ru
 use crate::runargs::capability;
 use crate::sys::process::{self, Pidfd, PollFd, SignalFd};
 use crate::sys::program::{self, Spawn};
-use crate::sys::{doze, fs, socket, surroundings};
+use crate::sys::{cgroup, doze, fs, socket, surroundings};
 
 /// The hidden word of the command line that leads to [`Engine::enter`].
 pub const WORD: &str = "enter";
@@ -153,6 +153,12 @@ impl Engine {
         // Blocked before the container's process exists, so that none is missed; it blocks none itself when it is executed.
         let signals =
             SignalFd::new(&[SIGTERM, 2, 1]).map_err(EngineError::system("wait for signals"))?;
+        let monitor = container.now.as_ref().map(|now| &now.monitor);
+        let visit = monitor
+            .filter(|monitor| monitor.is_alive())
+            .map(|monitor| cgroup::visit(monitor.pid))
+            .transpose()
+            .map_err(EngineError::system("leave the caller's control groups"))?;
         let executed = self.execute(&container, &request)?;
         if request.detach {
             executed
@@ -160,6 +166,7 @@ impl Engine {
                 .map_or(Ok(()), |terminal| self.leave(terminal))?;
             return Ok(0);
         }
+        drop(visit);
         if executed.terminal.is_some() {
             return relay(executed, &request);
         }

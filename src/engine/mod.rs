@@ -338,6 +338,7 @@ impl Engine {
             {
                 Status::Paused
             }
+            (Some(now), _) if now.is_again() => Status::Restarting,
             (Some(now), _) => now.status,
             (None, Some(last)) if last.never_started => Status::Created,
             (None, Some(_)) => Status::Exited,

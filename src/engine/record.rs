@@ -243,6 +243,11 @@ pub struct State {
 }
 
 impl State {
+    /// Whether its policy is just starting it again.
+    pub fn is_again(&self) -> bool {
+        self.status == Status::Prepared && self.outcome.restart_count > 0
+    }
+
     /// Whether its monitor was killed and nobody has put that right yet.
     pub fn is_left_alone(&self) -> bool {
         self.status.is_attended() && !self.monitor.is_alive()

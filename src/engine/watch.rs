@@ -71,15 +71,28 @@ impl Engine {
         Ok(watch)
     }
 
-    /// Waits until a container is not running and will not be started again by its policy; its exit code.
+    /// Waits until a container ends, be it that its policy starts it again; its exit code. One that pauses before it is started
+    /// again counts as running, as with Docker.
     pub fn wait(&self, id: &str) -> Result<i32, EngineError> {
         let failed = || EngineError::system(format!("wait for container {id}"));
         // A monitor that starts its container again closes its connections but goes on listening.
+        let mut pausing = None;
+        let mut is_first = true;
         while let Some(mut session) = self.attach(id, false)? {
             let mut last = None;
             loop {
                 match session.next(None).map_err(failed())? {
-                    Some(Attached::State(state)) => last = Some(state),
+                    Some(Attached::State(state)) => {
+                        let life = Some(state.outcome.restart_count);
+                        let is_pausing = state.status == Status::Restarting;
+                        if std::mem::take(&mut is_first) && is_pausing {
+                            pausing = life;
+                        }
+                        if is_pausing && pausing != life {
+                            return Ok(state.outcome.exit_code);
+                        }
+                        last = Some(state);
+                    }
                     Some(Attached::Closed) => break,
                     Some(Attached::Output(..)) | None => {}
                 }

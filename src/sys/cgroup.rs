@@ -4,6 +4,8 @@
 //! parent. What of that parent was missing is ours: it is marked, and goes with the last group in it. A monitor lives in
 //! `/dray/<id>.monitor`, so that it outlives the service that called us: init systems kill a service's whole group.
 
+mod visit;
+
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -13,6 +15,8 @@ use std::time::{Duration, SystemTime};
 
 use super::process::{Pidfd, ProcessId};
 use super::{beneath, freezer};
+
+pub use visit::{Visit, visit};
 
 const MOUNT: &str = "/sys/fs/cgroup";
 /// Parent of all groups of ours.
@@ -136,12 +140,13 @@ pub fn set(file: &Path, text: &str) -> io::Result<()> {
         .write_all(text.as_bytes())
 }
 
-/// One hierarchy that this process is in.
+/// One hierarchy that a process is in.
+#[derive(Debug)]
 struct Hierarchy {
     dir: PathBuf,
     /// Its controllers, as the kernel lists them; none for the unified one.
     controllers: String,
-    /// This process's group in it.
+    /// The process's group in it.
     own: String,
     /// The only one there is.
     unified: bool,
@@ -149,10 +154,15 @@ struct Hierarchy {
     controls: bool,
 }
 
+/// Those of this process.
 fn hierarchies() -> io::Result<Vec<Hierarchy>> {
+    listed("/proc/self/cgroup")
+}
+
+fn listed(file: &str) -> io::Result<Vec<Hierarchy>> {
     let unified = is_unified();
     let mut all = Vec::new();
-    for line in fs::read_to_string("/proc/self/cgroup")?.lines() {
+    for line in fs::read_to_string(file)?.lines() {
         let mut parts = line.splitn(3, ':');
         let (Some(number), Some(names), Some(own)) = (parts.next(), parts.next(), parts.next())
         else {
