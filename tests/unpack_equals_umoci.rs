@@ -502,7 +502,10 @@ fn compare_with_gnu_tar(archive: &[u8]) {
     let ours = scratch.join("ours");
     let root = beneath::open_dir(&ours).unwrap();
     let budget = dray::unpack::Budget::new(1 << 30);
-    dray::unpack::unpack(&mut &archive[..], root.as_fd(), &budget).unwrap();
+    let (seal, content) = dray::unpack::unpack(&mut &archive[..], root.as_fd(), &budget).unwrap();
+    let mut read = dray::unpack::Content::of(root.as_fd(), &|_| {}).unwrap();
+    assert!(seal.holds(root.as_fd(), &mut read).unwrap());
+    assert_eq!(read, content);
     assert_eq!(look(&scratch.join("theirs")), look(&ours));
     // Holes stayed holes.
     let blocks = |name: &str| ours.join(name).metadata().unwrap().blocks();

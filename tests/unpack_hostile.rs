@@ -17,7 +17,7 @@ use std::path::Path;
 use common::Scratch;
 use common::image::{Entry, tar};
 use dray::sys::beneath;
-use dray::unpack::{Budget, Seal, unpack};
+use dray::unpack::{Budget, Content, Seal, unpack};
 
 /// Far more than any row needs.
 const ROOM: u64 = 1 << 30;
@@ -42,6 +42,13 @@ impl Attack {
         let before = outside(scratch.path());
         let result = unpack(&mut bytes, tree.as_fd(), &Budget::new(room));
         assert_eq!(outside(scratch.path()), before, "the outside has changed");
+        let result = result.map(|(seal, content)| {
+            // What went by is what there is.
+            let mut read = Content::of(tree.as_fd(), &|_| {}).unwrap();
+            assert!(seal.holds(tree.as_fd(), &mut read).unwrap());
+            assert_eq!(read, content);
+            seal
+        });
         Attack {
             scratch,
             result: result.map_err(|error| error.to_string()),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Images, ImagesError};
 use crate::oci::Digest;
 use crate::sys::beneath;
-use crate::unpack::{Seal, UnpackError};
+use crate::unpack::{Content, Seal, UnpackError};
 
 /// `seal.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ impl Images {
         }
         let holds = beneath::open_dir(&self.store.tree_dir(diff_id))
             .map_err(UnpackError::Read)
-            .and_then(|tree| seal.holds(tree.as_fd()));
+            .and_then(|tree| seal.holds(tree.as_fd(), &mut Content::empty()));
         // A tree that cannot be read is as bad as one that has changed.
         if let Ok(true) = holds {
             self.store.note_checked(diff_id)?;

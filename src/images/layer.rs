@@ -107,7 +107,7 @@ impl Fetch<'_> {
             Ok((unpacked, digest))
         })
         .map_err(ImagesError::Thread)?;
-        let seal = unpacked.map_err(|source| ImagesError::Layer {
+        let (seal, content) = unpacked.map_err(|source| ImagesError::Layer {
             layer: wanted.blob.digest,
             source,
         })?;
@@ -118,7 +118,9 @@ impl Fetch<'_> {
                 found,
             });
         }
-        layer.seal(&wanted.diff_id, &seal_file(wanted.diff_id, seal))?;
+        let seal = seal_file(wanted.diff_id, seal);
+        let content = content.file(&wanted.diff_id, &seal);
+        layer.seal(&wanted.diff_id, &seal, &content)?;
         self.progress.event(&Event::Unpacked {
             layer: wanted.diff_id,
         });

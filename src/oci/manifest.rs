@@ -12,8 +12,9 @@ use super::{Digest, Platform};
 
 /// Largest manifest or index; the limit that registries themselves apply to pushes.
 pub const MAX_MANIFEST: u64 = 4 << 20;
-/// Most layers of an image; the kernel stacks at most 500 lower folders in one overlay.
-pub const MAX_LAYERS: usize = 500;
+/// Most layers of an image: the kernel stacks at most 500 lower folders in one overlay, and one is the engine's own. Docker
+/// itself stops at 127.
+pub const MAX_LAYERS: usize = 499;
 /// Most entries of an index; real ones have tens.
 pub const MAX_MANIFESTS: usize = 1000;
 /// Largest size a descriptor may claim: what a file offset can express. Nothing is ever reserved from a claim.

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{Store, StoreError, failed};
+use super::{CONTENT, SEAL, Store, StoreError, failed};
 use crate::oci::Digest;
 use crate::sys::{beneath, fs};
 
@@ -97,16 +97,23 @@ impl LayerDraft {
         self.replaces = true;
     }
 
-    /// Ends it: what it is, and what it must look like from now on.
-    pub fn seal(&mut self, diff_id: &Digest, seal: &[u8]) -> Result<(), StoreError> {
-        let path = self.scratch.join("seal.json");
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .and_then(|mut file| file.write_all(seal))
-            .map_err(failed("write", &path))?;
+    /// Ends it: what it is, and what it must look like and contain from now on.
+    pub fn seal(
+        &mut self,
+        diff_id: &Digest,
+        seal: &[u8],
+        content: &[u8],
+    ) -> Result<(), StoreError> {
+        for (name, bytes) in [(SEAL, seal), (CONTENT, content)] {
+            let path = self.scratch.join(name);
+            OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)
+                .and_then(|mut file| file.write_all(bytes))
+                .map_err(failed("write", &path))?;
+        }
         self.diff_id = Some(*diff_id);
         Ok(())
     }

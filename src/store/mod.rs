@@ -8,6 +8,8 @@
 //!   layers/sha256/<diff id>/   an unpacked layer, whole if it has this name
 //!     tree/                    its files, as overlay wants them
 //!     seal.json                what `tree` must look like (`unpack::Seal`)
+//!     content                  what its files must contain (`unpack::Content`); older releases wrote none
+//!     verified                 when that was last looked at, and what was wrong with it (`verified`)
 //!   layers/sha256/.damaged-*   layers that no longer looked like it and were replaced; a collection removes them once no
 //!                              container runs on them
 //!   names/<hex>, pins/<holder> roots of collection; `images` writes them
@@ -44,6 +46,10 @@ const VERSION: u64 = 1;
 
 /// Prefix of damaged layers that were replaced; the digits of the diff id and something unique follow.
 const DAMAGED_PREFIX: &str = ".damaged-";
+
+/// Beside a layer's tree.
+const SEAL: &str = "seal.json";
+const CONTENT: &str = "content";
 
 /// Folders below the state folder; each may hold scratch.
 const FOLDERS: [&str; 4] = ["blobs/sha256", "layers/sha256", "names", "pins"];
@@ -222,7 +228,16 @@ impl Store {
 
     /// The seal of a layer, as written when it was unpacked; `None` if the layer is not here.
     pub fn seal(&self, diff_id: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        let path = self.layer_dir(diff_id).join("seal.json");
+        self.layer_file(diff_id, SEAL)
+    }
+
+    /// What a layer's files contain, as written when it was unpacked; `None` if that was by an older release.
+    pub fn content(&self, diff_id: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        self.layer_file(diff_id, CONTENT)
+    }
+
+    fn layer_file(&self, diff_id: &Digest, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let path = self.layer_dir(diff_id).join(name);
         match std::fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             read => read.map(Some).map_err(failed("read", &path)),

@@ -1,11 +1,12 @@
 //! Puts one entry onto the disk. Of two entries with one name the later one counts; folders merge.
 
+use std::cell::Cell;
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::UnpackError;
 use super::archive::{Archive, CopyError};
+use super::content::{Counted, Summing};
 use super::entry::{Entry, Kind};
 use super::tree::{Folder, Tree, failed};
 use super::whiteout::{self, Whiteout};
@@ -41,20 +42,31 @@ pub(super) fn apply(
         (None, Kind::Directory) => make_dir(tree, &folder, name, entry),
         (None, Kind::File { stored, map }) => {
             let (mut file, _) = tree.place(&folder, name, beneath::create_file)?;
-            fill(archive, &mut file, *stored, map.as_ref(), &entry.path)?;
-            dress(file.as_fd(), entry)
+            let path = folder.path_of(name);
+            let body = (*stored, map.as_ref());
+            fill(archive, &mut tree.summing, &mut file, body, entry)?;
+            let size = map.as_ref().map_or(*stored, |map| map.real_size);
+            tree.summing.end(&path, size);
+            dress(file.as_fd(), entry)?;
+            note_attributes(tree, &path, entry, || beneath::xattrs(file.as_fd()))
         }
         (None, Kind::Symlink(text)) => {
             tree.place(&folder, name, |dir, name| {
                 beneath::make_symlink(dir, name, text)
             })?;
-            dress_name(folder.handle(), name, entry)
+            dress_name(folder.handle(), name, entry)?;
+            let path = folder.path_of(name);
+            tree.summing.link(&path, text);
+            let read = || beneath::xattrs_of(folder.handle(), name);
+            note_attributes(tree, &path, entry, read)
         }
         (None, Kind::Node { file_type, device }) => {
             tree.place(&folder, name, |dir, name| {
                 beneath::make_node(dir, name, *file_type, *device)
             })?;
-            dress_name(folder.handle(), name, entry)
+            dress_name(folder.handle(), name, entry)?;
+            let read = || beneath::xattrs_of(folder.handle(), name);
+            note_attributes(tree, &folder.path_of(name), entry, read)
         }
         // The attributes are the other name's; its own header repeats them.
         (None, Kind::HardLink(target)) => make_link(tree, &folder, name, target, &entry.path),
@@ -71,7 +83,12 @@ fn apply_root(tree: &mut Tree<'_>, entry: &Entry) -> Result<(), UnpackError> {
     tree.leave()?;
     let root = tree.root();
     tree.describe(root, b"")?;
-    dress(root, entry)
+    dress(root, entry)?;
+    if !entry.attributes.xattrs.is_empty() {
+        // It may be described again.
+        tree.summing.spoil();
+    }
+    Ok(())
 }
 
 fn make_dir(
@@ -81,8 +98,10 @@ fn make_dir(
     entry: &Entry,
 ) -> Result<(), UnpackError> {
     let path = entry.path.as_bytes();
+    let existed = Cell::new(false);
     let open = |dir: BorrowedFd<'_>, name: &[u8]| match beneath::make_dir(dir, name) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            existed.set(true);
             match beneath::status_of(dir, name)?.file_type {
                 FileType::Directory => beneath::open_child(dir, name),
                 _ => Err(error),
@@ -96,7 +115,28 @@ fn make_dir(
         // What it replaces had hidden the lower layers' folder of this name, which must not come back.
         tree.make_opaque(dir.as_fd(), path)?;
     }
-    dress(dir.as_fd(), entry)
+    dress(dir.as_fd(), entry)?;
+    if existed.get() && !entry.attributes.xattrs.is_empty() {
+        // Some may have been counted already.
+        tree.summing.spoil();
+    }
+    let path = folder.path_of(name);
+    note_attributes(tree, &path, entry, || beneath::xattrs(dir.as_fd()))
+}
+
+/// Counts the attributes that an entry brought, as they came to be: the kernel has its own way to write some of them.
+fn note_attributes(
+    tree: &mut Tree<'_>,
+    path: &[u8],
+    entry: &Entry,
+    read: impl FnOnce() -> std::io::Result<Vec<(Vec<u8>, Vec<u8>)>>,
+) -> Result<(), UnpackError> {
+    if entry.attributes.xattrs.is_empty() {
+        return Ok(());
+    }
+    let attributes = read().map_err(|e| failed("read", path, e))?;
+    tree.summing.attributes(path, &attributes);
+    Ok(())
 }
 
 fn make_link(
@@ -119,27 +159,35 @@ fn make_link(
     tree.place(folder, name, |dir, name| {
         beneath::make_link(target_dir.as_fd(), target_name, dir, name)
     })?;
-    Ok(())
+    let (dir, path) = (folder.handle(), folder.path_of(name));
+    let status = beneath::status_of(dir, name).map_err(|e| failed("read", &path, e))?;
+    tree.summing.name(dir, name, &path, &status, &|_| {})
 }
 
 fn fill(
     archive: &mut Archive<'_>,
+    summing: &mut Summing,
     file: &mut File,
-    stored: u64,
-    map: Option<&SparseMap>,
-    path: &SafePath,
+    (stored, map): (u64, Option<&SparseMap>),
+    entry: &Entry,
 ) -> Result<(), UnpackError> {
-    let write = |e| failed("write", path.as_bytes(), e);
+    let write = |e| failed("write", entry.path.as_bytes(), e);
     let copied = |error| match error {
         CopyError::Archive(error) => UnpackError::Archive(error),
         CopyError::Write(error) => write(error),
     };
+    let mut counted = Counted {
+        file,
+        sum: summing.begin(),
+    };
     let Some(map) = map else {
-        return archive.copy_body(stored, file).map_err(copied);
+        return archive.copy_body(stored, &mut counted).map_err(copied);
     };
     for region in &map.regions {
-        file.seek(SeekFrom::Start(region.offset)).map_err(write)?;
-        archive.copy_body(region.length, file).map_err(copied)?;
+        counted.seek(region.offset).map_err(write)?;
+        archive
+            .copy_body(region.length, &mut counted)
+            .map_err(copied)?;
     }
     file.set_len(map.real_size).map_err(write)
 }

@@ -15,6 +15,7 @@
 mod apply;
 mod archive;
 mod budget;
+mod content;
 mod entry;
 mod error;
 mod seal;
@@ -25,10 +26,12 @@ use std::collections::HashSet;
 use std::io::BufRead;
 use std::os::fd::BorrowedFd;
 
+use content::Summing;
 use tree::Tree;
 
 pub use archive::{Archive, CopyError};
 pub use budget::Budget;
+pub use content::{Content, Pace};
 pub use entry::{Attributes, Entry, Kind};
 pub use error::UnpackError;
 pub use seal::{Seal, TreePath};
@@ -42,20 +45,22 @@ pub fn unpack(
     source: &mut dyn BufRead,
     root: BorrowedFd<'_>,
     budget: &Budget,
-) -> Result<Seal, UnpackError> {
+) -> Result<(Seal, Content), UnpackError> {
     let mut archive = Archive::new(source, budget);
     let unpacked = unpack_entries(&mut archive, root);
     if unpacked.is_err() {
         archive.refund();
     }
-    let (implied, opaque_root) = unpacked?;
-    Seal::of(root, &implied, opaque_root)
+    let (implied, opaque_root, summing) = unpacked?;
+    let mut content = summing.finish(root)?;
+    let seal = Seal::of(root, &implied, opaque_root, &mut content)?;
+    Ok((seal, content))
 }
 
 fn unpack_entries(
     archive: &mut Archive<'_>,
     root: BorrowedFd<'_>,
-) -> Result<(HashSet<u64>, bool), UnpackError> {
+) -> Result<(HashSet<u64>, bool, Summing), UnpackError> {
     let mut tree = Tree::new(root)?;
     while let Some(entry) = archive.next_entry()? {
         apply::apply(&mut tree, archive, &entry)?;

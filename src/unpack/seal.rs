@@ -1,6 +1,7 @@
 //! What an unpacked layer looks like from outside, in a few numbers: enough to notice what a power cut leaves of a
 //! tree that was not written to the end, without reading any file.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::fmt::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -8,8 +9,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::UnpackError;
 use super::tree::failed;
+use super::{Content, UnpackError};
 use crate::oci::Digest;
 use crate::sys::beneath::{self, FileType, Status};
 
@@ -38,14 +39,17 @@ pub struct Seal {
 pub struct TreePath(pub Vec<u8>);
 
 impl Seal {
-    /// Looks at the tree below `root`. `implied` are the inodes of folders that the layer does not describe.
+    /// Looks at the tree below `root`. `implied` are the inodes of folders that the layer does not describe; `content` is
+    /// told of each path.
     pub(super) fn of(
         root: BorrowedFd<'_>,
         implied: &HashSet<u64>,
         opaque_root: bool,
+        content: &mut Content,
     ) -> Result<Seal, UnpackError> {
         let mut survey = Survey {
             implied,
+            content,
             found: Vec::new(),
             files: 0,
             bytes: 0,
@@ -53,7 +57,10 @@ impl Seal {
         };
         let status = beneath::status(root).map_err(|e| failed("read", b"", e))?;
         survey.note(b"", &status);
-        survey.folder(root, b"")?;
+        walk(root, &mut |_, _, path, status| {
+            survey.note(path, status);
+            Ok(())
+        })?;
         survey.found.sort_unstable();
         Ok(Seal {
             // The root is always there.
@@ -65,10 +72,33 @@ impl Seal {
         })
     }
 
-    /// Whether the tree below `root` still looks like this.
-    pub fn holds(&self, root: BorrowedFd<'_>) -> Result<bool, UnpackError> {
-        let now = Seal::of(root, &HashSet::new(), self.opaque_root)?;
-        Ok((now.files, now.bytes, now.listing) == (self.files, self.bytes, self.listing))
+    /// Whether the tree below `root` still looks like this; `content` is told of each path.
+    pub fn holds(&self, root: BorrowedFd<'_>, content: &mut Content) -> Result<bool, UnpackError> {
+        Ok(self.difference(root, content)?.is_none())
+    }
+
+    /// As [`Seal::holds`]: what is different, in words.
+    pub fn difference(
+        &self,
+        root: BorrowedFd<'_>,
+        content: &mut Content,
+    ) -> Result<Option<String>, UnpackError> {
+        let now = Seal::of(root, &HashSet::new(), self.opaque_root, content)?;
+        Ok(match now.files.cmp(&self.files) {
+            Ordering::Less => Some(format!(
+                "{} of its files are missing",
+                self.files - now.files
+            )),
+            Ordering::Greater => Some(format!("it has {} files too many", now.files - self.files)),
+            Ordering::Equal if now.bytes != self.bytes => Some(format!(
+                "its files have {} bytes instead of {}",
+                now.bytes, self.bytes
+            )),
+            Ordering::Equal if now.listing != self.listing => {
+                Some("names, kinds, modes, owners, sizes or times have changed".to_owned())
+            }
+            Ordering::Equal => None,
+        })
     }
 }
 
@@ -76,36 +106,45 @@ impl Seal {
 /// not matter and nothing has to be kept and sorted.
 struct Survey<'a> {
     implied: &'a HashSet<u64>,
+    content: &'a mut Content,
     found: Vec<TreePath>,
     files: u64,
     bytes: u64,
     sum: [u64; 4],
 }
 
-impl Survey<'_> {
-    fn folder(&mut self, dir: BorrowedFd<'_>, path: &[u8]) -> Result<(), UnpackError> {
-        let mut folders = Vec::new();
-        let read = |e| failed("read folder", path, e);
-        beneath::visit(dir, |name, _| {
-            let status = beneath::status_of(dir, name.to_bytes()).map_err(read)?;
-            let path = match path {
-                b"" => name.to_bytes().to_vec(),
-                _ => [path, b"/", name.to_bytes()].concat(),
-            };
-            self.note(&path, &status);
-            if status.file_type == FileType::Directory {
-                folders.push((name.to_owned(), path));
-            }
-            Ok::<(), UnpackError>(())
-        })?;
-        for (name, path) in folders {
-            let child = beneath::open_child(dir, name.to_bytes())
-                .map_err(|e| failed("open folder", &path, e))?;
-            self.folder(child.as_fd(), &path)?;
-        }
-        Ok(())
-    }
+/// Calls `each` with every name below `root`: the folder it is in, the name, its path and its status. A folder's names
+/// come in the filesystem's own order, and before what is in its folders.
+pub(super) fn walk(root: BorrowedFd<'_>, each: &mut Each<'_>) -> Result<(), UnpackError> {
+    walk_below(root, b"", each)
+}
 
+type Each<'a> = dyn FnMut(BorrowedFd<'_>, &[u8], &[u8], &Status) -> Result<(), UnpackError> + 'a;
+
+fn walk_below(dir: BorrowedFd<'_>, path: &[u8], each: &mut Each<'_>) -> Result<(), UnpackError> {
+    let mut folders = Vec::new();
+    let read = |e| failed("read folder", path, e);
+    beneath::visit(dir, |name, _| {
+        let status = beneath::status_of(dir, name.to_bytes()).map_err(read)?;
+        let path = match path {
+            b"" => name.to_bytes().to_vec(),
+            _ => [path, b"/", name.to_bytes()].concat(),
+        };
+        each(dir, name.to_bytes(), &path, &status)?;
+        if status.file_type == FileType::Directory {
+            folders.push((name.to_owned(), path));
+        }
+        Ok::<(), UnpackError>(())
+    })?;
+    for (name, path) in folders {
+        let child = beneath::open_child(dir, name.to_bytes())
+            .map_err(|e| failed("open folder", &path, e))?;
+        walk_below(child.as_fd(), &path, each)?;
+    }
+    Ok(())
+}
+
+impl Survey<'_> {
     fn note(&mut self, path: &[u8], status: &Status) {
         self.files += 1;
         let is_file = status.file_type == FileType::File;
@@ -140,11 +179,11 @@ impl Survey<'_> {
         }
         hasher.update(path);
         let digest: [u8; 32] = hasher.finalize().into();
-        for (lane, bytes) in self.sum.iter_mut().zip(digest.chunks_exact(8)) {
-            let mut word = [0; 8];
-            word.copy_from_slice(bytes);
-            *lane = lane.wrapping_add(u64::from_le_bytes(word));
+        let (numbers, _) = digest.as_chunks::<8>();
+        for (lane, number) in self.sum.iter_mut().zip(numbers) {
+            *lane = lane.wrapping_add(u64::from_le_bytes(*number));
         }
+        self.content.list(path, u64::from_le_bytes(numbers[0]));
     }
 
     fn listing(&self) -> Digest {

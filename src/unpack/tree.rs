@@ -11,11 +11,13 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::UnpackError;
+use super::content::Summing;
 use crate::sys::beneath::{self, FileType, Time};
 use crate::tarball::{MAX_DEPTH, quoted};
 
 /// Overlay's mark for a folder that hides what lower layers have in it.
-const OPAQUE: &[u8] = b"trusted.overlay.opaque";
+pub(super) const OPAQUE: &[u8] = b"trusted.overlay.opaque";
+const OPAQUE_VALUE: &[u8] = b"y";
 
 /// What folders get that a layer uses but does not describe, as docker does.
 const IMPLIED_MODE: u32 = 0o755;
@@ -38,11 +40,17 @@ pub(super) struct Tree<'a> {
     /// Inodes of the folders that the layer has used but not described.
     implied: HashSet<u64>,
     opaque_root: bool,
+    /// What goes into the tree.
+    pub(super) summing: Summing,
+    /// A symbolic link was met since somebody asked.
+    followed: Cell<bool>,
 }
 
 /// An open folder in the tree.
 pub(super) struct Folder {
     path: Vec<u8>,
+    /// Where it really lies, links followed.
+    real: Vec<u8>,
     handle: OwnedFd,
     /// Its time before anything was made in it here.
     modified: Time,
@@ -54,6 +62,11 @@ pub(super) struct Folder {
 impl Folder {
     pub(super) fn handle(&self) -> BorrowedFd<'_> {
         self.handle.as_fd()
+    }
+
+    /// The path in the tree of a name in it.
+    pub(super) fn path_of(&self, name: &[u8]) -> Vec<u8> {
+        joined(&self.real, name)
     }
 
     fn restore(&self) -> io::Result<()> {
@@ -73,6 +86,8 @@ impl<'a> Tree<'a> {
             current: None,
             implied: HashSet::new(),
             opaque_root: false,
+            summing: Summing::new(),
+            followed: Cell::new(false),
         };
         tree.imply(root, b"")?;
         Ok(tree)
@@ -91,13 +106,21 @@ impl<'a> Tree<'a> {
             return Ok(Rc::clone(current));
         }
         self.leave()?;
+        self.followed.set(false);
         let handle = match self.open(path) {
             Err(error) if is_missing(&error) => self.open_making(path)?,
             opened => opened.map_err(|e| failed("open folder", path, e))?,
         };
         let status = beneath::status(handle.as_fd()).map_err(|e| failed("read", path, e))?;
+        let real = match self.followed.get() {
+            true => self
+                .real_path(handle.as_fd())
+                .map_err(|e| failed("find", path, e))?,
+            false => path.to_vec(),
+        };
         let folder = Rc::new(Folder {
             path: path.to_vec(),
+            real,
             handle,
             modified: status.modified,
             dirty: Cell::new(false),
@@ -143,6 +166,7 @@ impl<'a> Tree<'a> {
 
     fn clear(&mut self, folder: &Folder, name: &[u8]) -> Result<bool, UnpackError> {
         folder.stale.set(true);
+        self.summing.spoil();
         let removed = (|| {
             let status = beneath::status_of(folder.handle(), name)?;
             if status.file_type == FileType::Directory {
@@ -170,7 +194,16 @@ impl<'a> Tree<'a> {
             self.opaque_root = true;
             return Ok(());
         }
-        beneath::set_xattr(dir, OPAQUE, b"y").map_err(|e| failed("mark as opaque", path, e))
+        let mark = || {
+            let marked = beneath::xattrs(dir)?.iter().any(|(name, _)| name == OPAQUE);
+            beneath::set_xattr(dir, OPAQUE, OPAQUE_VALUE)?;
+            Ok((!marked).then_some(self.real_path(dir)?))
+        };
+        let newly = mark().map_err(|e| failed("mark as opaque", path, e))?;
+        if let Some(path) = newly {
+            self.summing.opaque(&path, OPAQUE_VALUE);
+        }
+        Ok(())
     }
 
     /// Notes that the layer describes this folder itself.
@@ -182,16 +215,17 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    /// Ends the work: inodes of the folders that the layer did not describe, and whether its root is opaque.
-    pub(super) fn finish(mut self) -> Result<(HashSet<u64>, bool), UnpackError> {
+    /// Ends the work: inodes of the folders that the layer did not describe, whether its root is opaque, and what is in it.
+    pub(super) fn finish(mut self) -> Result<(HashSet<u64>, bool, Summing), UnpackError> {
         self.leave()?;
-        Ok((self.implied, self.opaque_root))
+        Ok((self.implied, self.opaque_root, self.summing))
     }
 
     /// Symbolic links in `path` lead where they would inside a chroot, as for docker and umoci.
     fn open(&self, path: &[u8]) -> io::Result<OwnedFd> {
         match beneath::open_beneath(self.root, path) {
             Err(error) if beneath::met_symlink(&error) => {
+                self.followed.set(true);
                 let opened = beneath::open_in_root(self.root, path)?;
                 self.check_depth(opened.as_fd())?;
                 Ok(opened)
@@ -202,15 +236,21 @@ impl<'a> Tree<'a> {
 
     /// Links let a short path lead deep; a tree that cannot be removed again must not come to be.
     fn check_depth(&self, dir: BorrowedFd<'_>) -> io::Result<()> {
-        let path = beneath::path_of(dir)?;
-        let below = path.strip_prefix(&self.base).map_err(io::Error::other)?;
-        if below.components().count() < MAX_DEPTH {
+        let path = self.real_path(dir)?;
+        if path.split(|&byte| byte == b'/').count() < MAX_DEPTH {
             Ok(())
         } else {
             Err(io::Error::other(format!(
                 "it lies more than {MAX_DEPTH} folders deep"
             )))
         }
+    }
+
+    /// Where an open folder really lies, from the root on.
+    fn real_path(&self, dir: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
+        let path = beneath::path_of(dir)?;
+        let below = path.strip_prefix(&self.base).map_err(io::Error::other)?;
+        Ok(below.as_os_str().as_encoded_bytes().to_vec())
     }
 
     fn open_making(&mut self, path: &[u8]) -> Result<OwnedFd, UnpackError> {

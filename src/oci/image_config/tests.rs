@@ -73,7 +73,7 @@ fn nulls_and_absences_are_defaults() {
 #[test]
 fn refuses() {
     let with = |from: &str, to: &str| DOCKER.replacen(from, to, 1);
-    let layers = vec![format!("\"{}\"", Digest::of(b"")); 501].join(",");
+    let layers = vec![format!("\"{}\"", Digest::of(b"")); 500].join(",");
     for (text, reason) in [
         (
             with("\"layers\"", "\"squash\""),
@@ -92,7 +92,7 @@ fn refuses() {
         ("[]".to_owned(), "failed to parse image configuration"),
         (
             format!(r#"{{"rootfs": {{"type": "layers", "diff_ids": [{layers}]}}}}"#),
-            "lists 501 layers, more than the 500 allowed",
+            "lists 500 layers, more than the 499 allowed",
         ),
         (
             " ".repeat(4 << 20) + DOCKER,

@@ -130,33 +130,65 @@ pub fn set_xattr_of(
 
 /// The extended attributes of an open file or directory that this process may see.
 pub fn xattrs(file: BorrowedFd<'_>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    let names = grown(|buffer| {
-        // SAFETY: the descriptor is open and the kernel writes at most the buffer's length.
-        unsafe { libc::flistxattr(file.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) }
-    });
-    let names = match names {
+    read_all(
+        |buffer| {
+            // SAFETY: the descriptor is open and the kernel writes at most the buffer's length.
+            unsafe { libc::flistxattr(file.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) }
+        },
+        |name, buffer| {
+            // SAFETY: the descriptor is open, `name` is terminated and the kernel writes at most the buffer's length.
+            unsafe {
+                libc::fgetxattr(
+                    file.as_raw_fd(),
+                    name.as_ptr(),
+                    buffer.as_mut_ptr().cast(),
+                    buffer.len(),
+                )
+            }
+        },
+    )
+}
+
+/// The same of `child` in `dir`, without opening it; of a symbolic link itself.
+pub fn xattrs_of(dir: BorrowedFd<'_>, child: &[u8]) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let path = through_proc(dir).join(OsStr::from_bytes(child));
+    let path = CString::new(path.into_os_string().into_encoded_bytes())?;
+    read_all(
+        |buffer| {
+            // SAFETY: the path is terminated and the kernel writes at most the buffer's length.
+            unsafe { libc::llistxattr(path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) }
+        },
+        |name, buffer| {
+            // SAFETY: both texts are terminated and the kernel writes at most the buffer's length.
+            unsafe {
+                libc::lgetxattr(
+                    path.as_ptr(),
+                    name.as_ptr(),
+                    buffer.as_mut_ptr().cast(),
+                    buffer.len(),
+                )
+            }
+        },
+    )
+}
+
+/// All names with their values, by the two calls that the kernel has for it.
+fn read_all(
+    list: impl FnMut(&mut [u8]) -> libc::ssize_t,
+    mut value: impl FnMut(&CStr, &mut [u8]) -> libc::ssize_t,
+) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let names = match grown(list) {
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => return Ok(Vec::new()),
         other => other?,
     };
     names
         .split_inclusive(|&byte| byte == 0)
         .filter_map(|name| CStr::from_bytes_with_nul(name).ok())
-        .map(|name| Ok((name.to_bytes().to_vec(), xattr(file, name)?)))
+        .map(|name| {
+            let value = grown(|buffer| value(name, buffer))?;
+            Ok((name.to_bytes().to_vec(), value))
+        })
         .collect()
-}
-
-fn xattr(file: BorrowedFd<'_>, name: &CStr) -> io::Result<Vec<u8>> {
-    grown(|buffer| {
-        // SAFETY: the descriptor is open, `name` is terminated and the kernel writes at most the buffer's length.
-        unsafe {
-            libc::fgetxattr(
-                file.as_raw_fd(),
-                name.as_ptr(),
-                buffer.as_mut_ptr().cast(),
-                buffer.len(),
-            )
-        }
-    })
 }
 
 /// Calls `fill` with a buffer that grows until the answer fits.

@@ -20,7 +20,7 @@ use nix::sys::stat::{Mode, SFlag};
 
 pub use attributes::{
     set_mode, set_mode_of_node, set_modified, set_modified_of, set_owner, set_owner_of, set_xattr,
-    set_xattr_of, xattrs,
+    set_xattr_of, xattrs, xattrs_of,
 };
 pub use holes::next_data;
 pub use resolve::{
@@ -66,6 +66,30 @@ pub fn open_to_write(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<File> {
         true => Ok(file),
         false => Err(io::Error::other("it is no regular file")),
     }
+}
+
+/// Opens the regular file `name` in `dir` for reading, without leaving a trace in its times.
+pub fn open_to_read(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<File> {
+    // Not blocking: a fifo in its place must not hold us up.
+    let flags = OFlag::O_RDONLY
+        | OFlag::O_NONBLOCK
+        | OFlag::O_NOFOLLOW
+        | OFlag::O_CLOEXEC
+        | OFlag::O_NOATIME;
+    let opened = nix::fcntl::openat(Some(dir.as_raw_fd()), name, flags, Mode::empty());
+    let file = File::from(owned(opened)?);
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no regular file")),
+    }
+}
+
+/// Has the kernel forget what of a file it keeps in memory, so that reading it means its disk. What is mapped or not yet
+/// written stays; it is a wish, and nothing is said where it is not met.
+pub fn forget_cached(file: &File) {
+    use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+    let advice = PosixFadviseAdvice::POSIX_FADV_DONTNEED;
+    let _ = posix_fadvise(file.as_raw_fd(), 0, 0, advice);
 }
 
 /// Creates the directory `name` in `dir`, private until its mode is set.
