@@ -71,7 +71,8 @@ fn debians_module_gives_way_and_comes_back() {
         same "$(cat $module)" "version 99" "the package has its path back"
         same "$(dpkg-divert --list '*mender*')" "" "no diversion left"
         gone /usr/bin/dray; gone /usr/share/dray; gone /etc/dray; gone /etc/systemd/system/dray-boot.service
-        gone /etc/systemd/system/multi-user.target.wants/dray-boot.service
+        gone /etc/systemd/system/multi-user.target.wants/dray-boot.service; gone /etc/systemd/system/dray-scrub.timer
+        gone /etc/systemd/system/timers.target.wants/dray-scrub.timer
         "#,
     );
     let installed = "installed: /usr/share/mender/modules/v3/docker, /usr/bin/dray -> /usr/share/mender/modules/v3/docker\n";
@@ -110,7 +111,7 @@ fn an_image_gets_files_only() {
         mkdir /mnt/image
         DESTDIR=/mnt/image "$install" "$binary" >/dev/null
         same "$(cd /mnt/image && find . -type f -o -type l | sort | tr '\n' ' ')" \
-            "./etc/dray/dray.ini ./usr/bin/dray ./usr/lib/systemd/system/dray-boot.service ./usr/share/mender/modules/v3/docker " "files"
+            "./etc/dray/dray.ini ./usr/bin/dray ./usr/lib/systemd/system/dray-boot.service ./usr/lib/systemd/system/dray-scrub.service ./usr/lib/systemd/system/dray-scrub.timer ./usr/share/mender/modules/v3/docker " "files"
         same "$(sha256sum <$module)" "$before" "this machine's module is untouched"
         same "$(dpkg-divert --list '*mender*')" "" "no diversion"
         "#,
@@ -123,9 +124,10 @@ fn the_init_scripts_are_what_their_systems_take() {
     on_a_copy(
         r#"
         dist=${install%/*}
-        install -m 0644 "$dist/dray-boot.service" /etc/systemd/system/
+        units="dray-boot.service dray-scrub.service dray-scrub.timer"
+        for unit in $units; do install -m 0644 "$dist/$unit" /etc/systemd/system/; done
         ln -s /bin/true /usr/bin/dray
-        systemd-analyze verify /etc/systemd/system/dray-boot.service
+        for unit in $units; do systemd-analyze verify "/etc/systemd/system/$unit"; done
         sh -n "$dist/dray-boot.sysv"; sh -n "$dist/dray-boot.openrc"
         install -m 0755 "$dist/dray-boot.sysv" /etc/init.d/dray-boot
         /etc/init.d/dray-boot start; /etc/init.d/dray-boot stop

@@ -2,13 +2,26 @@
 
 use std::process::ExitCode;
 
+use clap::Args;
 use dray::deploy;
+use dray::images::Images;
 
-use super::Context;
+use super::{Context, verify};
 use crate::update_module::say;
 
+#[derive(Debug, Args)]
+pub struct Words {
+    /// At an orderly shutdown: the next boot then need not look at every file. Containers stay as they are
+    #[arg(long)]
+    stop: bool,
+}
+
 /// `dray boot`
-pub fn run(context: &Context<'_>) -> anyhow::Result<ExitCode> {
+pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
+    if words.stop {
+        Images::open(context.host, context.settings)?.note_clean_stop()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let deployments = deploy::boot(&deploy::Context {
         host: context.host,
         settings: context.settings,
@@ -32,6 +45,11 @@ pub fn run(context: &Context<'_>) -> anyhow::Result<ExitCode> {
                 code = ExitCode::FAILURE;
             }
         }
+    }
+    // What started runs; a device without a network must not wait for what would be better.
+    if let Err(error) = verify::after_boot(context, &engine) {
+        say(&format!("dray: failed to look at the images: {error:#}"));
+        code = ExitCode::FAILURE;
     }
     Ok(code)
 }

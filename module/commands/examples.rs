@@ -81,6 +81,15 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("volume prune", &["volume prune -f"]),
     ("gc", &["gc -n"]),
     (
+        "verify",
+        &[
+            "verify",
+            "verify --full --repair",
+            "verify --full nginx:1.27",
+        ],
+    ),
+    ("scrub", &["scrub"]),
+    (
         "container prune",
         &["container prune -f --filter until=24h"],
     ),

@@ -38,6 +38,7 @@ mod terminal;
 mod top;
 mod transport;
 mod usage;
+mod verify;
 mod volume;
 mod words;
 
@@ -189,6 +190,10 @@ enum Word {
     Volume(volume::Words),
     /// Remove layers and blobs that neither a name, a container nor a deployment needs
     Gc(gc::Words),
+    /// Look whether the store still is what it was, and bring back what is not
+    Verify(verify::Words),
+    /// Read what was not read for as long as the ini says, slowly, and bring back what is damaged
+    Scrub,
     /// Docker's words for containers: container ls, container rm and so on
     #[command(disable_help_flag = true)]
     Container(Inner),
@@ -208,7 +213,7 @@ enum Word {
     #[command(hide = true, name = "image prune")]
     ImagePrune(prune::Words),
     /// After a boot: put deployments right and start what is to run
-    Boot,
+    Boot(boot::Words),
     #[command(hide = true, name = monitor::WORD)]
     Monitor(Inner),
     #[command(hide = true, name = engine_exec::WORD)]
@@ -271,7 +276,9 @@ pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Resu
         Word::Container(_) => Ok(words::group_help("container")),
         Word::System(_) => Ok(words::group_help("system")),
         Word::Image(_) => Ok(words::group_help("image")),
-        Word::Boot => boot::run(&context),
+        Word::Verify(words) => verify::run(&context, &words).map_err(exit::at_running),
+        Word::Scrub => verify::scrub(&context).map_err(exit::at_running),
+        Word::Boot(words) => boot::run(&context, &words),
         Word::Monitor(inner) => monitor::run(host, settings, &inner.words)
             .map(|()| ExitCode::SUCCESS)
             .map_err(Into::into),

@@ -18,6 +18,7 @@ module=/usr/share/mender/modules/v3/docker
 diverted=/usr/share/dray/docker.distrib
 link=/usr/bin/dray
 config=/etc/dray/dray.ini
+units="dray-boot.service dray-scrub.service dray-scrub.timer"
 
 fail() {
     echo "install: $*" >&2
@@ -52,14 +53,18 @@ put() {
 
 install_init() {
     if [ -n "$root" ]; then
-        put 0644 "$here/dray-boot.service" /usr/lib/systemd/system/dray-boot.service
+        for unit in $units; do
+            put 0644 "$here/$unit" "/usr/lib/systemd/system/$unit"
+        done
         return
     fi
     case $(init) in
     systemd)
-        put 0644 "$here/dray-boot.service" /etc/systemd/system/dray-boot.service
+        for unit in $units; do
+            put 0644 "$here/$unit" "/etc/systemd/system/$unit"
+        done
         [ ! -d /run/systemd/system ] || systemctl daemon-reload
-        systemctl --quiet enable dray-boot.service
+        systemctl --quiet enable dray-boot.service dray-scrub.timer
         ;;
     openrc)
         put 0755 "$here/dray-boot.openrc" /etc/init.d/dray-boot
@@ -78,8 +83,10 @@ install_init() {
 remove_init() {
     case $(init) in
     systemd)
-        systemctl --quiet disable dray-boot.service 2>/dev/null || true
-        rm -f /etc/systemd/system/dray-boot.service
+        systemctl --quiet disable dray-boot.service dray-scrub.timer 2>/dev/null || true
+        for unit in $units; do
+            rm -f "/etc/systemd/system/$unit"
+        done
         [ ! -d /run/systemd/system ] || systemctl daemon-reload
         ;;
     openrc)

@@ -28,7 +28,7 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
     ),
     ("log", &["driver", "max-size", "max-file"]),
     ("health", &["stable_s", "timeout_s"]),
-    ("store", &["keep_blobs", "max_size", "reserve"]),
+    ("store", &["keep_blobs", "max_size", "reserve", "scrub"]),
     ("network", &["bridge", "subnet", "ip6"]),
     (
         "download",
@@ -126,6 +126,9 @@ impl Settings {
             }
             (Section::Plain("store"), "reserve") => {
                 value::size(text).map(|v| self.store.reserve = v)
+            }
+            (Section::Plain("store"), "scrub") => {
+                value::interval(text).map(|v| self.store.scrub = v)
             }
             (Section::Plain("network"), "bridge") => {
                 value::interface(text).map(|v| self.network.bridge = v)

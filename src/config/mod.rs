@@ -121,6 +121,8 @@ pub struct StoreSettings {
     pub max_size: Option<u64>,
     /// Bytes of the disk that images leave free.
     pub reserve: u64,
+    /// How often every byte is read to see whether it is still what it was; none means never.
+    pub scrub: Option<Duration>,
 }
 
 /// The default bridge network.
@@ -184,6 +186,7 @@ impl Default for StoreSettings {
             max_size: None,
             // Containers that run must be able to go on writing, and a rollback must find room for its records.
             reserve: 16 << 20,
+            scrub: None,
         }
     }
 }

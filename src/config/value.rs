@@ -72,6 +72,26 @@ pub(super) fn duration(text: &str) -> Result<Duration, Invalid> {
         .ok_or(Invalid("a time such as 90s, 30m or 3h, up to a week"))
 }
 
+/// `12h`, `30d`, or never.
+pub(super) fn interval(text: &str) -> Result<Option<Duration>, Invalid> {
+    if boolean(text) == Ok(false) {
+        return Ok(None);
+    }
+    let hours = |digits: &str, unit: u64| {
+        let plain = digits.bytes().all(|b| b.is_ascii_digit());
+        let number: u64 = digits.parse().ok().filter(|_| plain)?;
+        Some(number.checked_mul(unit)?).filter(|hours| (1..=366 * 24).contains(hours))
+    };
+    let hours = match text.split_at_checked(text.len().saturating_sub(1)) {
+        Some((digits, "h")) => hours(digits, 1),
+        Some((digits, "d")) => hours(digits, 24),
+        _ => None,
+    };
+    hours
+        .map(|hours| Some(Duration::from_secs(hours * 3600)))
+        .ok_or(Invalid("no, or a time such as 12h or 30d, up to a year"))
+}
+
 /// Bytes a second, or none.
 pub(super) fn rate(text: &str) -> Result<Option<u64>, Invalid> {
     if boolean(text) == Ok(false) {

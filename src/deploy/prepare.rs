@@ -313,6 +313,7 @@ struct Tally {
     fetched: AtomicU64,
     bytes: AtomicU64,
     present: AtomicU64,
+    damaged: AtomicU64,
     /// Who helped and what broke, in words.
     journey: OnceLock<String>,
 }
@@ -364,6 +365,7 @@ impl Progress for Tally {
                 self.size.fetch_add(*size, Relaxed)
             }
             Event::Present { .. } => self.present.fetch_add(1, Relaxed),
+            Event::Damaged { .. } => self.damaged.fetch_add(1, Relaxed),
             Event::Started { .. } => self.fetched.fetch_add(1, Relaxed),
             Event::Received { bytes, .. } => self.bytes.fetch_add(*bytes, Relaxed),
             Event::Arrived {
@@ -398,8 +400,12 @@ impl fmt::Display for Tally {
         let layers = if fetched == 1 { "layer" } else { "layers" };
         write!(
             f,
-            "{fetched} {layers}, {}, {present} here already{}",
+            "{fetched} {layers}, {}, {present} here already{}{}",
             Size(bytes),
+            match self.damaged.load(Relaxed) {
+                0 => String::new(),
+                damaged => format!(", {damaged} damaged replaced"),
+            },
             self.journey.get().map_or("", String::as_str)
         )
     }

@@ -28,6 +28,14 @@ pub(super) enum Condition {
     Damaged,
 }
 
+/// What was noted of a layer's content.
+pub(super) enum Kept {
+    Content(Box<Content>),
+    /// An older release unpacked it.
+    Absent,
+    Damaged,
+}
+
 /// The content of `seal.json`.
 pub(super) fn seal_file(diff_id: Digest, seal: Seal) -> Vec<u8> {
     let file = SealFile {
@@ -50,6 +58,11 @@ impl Images {
                 true => Condition::Damaged,
             });
         };
+        // What was found when it was last read as a whole holds until it is replaced.
+        let known = self.store.verified(diff_id);
+        if known.is_some_and(|known| known.damage.is_some()) {
+            return Ok(Condition::Damaged);
+        }
         if self.store.is_checked(diff_id) {
             return Ok(Condition::Whole);
         }
@@ -62,6 +75,16 @@ impl Images {
             return Ok(Condition::Whole);
         }
         Ok(Condition::Damaged)
+    }
+
+    /// What a layer's files are to contain.
+    pub(super) fn kept_content(&self, diff_id: &Digest) -> Result<Kept, ImagesError> {
+        let Some(content) = self.store.content(diff_id)? else {
+            return Ok(Kept::Absent);
+        };
+        let seal = self.store.seal(diff_id)?.unwrap_or_default();
+        let content = Content::parse(&content, diff_id, &seal);
+        Ok(content.map_or(Kept::Damaged, |content| Kept::Content(Box::new(content))))
     }
 
     /// A layer's seal; `None` if it has none that this release understands.

@@ -93,13 +93,20 @@ impl Images {
         self.stack(&image.layers)?.into_iter().map(open).collect()
     }
 
+    fn no_seal(&self, layer: &Digest) -> ImagesError {
+        match self.store.has_layer(layer) {
+            false => ImagesError::NoLayer(*layer),
+            true => ImagesError::NoSeal(*layer),
+        }
+    }
+
     fn stack(&self, layers: &[Digest]) -> Result<Vec<(Digest, Seal)>, ImagesError> {
         let mut stack: Vec<(Digest, Seal)> = Vec::new();
         for layer in layers.iter().rev() {
             if stack.iter().any(|(above, _)| above == layer) {
                 continue;
             }
-            let seal = self.seal(layer)?.ok_or(ImagesError::NoLayer(*layer))?;
+            let seal = self.seal(layer)?.ok_or_else(|| self.no_seal(layer))?;
             let ends = seal.opaque_root;
             stack.push((*layer, seal));
             if ends {

@@ -213,13 +213,36 @@ pub enum ImagesError {
     /// The same where only the layer is known.
     #[error("layer {0} is missing; pull or load its image again")]
     NoLayer(Digest),
+    /// A layer whose seal cannot be read: what it hides of others is not known.
+    #[error("layer {0} is damaged: its seal cannot be read; dray verify --repair brings it back")]
+    NoSeal(Digest),
     /// A layer is not what it was.
-    #[error("image {image} is damaged: layer {layer} is not what it was; pull or load it again")]
+    #[error(
+        "image {image} is damaged: layer {layer} is not what it was; dray verify --repair brings it back, or pull or load it again"
+    )]
     Damaged {
         /// The image's digest.
         image: Digest,
         /// Diff id.
         layer: Digest,
+    },
+    /// Nobody is known to have what is damaged.
+    #[error(
+        "{digest} of image {image} is damaged, and no registry is known to have it; load the image again"
+    )]
+    NoSource {
+        /// The image.
+        image: String,
+        /// What is damaged.
+        digest: Digest,
+    },
+    /// A compressed layer could not be fetched to be kept.
+    #[error("failed to fetch blob {digest} to keep it: {source}")]
+    Kept {
+        /// The blob.
+        digest: Digest,
+        /// What went wrong.
+        source: std::io::Error,
     },
     /// A document is not here, or not what it was.
     #[error(

@@ -11,6 +11,7 @@ mod dress;
 mod error;
 mod find;
 mod gc;
+mod heal;
 mod import;
 mod inflate;
 mod layer;
@@ -23,6 +24,7 @@ mod record;
 mod save;
 mod shortage;
 mod source;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
@@ -36,12 +38,14 @@ use crate::sys::lock::Shared;
 
 pub use change::ChangeError;
 pub use error::ImagesError;
+pub use heal::Unhealed;
 pub use import::Import;
 pub use load::{Carried, Chosen, Place, some};
 pub use plan::Planned;
 pub use progress::{Event, Progress};
 pub use save::{Refetch, Save};
 pub use shortage::Shortage;
+pub use verify::{Damage, Depth, Part, Verdict, Verify, Watch};
 
 /// An image that is present as a whole: its documents and all its layers.
 #[derive(Debug, Clone)]

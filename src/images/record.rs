@@ -78,6 +78,11 @@ impl Root {
         }
     }
 
+    /// The digest by which others know it; none of an image that came without one.
+    pub(super) fn stated(&self) -> Option<Digest> {
+        Some(self.digest).filter(|digest| *digest != self.config)
+    }
+
     /// Whether it is the image with this digest of whatever kind.
     pub(super) fn is(&self, digest: &Digest) -> bool {
         [self.digest, self.manifest, self.config].contains(digest)

@@ -27,6 +27,7 @@
 mod blob;
 mod boot;
 mod draft;
+mod verified;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -40,6 +41,7 @@ use crate::sys::fs::{self, SCRATCH_PREFIX};
 use crate::sys::lock::{Exclusive, Shared};
 
 pub use draft::{BlobDraft, LayerDraft, commit};
+pub use verified::Verified;
 
 /// The format this release writes; it reads no other.
 const VERSION: u64 = 1;

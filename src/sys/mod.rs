@@ -20,6 +20,7 @@ pub mod netns;
 pub mod nft;
 pub mod payload;
 pub mod port;
+pub mod priority;
 pub mod process;
 pub mod program;
 pub mod propagation;

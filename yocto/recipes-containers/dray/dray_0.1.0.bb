@@ -18,10 +18,10 @@ CARGO_BUILD_FLAGS:append:class-target = " --no-default-features --features devic
 CARGO_BUILD_FLAGS:append:class-native = " --no-default-features --features artifact-gen --bin docker-artifact-gen"
 CARGO_BUILD_FLAGS:append:class-nativesdk = " --no-default-features --features artifact-gen --bin docker-artifact-gen"
 
-SYSTEMD_SERVICE:${PN} = "dray-boot.service"
+SYSTEMD_SERVICE:${PN} = "dray-boot.service dray-scrub.timer"
 INITSCRIPT_NAME = "dray-boot"
 # Early: it needs local disks only, and Mender's client must find deployments settled.
-INITSCRIPT_PARAMS = "start 90 2 3 4 5 ."
+INITSCRIPT_PARAMS = "start 90 2 3 4 5 . stop 10 0 1 6 ."
 
 # The real file lies in Mender's folder and the command is the link: a client since 5.1 refuses a module that leads out.
 do_install:append:class-target() {
@@ -30,6 +30,7 @@ do_install:append:class-target() {
     ln -rs ${D}${datadir}/mender/modules/v3/docker ${D}${bindir}/dray
     install -D -m 0644 ${S}/module/dist/dray.ini ${D}${sysconfdir}/dray/dray.ini
     install -D -m 0644 ${S}/module/dist/dray-boot.service ${D}${systemd_system_unitdir}/dray-boot.service
+    install -m 0644 ${S}/module/dist/dray-scrub.service ${S}/module/dist/dray-scrub.timer ${D}${systemd_system_unitdir}/
     install -D -m 0755 ${S}/module/dist/dray-boot.sysv ${D}${sysconfdir}/init.d/dray-boot
 }
 
