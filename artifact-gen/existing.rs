@@ -23,6 +23,8 @@ use crate::signer::{Signer, read_public};
 /// First words that mean one of these; an image of such a name can be given as `docker.io/library/NAME`.
 pub const NAMES: [&str; 3] = ["sign", "validate", "read"];
 
+const MORE: &str = "Try 'docker-artifact-gen sign|validate|read --help' for more.";
+
 const HELP: &str = "\
 Works on Mender Artifacts of any module, rootfs images included.
 
@@ -98,7 +100,13 @@ struct Look {
 
 /// Does what the words ask for; returns what to print.
 pub fn run(words: impl IntoIterator<Item = OsString>, host: &Host) -> Result<String, Stop> {
-    let words = Words::try_parse_from(words).map_err(explain)?;
+    let words = Words::try_parse_from(words).map_err(|error| match explain(error) {
+        Stop::Refused(Refusal::Usage(problem)) => {
+            let problem = problem.lines().next().unwrap_or_default();
+            Refusal::Usage(format!("{problem}\n{MORE}")).into()
+        }
+        other => other,
+    })?;
     Ok(match words.what {
         What::Sign(words) => sign(&words, host).map(|()| String::new())?,
         What::Validate(words) => validate(&words)?,

@@ -1,6 +1,6 @@
 //! The output: checked before the work, put in place in one step after it, never left half-written.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,8 @@ pub struct Target {
     path: Option<PathBuf>,
     /// Where a file without a name can be made.
     folder: PathBuf,
+    /// Permissions of the file that is replaced.
+    replaced: Option<Permissions>,
 }
 
 /// A finished artifact that has no name yet. Dropped, it leaves nothing.
@@ -48,6 +50,7 @@ impl Target {
                 shown: path.to_owned(),
                 path: None,
                 folder: host.var("TMPDIR").unwrap_or("/tmp").into(),
+                replaced: None,
             });
         }
         let refuse = |problem: &str| {
@@ -60,6 +63,7 @@ impl Target {
             Ok(Target {
                 shown: path.to_owned(),
                 folder: found.parent().unwrap_or(Path::new("/")).to_owned(),
+                replaced: fs::metadata(&found).ok().map(|found| found.permissions()),
                 path: Some(found),
             })
         };
@@ -99,14 +103,22 @@ impl Target {
         Ok(draft)
     }
 
+    /// A file that becomes the artifact, and its name where every file has one.
     fn open(&self) -> io::Result<(File, Option<PathBuf>)> {
-        if let Some(file) = unnamed(&self.folder, MODE)? {
-            return Ok((file, None));
+        let (file, scratch) = match unnamed(&self.folder, MODE)? {
+            Some(file) => (file, None),
+            None => {
+                let scratch = scratch_beside(&self.folder.join("artifact"));
+                let mut options = OpenOptions::new();
+                options.read(true).write(true).create_new(true).mode(MODE);
+                (options.open(&scratch)?, Some(scratch))
+            }
+        };
+        // Who kept the old one from others keeps the new one from them.
+        if let Some(permissions) = &self.replaced {
+            file.set_permissions(permissions.clone())?;
         }
-        let scratch = scratch_beside(&self.folder.join("artifact"));
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true).mode(MODE);
-        Ok((options.open(&scratch)?, Some(scratch)))
+        Ok((file, scratch))
     }
 
     /// A refusal because of the output.

@@ -12,7 +12,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -20,7 +20,9 @@ use common::Scratch;
 use dray::artifact::compression::Compression;
 use dray::artifact::header::{Header, Software};
 use dray::artifact::payload::Payload;
-use dray::artifact::writer::{self, Options};
+use dray::artifact::writer::{self, Artifact, Options, PayloadFile, Script};
+use dray::oci::Digest;
+use dray::trust::PrivateKey;
 
 const IMAGE: &str = "registry.example:5000/shop/web@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -240,7 +242,7 @@ fn mender_artifact_accepts_every_form() {
     let scratch = Scratch::new("artifact-valid");
     let file = scratch.join("ours.mender");
     for header in [plain(), full()] {
-        for compression in [Compression::Gzip, Compression::None] {
+        for compression in [Compression::Gzip, Compression::None, Compression::Lzma] {
             for mtime in [0, 1_700_000_000] {
                 fs::write(&file, ours(&header, Options { compression, mtime })).unwrap();
                 let output = Command::new("mender-artifact")
@@ -274,56 +276,12 @@ fn mender_artifact_accepts_every_form() {
     assert!(!output.status.success());
 }
 
-#[test]
-fn a_signature_can_be_added_and_verified() {
-    let scratch = Scratch::new("artifact-signed");
-    let (file, key, public) = (
-        scratch.join("a.mender"),
-        scratch.join("key.pem"),
-        scratch.join("pub.pem"),
-    );
-    fs::write(&file, ours(&plain(), Options::default())).unwrap();
-    for args in [
-        vec![
-            "ecparam",
-            "-genkey",
-            "-name",
-            "prime256v1",
-            "-noout",
-            "-out",
-            key.to_str().unwrap(),
-        ],
-        vec![
-            "ec",
-            "-in",
-            key.to_str().unwrap(),
-            "-pubout",
-            "-out",
-            public.to_str().unwrap(),
-        ],
-    ] {
-        succeed(Command::new("openssl").args(args).output().unwrap());
-    }
-    succeed(
-        Command::new("mender-artifact")
-            .arg("sign")
-            .arg(&file)
-            .arg("-k")
-            .arg(&key)
-            .output()
-            .unwrap(),
-    );
-    let mut validate = Command::new("mender-artifact");
-    validate.args(["validate", "-k"]).arg(&public).arg(&file);
-    succeed(validate.output().unwrap());
-}
-
 /// A module that notes how it was called and keeps the header it was given.
 const RECORDER: &str = r#"#!/bin/sh
 echo "$1" >>"${0%/*}/../calls"
 case $1 in
 SupportsRollback) echo Yes ;;
-ArtifactInstall) cp "$2"/header/meta-data "$2"/header/type-info RECORD ;;
+ArtifactInstall) cp "$2"/header/meta-data "$2"/header/type-info "$2"/files/seed RECORD ;;
 esac
 exit 0
 "#;
@@ -353,19 +311,17 @@ fn debians_client_installs_it() {
     );
     fs::write(data.join("device_type"), "device_type=qemu\n").unwrap();
     fs::write(etc.join("artifact_info"), "artifact_name=factory\n").unwrap();
+    let key = key(&etc.join("key.pem"), &etc.join("key.pub"));
+    fs::write(
+        etc.join("mender.conf"),
+        r#"{"ArtifactVerifyKey": "/etc/mender/key.pub"}"#,
+    )
+    .unwrap();
     let file = scratch.join("ours.mender");
-    for compression in [Compression::Gzip, Compression::None] {
-        fs::write(
-            &file,
-            ours(
-                &plain(),
-                Options {
-                    compression,
-                    mtime: 0,
-                },
-            ),
-        )
-        .unwrap();
+    for compression in [Compression::Gzip, Compression::None, Compression::Lzma] {
+        let state_script = format!("#!/bin/sh\necho script >>{}/calls\n", record.display());
+        let whole = everything(compression, state_script, &key);
+        fs::write(&file, whole).unwrap();
         let script = r#"mount --bind "$1" /usr/share/mender/modules/v3
             mount --bind "$2" /etc/mender
             mender --no-syslog --data "$3" install "$4"
@@ -390,8 +346,7 @@ fn debians_client_installs_it() {
         );
         assert!(last.contains(&"artifact_name=rel-1"), "{printed}");
         let calls = fs::read_to_string(record.join("calls")).unwrap();
-        let expected =
-            "Download SupportsRollback ArtifactInstall NeedsArtifactReboot ArtifactCommit Cleanup";
+        let expected = "Download SupportsRollback script ArtifactInstall NeedsArtifactReboot ArtifactCommit Cleanup";
         assert_eq!(
             calls.split_whitespace().collect::<Vec<_>>().join(" "),
             expected
@@ -402,5 +357,61 @@ fn debians_client_installs_it() {
             Payload::parse(&fs::read(record.join("meta-data")).unwrap()).unwrap(),
             payload()
         );
+        assert_eq!(fs::read(record.join("seed")).unwrap(), SEED);
     }
+    // The client looks at signatures.
+    fs::write(&file, ours(&plain(), Options::default())).unwrap();
+    let mut client = Command::new("unshare");
+    let script = r#"mount --bind "$1" /etc/mender; mender --no-syslog --data "$2" install "$3""#;
+    client.args(["-m", "sh", "-ec", script, "sh"]);
+    let refused = client.arg(&etc).arg(&data).arg(&file).output().unwrap();
+    assert!(!refused.status.success());
+    assert!(!record.join("calls").exists());
+}
+
+/// A payload file.
+const SEED: &[u8] = b"what the containers begin with\n";
+
+/// A signed artifact with a state script and a payload file.
+fn everything(compression: Compression, state_script: String, key: &PrivateKey) -> Vec<u8> {
+    let open = || Ok(Box::new(SEED) as Box<dyn Read>);
+    let artifact = Artifact {
+        header: &plain(),
+        payload: &payload(),
+        scripts: &[Script {
+            name: "ArtifactInstall_Enter_00_note".to_owned(),
+            content: state_script.into_bytes(),
+        }],
+        files: &[PayloadFile {
+            name: "seed".to_owned(),
+            digest: Digest::of(SEED),
+            size: SEED.len() as u64,
+            open: &open,
+        }],
+        options: Options {
+            compression,
+            mtime: 0,
+        },
+    };
+    let sign = |manifest: &[u8]| Ok(key.sign(manifest).unwrap().to_text());
+    let mut whole = Cursor::new(Vec::new());
+    writer::write_signed(&mut whole, &artifact, Some(&sign)).unwrap();
+    whole.into_inner()
+}
+
+/// A new key, and its public half in a file.
+fn key(private: &Path, public: &Path) -> PrivateKey {
+    let openssl = |words: &[&str]| succeed(Command::new("openssl").args(words).output().unwrap());
+    let (private, public) = (private.to_str().unwrap(), public.to_str().unwrap());
+    openssl(&[
+        "ecparam",
+        "-genkey",
+        "-name",
+        "prime256v1",
+        "-noout",
+        "-out",
+        private,
+    ]);
+    openssl(&["pkey", "-in", private, "-pubout", "-out", public]);
+    PrivateKey::parse(&fs::read(private).unwrap()).unwrap()
 }

@@ -448,7 +448,10 @@ fn a_signature_is_replaced_only_by_force() {
         )
     );
     assert_eq!(fs::read(desk.path("a")).unwrap(), before);
+    fs::set_permissions(desk.path("a"), fs::Permissions::from_mode(0o640)).unwrap();
     succeed(desk.ours(&["sign", "--force", "-k", other, "a"]));
+    let mode = fs::metadata(desk.path("a")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
     succeed(desk.theirs(&["validate", "-k", "other.pub", "a"]));
     assert_eq!(members(&desk.path("a")).len(), 5);
     succeed(desk.theirs(&["sign", "-f", "-k", one, "a"]));
@@ -491,7 +494,11 @@ fn a_signature_is_replaced_only_by_force() {
             "cannot read artifact absent: No such file",
         ),
         (&["read", "one.pem"], 4, "one.pem: artifact: "),
-        (&["read", "--frobnicate", "a"], 1, "--frobnicate"),
+        (
+            &["read", "--frobnicate", "a"],
+            1,
+            "unsupported option --frobnicate\nTry 'docker-artifact-gen sign|validate|read --help' for more.\n",
+        ),
     ] {
         let output = desk.ours(words);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
