@@ -211,7 +211,7 @@ impl Progress {
                 (layer.received, layer.since) = (0, Some(now));
                 (layer, "fetching")
             }
-            Event::Received { layer, bytes } => {
+            Event::Received { layer, bytes } | Event::Found { layer, bytes } => {
                 let layer = state.enter(layer, 0, Phase::Fetching);
                 layer.received += bytes;
                 if layer

@@ -28,11 +28,27 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
     ),
     ("log", &["driver", "max-size", "max-file"]),
     ("health", &["stable_s", "timeout_s"]),
-    ("store", &["keep_blobs", "max_size", "reserve", "scrub"]),
+    (
+        "store",
+        &[
+            "keep_blobs",
+            "max_size",
+            "reserve",
+            "keep_previous",
+            "scrub",
+        ],
+    ),
     ("network", &["bridge", "subnet", "ip6"]),
     (
         "download",
-        &["parallel", "retries", "deadline", "least_rate", "rate"],
+        &[
+            "parallel",
+            "retries",
+            "deadline",
+            "least_rate",
+            "rate",
+            "budget",
+        ],
     ),
     ("proxy", &["http", "https", "no_proxy"]),
     ("credentials", &["folder"]),
@@ -127,6 +143,9 @@ impl Settings {
             (Section::Plain("store"), "reserve") => {
                 value::size(text).map(|v| self.store.reserve = v)
             }
+            (Section::Plain("store"), "keep_previous") => {
+                value::boolean(text).map(|v| self.store.keep_previous = v)
+            }
             (Section::Plain("store"), "scrub") => {
                 value::interval(text).map(|v| self.store.scrub = v)
             }
@@ -153,6 +172,9 @@ impl Settings {
             }
             (Section::Plain("download"), "rate") => {
                 value::rate(text).map(|v| self.download.rate = v)
+            }
+            (Section::Plain("download"), "budget") => {
+                value::limit(text).map(|v| self.download.budget = v)
             }
             (Section::Plain("proxy"), "http") => {
                 value::proxy(text).map(|v| self.proxy.http = Some(v))

@@ -121,6 +121,8 @@ pub struct StoreSettings {
     pub max_size: Option<u64>,
     /// Bytes of the disk that images leave free.
     pub reserve: u64,
+    /// The images of the deployment before the committed one stay.
+    pub keep_previous: bool,
     /// How often every byte is read to see whether it is still what it was; none means never.
     pub scrub: Option<Duration>,
 }
@@ -158,6 +160,8 @@ pub struct DownloadSettings {
     pub least_rate: u64,
     /// Bytes a second that all connections together may fetch.
     pub rate: Option<u64>,
+    /// Bytes of layers that all calls of one deployment together may fetch.
+    pub budget: Option<u64>,
 }
 
 impl Default for LogSettings {
@@ -186,6 +190,7 @@ impl Default for StoreSettings {
             max_size: None,
             // Containers that run must be able to go on writing, and a rollback must find room for its records.
             reserve: 16 << 20,
+            keep_previous: false,
             scrub: None,
         }
     }
@@ -217,6 +222,7 @@ impl Default for DownloadSettings {
             // GSM has a thousand; below a quarter of that it is no link.
             least_rate: 256,
             rate: None,
+            budget: None,
         }
     }
 }

@@ -84,9 +84,9 @@ fn every_value_arrives() {
          ca = /c/ca.pem\nclient_cert = /c/c.pem\nclient_key = /c/k.pem\n\
          [log]\ndriver = local\nmax-size = 1g\nmax-file = 7\n\
          [health]\nstable_s = 0\ntimeout_s = 86400\n\
-         [store]\nkeep_blobs = on\nmax_size = 2g\nreserve = 1m\nscrub = 30d\n\
+         [store]\nkeep_blobs = on\nmax_size = 2g\nreserve = 1m\nkeep_previous = yes\nscrub = 30d\n\
          [network]\nbridge = br-x.1\nsubnet = 10.9.0.0/24\nip6 = fd00:d7a7::/64\n\
-         [download]\nparallel = 1\nretries = 5\ndeadline = 90m\nleast_rate = 1k\nrate = 500k\n\
+         [download]\nparallel = 1\nretries = 5\ndeadline = 90m\nleast_rate = 1k\nrate = 500k\nbudget = 3g\n\
          [proxy]\nhttp = http://p:1\nhttps = http://u:s@p:2\nno_proxy = a,b\n\
          [credentials]\nfolder = /c/d\n",
     )
@@ -130,6 +130,7 @@ fn every_value_arrives() {
             keep_blobs: true,
             max_size: Some(2 << 30),
             reserve: 1 << 20,
+            keep_previous: true,
             scrub: Some(Duration::from_secs(30 * 24 * 60 * 60)),
         },
         network: NetworkSettings {
@@ -149,6 +150,7 @@ fn every_value_arrives() {
             deadline: Duration::from_secs(5400),
             least_rate: 1024,
             rate: Some(500 << 10),
+            budget: Some(3 << 30),
         },
         proxy: ProxySettings {
             http: Some("http://p:1".to_owned()),

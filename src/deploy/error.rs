@@ -27,6 +27,16 @@ pub enum DeployError {
     /// An image could not be fetched or kept.
     #[error(transparent)]
     Images(#[from] ImagesError),
+    /// The settings allow no more.
+    #[error(
+        "the deployment has fetched {fetched} bytes in all its tries, of the {limit} that it may ([download] budget): allow more, or make an artifact with less that is new"
+    )]
+    Budget {
+        /// What came.
+        fetched: u64,
+        /// What may.
+        limit: u64,
+    },
     /// A port is somebody else's.
     #[error(transparent)]
     Network(#[from] NetworkError),

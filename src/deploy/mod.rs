@@ -25,10 +25,12 @@
 //! - [`plan`], `steps`: from present containers to ordered steps, and their execution
 
 mod error;
+mod fetch;
 pub mod hold;
 pub mod inbox;
 pub mod journal;
 pub mod machine;
+mod meter;
 pub mod plan;
 mod prepare;
 mod recover;

@@ -38,7 +38,7 @@ pub(super) fn clean_up(site: &mut Site<'_>) -> Result<(), DeployError> {
     let settled = settle(site, Previous::Drop);
     // Worth trying whatever became of the rest: a full disk is what most often made it fail.
     let in_use = site.engine.layers_in_use().map_err(DeployError::from);
-    match in_use.and_then(|in_use| Ok(site.images().collect(&in_use)?)) {
+    match in_use.and_then(|in_use| Ok(site.images().collect_old(&in_use)?)) {
         Ok(collected) if collected.bytes > 0 => site.say(&format!(
             "freed {} by removing {} unused layers and {} blobs",
             Size(collected.bytes),
@@ -68,6 +68,10 @@ pub(super) fn settle(site: &mut Site<'_>, previous: Previous) -> Result<(), Depl
     match site.journal.record().state {
         State::Switching | State::RollingBack => go_back(site)?,
         State::Committed if previous == Previous::Drop => {
+            // Worth a word, but nothing that a deployment could fail of.
+            if let Err(error) = keep_previous(site) {
+                site.say(&format!("failed to keep the images before: {error}"));
+            }
             site.journal.update(|record| {
                 record.previous = None;
                 record.state = State::Idle;
@@ -76,6 +80,22 @@ pub(super) fn settle(site: &mut Site<'_>, previous: Previous) -> Result<(), Depl
         State::Idle | State::Downloading | State::Prepared | State::Trial | State::Committed => {}
     }
     purge(site)
+}
+
+/// The images of the generation that is about to be dropped stay if the settings say so, and those of the one before it
+/// do not.
+fn keep_previous(site: &Site<'_>) -> Result<(), DeployError> {
+    let previous = site.previous_pin();
+    match &site.journal.record().previous {
+        Some(dropped) if site.settings.store.keep_previous => {
+            site.images()
+                .copy_pin(&site.pin(dropped.number), &previous)?;
+        }
+        Some(_) => site.images().unpin(&previous)?,
+        // The first deployment has none.
+        None => {}
+    }
+    Ok(())
 }
 
 /// Drops the candidate; what runs goes on running. Leaves [`State::RollingBack`] if the way back failed before.

@@ -121,6 +121,11 @@ impl<'a> Site<'a> {
         format!("{}{number}", self.pin_prefix())
     }
 
+    /// Who holds the images of the deployment before the committed one.
+    pub fn previous_pin(&self) -> String {
+        format!("previous-{}", self.scope)
+    }
+
     /// How the names of all holders of this scope begin.
     pub fn pin_prefix(&self) -> String {
         format!("deploy-{}-", self.scope)

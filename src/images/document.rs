@@ -141,7 +141,7 @@ impl Search<'_> {
             return Ok(bytes);
         }
         let bytes = loop {
-            let blob = self.source.blob(descriptor)?;
+            let blob = self.source.blob(descriptor, 0)?;
             match read_limited(Verified::of(blob, descriptor), MAX_CONFIG) {
                 Ok(bytes) => break bytes,
                 Err(_) if self.source.distrust(&descriptor.digest) => {}

@@ -1,5 +1,6 @@
 //! Why an image cannot be brought, found, checked or removed.
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
@@ -312,6 +313,22 @@ pub enum ImagesError {
 }
 
 impl ImagesError {
+    /// Whether it is the network that failed, or the wish for it: what has come is as good as it was.
+    pub(super) fn is_of_network(&self) -> bool {
+        let mut next: Option<&(dyn Error + 'static)> = Some(self);
+        while let Some(error) = next {
+            // The system's errors do not name what is inside them as their source.
+            let inner = error
+                .downcast_ref::<io::Error>()
+                .and_then(io::Error::get_ref);
+            if inner.is_some_and(|inner| inner.is::<RegistryError>()) {
+                return true;
+            }
+            next = error.source();
+        }
+        matches!(self, ImagesError::Registry(_))
+    }
+
     /// Whether the image is just not there, or not all of it, so that bringing it would help.
     pub fn is_absent(&self) -> bool {
         matches!(

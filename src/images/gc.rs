@@ -31,12 +31,34 @@ impl Images {
     ///
     /// `in_use`: the layers of containers that run. They may stand on a damaged one that was replaced since.
     pub fn collect(&self, in_use: &BTreeSet<Digest>) -> Result<Collected, ImagesError> {
+        self.store.remove_partials(|_| true)?;
+        self.collect_but(&Marks::default(), in_use)
+    }
+
+    /// As [`Images::collect`], but without what came of images that are still to come: a pull that was broken off may be tried
+    /// again. What is too old for that goes.
+    pub fn collect_old(&self, in_use: &BTreeSet<Digest>) -> Result<Collected, ImagesError> {
+        self.store.tidy_partials(self.host.now())?;
+        let unfinished = self.store.unfinished()?.into_iter();
+        let keep = Marks {
+            layers: unfinished.map(|(layer, _)| layer).collect(),
+            ..Marks::default()
+        };
+        self.collect_but(&keep, in_use)
+    }
+
+    fn collect_but(
+        &self,
+        keep: &Marks,
+        in_use: &BTreeSet<Digest>,
+    ) -> Result<Collected, ImagesError> {
         let alone = self.alone()?.ok_or(ImagesError::Busy)?;
-        let unneeded = self.unneeded(&Marks::default())?;
+        let unneeded = self.unneeded(keep)?;
         // Documents first: without them nothing speaks of the layers.
         self.store.remove_blobs(&alone, &unneeded.blobs)?;
         self.store
             .remove_layers(&alone, &unneeded.layers, Some(in_use))?;
+        self.store.forget_unfinished(&unneeded.layers)?;
         Ok(unneeded)
     }
 
@@ -102,7 +124,7 @@ impl Images {
     ) -> Result<Vec<Removed>, ImagesError> {
         let root = self.find_root(words)?;
         let mut removed = self.remove_names(&root, words, force)?;
-        match self.collect(in_use) {
+        match self.collect_old(in_use) {
             Ok(collected) => {
                 if collected.blobs.contains(&root.config) {
                     removed.push(Removed::Deleted(root.config));

@@ -23,7 +23,11 @@ impl Source for Nowhere<'_> {
         Err(self.nobody(digest))
     }
 
-    fn blob(&self, blob: &Descriptor) -> Result<Box<dyn io::Read + Send + '_>, ImagesError> {
+    fn blob(
+        &self,
+        blob: &Descriptor,
+        _from: u64,
+    ) -> Result<Box<dyn io::Read + Send + '_>, ImagesError> {
         Err(self.nobody(&blob.digest))
     }
 }
@@ -174,7 +178,7 @@ impl Images {
         }
         let _shared = self.store.lock_shared()?;
         let mut draft = self.store.draft_blob(&blob.digest)?;
-        let mut content = Verified::of(source.blob(blob)?, blob);
+        let mut content = Verified::of(source.blob(blob, 0)?, blob);
         io::copy(&mut content, &mut draft).map_err(|source| ImagesError::Kept {
             digest: blob.digest,
             source,

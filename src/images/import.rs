@@ -130,13 +130,13 @@ impl Source for Parts {
         Ok((self.manifest.clone(), None))
     }
 
-    fn blob(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, ImagesError> {
+    fn blob(&self, blob: &Descriptor, from: u64) -> Result<Box<dyn Read + Send + '_>, ImagesError> {
         Ok(match blob.digest == self.layer {
             true => Box::new(Positioned {
                 file: &self.tar,
-                at: 0,
+                at: from,
             }),
-            false => Box::new(&self.config[..]),
+            false => Box::new(self.config.get(from as usize..).unwrap_or_default()),
         })
     }
 }

@@ -5,8 +5,6 @@ use std::io::{self, BufReader, Read};
 use flate2::bufread::MultiGzDecoder;
 use zstd::zstd_safe::{DCtx, ResetDirective};
 
-use crate::oci::stream::Verified;
-
 /// Largest window of a zstd layer, as a power of two: what zstd's own program accepts without being asked to. The
 /// decoder needs that much memory; encoders use 8 MiB or less unless told to go further.
 const MAX_ZSTD_WINDOW_LOG: u32 = 27;
@@ -22,16 +20,16 @@ pub(super) enum Codec<'a> {
     Zstd(&'a mut DCtx<'static>),
 }
 
-/// A blob's content. Ends only when the blob itself has been read to its end, that is, when its digest is right:
-/// decompressors stop at their own end mark.
+/// A blob's content. Ends only when the blob itself has been read to its end, that is, where it is checked on the way, when
+/// its digest is right: decompressors stop at their own end mark.
 pub(super) enum Inflated<'a, R: Read> {
-    Plain(Verified<R>),
-    Gzip(Box<MultiGzDecoder<BufReader<Verified<R>>>>),
-    Zstd(zstd::Decoder<'a, BufReader<Verified<R>>>),
+    Plain(R),
+    Gzip(Box<MultiGzDecoder<BufReader<R>>>),
+    Zstd(zstd::Decoder<'a, BufReader<R>>),
 }
 
 impl<'a, R: Read> Inflated<'a, R> {
-    pub(super) fn new(blob: Verified<R>, codec: Codec<'a>) -> io::Result<Inflated<'a, R>> {
+    pub(super) fn new(blob: R, codec: Codec<'a>) -> io::Result<Inflated<'a, R>> {
         let buffered = |blob| BufReader::with_capacity(CHUNK, blob);
         Ok(match codec {
             Codec::Plain => Inflated::Plain(blob),

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use zstd::zstd_safe::DCtx;
 
@@ -12,14 +13,18 @@ use super::check::seal_file;
 use super::inflate::{Codec, Inflated};
 use super::pipe::{Inlet, pipe};
 use super::source::Source;
+use super::spool::{Border, Head, Tee, WORTHWHILE};
 use super::{Event, ImagesError, Progress};
 use crate::oci::stream::Verified;
 use crate::oci::{Descriptor, Digest, LayerCompression};
-use crate::store::{BlobDraft, LayerDraft, Store};
+use crate::store::{BlobDraft, LayerDraft, Partial, Store};
 use crate::unpack::{Budget, unpack};
 
 /// How much arrives between two progress events.
 const REPORT_BYTES: u64 = 512 << 10;
+
+/// What came within this time may as well come again.
+const QUICK: Duration = Duration::from_secs(2);
 
 /// A layer to be brought.
 #[derive(Debug, Clone)]
@@ -40,6 +45,8 @@ pub(super) struct Fetch<'a> {
     pub(super) keep_blobs: bool,
     /// Another layer failed: stop.
     pub(super) cancelled: &'a AtomicBool,
+    /// Bytes that copies of what is on its way may still take.
+    pub(super) spool: &'a AtomicU64,
     /// The one zstd decoder of a pull: its window may be half of all the memory a pull may use.
     pub(super) zstd: &'a Mutex<DCtx<'static>>,
 }
@@ -48,6 +55,20 @@ pub(super) struct Fetch<'a> {
 pub(super) struct Fetched {
     pub(super) layer: LayerDraft,
     pub(super) blob: Option<BlobDraft>,
+    pub(super) diff_id: Digest,
+    /// Its compressed bytes, until it is durable.
+    pub(super) partial: Option<Partial>,
+    /// It came at once, so that it is no loss if it has to come again.
+    pub(super) is_quick: bool,
+}
+
+/// Compressed bytes that are here, and what they grow by.
+struct Spool {
+    partial: Option<Partial>,
+    /// Some of it came earlier.
+    is_old: bool,
+    /// There is room for the rest of it.
+    grows: bool,
 }
 
 impl Fetch<'_> {
@@ -61,7 +82,20 @@ impl Fetch<'_> {
                 (None, LayerCompression::Gzip) => Codec::Gzip,
                 (None, _) => Codec::Plain,
             };
-            match self.attempt(wanted, codec) {
+            let mut spool = self.spool(wanted);
+            let is_old = spool.is_old;
+            let attempted = self.attempt(wanted, codec, &mut spool);
+            if let Err(error) = &attempted
+                && let Some(partial) = spool.partial.take()
+                && (partial.is_empty() || !self.is_broken_off(error))
+            {
+                // It is wrong, in the way of what is to be unpacked, or nothing.
+                partial.remove()?;
+            }
+            match attempted {
+                // What came earlier may have been wrong.
+                Err(error @ (ImagesError::Layer { .. } | ImagesError::DiffId { .. }))
+                    if is_old && !self.is_broken_off(&error) => {}
                 // A kept blob may be as damaged as the layer that it was to mend.
                 Err(ImagesError::Layer { .. } | ImagesError::DiffId { .. })
                     if self.store.discard_blob(&wanted.blob.digest)? => {}
@@ -74,7 +108,49 @@ impl Fetch<'_> {
         }
     }
 
-    fn attempt(&self, wanted: &Wanted, codec: Codec<'_>) -> Result<Fetched, ImagesError> {
+    /// Whether something failed for reasons that have nothing to do with the layer: the next pull goes on with it.
+    fn is_broken_off(&self, error: &ImagesError) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+            || self.progress.is_cancelled()
+            || error.is_of_network()
+    }
+
+    /// Takes what is here of a layer that is far away. Without it nothing is lost but what a restart costs, so what keeps
+    /// it from being made is nobody's concern.
+    fn spool(&self, wanted: &Wanted) -> Spool {
+        let blob = &wanted.blob;
+        let is_worthwhile = self.source.is_far()
+            && blob.size >= WORTHWHILE
+            && self.store.blob(&blob.digest).is_none();
+        let none = Spool {
+            partial: None,
+            is_old: false,
+            grows: false,
+        };
+        if !is_worthwhile {
+            return none;
+        }
+        let here = self.store.partial_length(&blob.digest);
+        let relaxed = Ordering::Relaxed;
+        let take = |left: u64| left.checked_sub(blob.size.saturating_sub(here));
+        let grows = self.spool.fetch_update(relaxed, relaxed, take).is_ok();
+        if here == 0 && !grows {
+            return none;
+        }
+        Spool {
+            partial: self.store.partial(&blob.digest).ok().flatten(),
+            is_old: here > 0,
+            grows,
+        }
+    }
+
+    fn attempt(
+        &self,
+        wanted: &Wanted,
+        codec: Codec<'_>,
+        spool: &mut Spool,
+    ) -> Result<Fetched, ImagesError> {
+        let begun = Instant::now();
         self.progress.event(&Event::Started {
             layer: wanted.diff_id,
             size: wanted.blob.size,
@@ -87,18 +163,36 @@ impl Fetch<'_> {
             true => Some(self.store.draft_blob(&wanted.blob.digest)?),
             false => None,
         };
+        let replay = match &spool.partial {
+            Some(partial) if spool.is_old => partial.replay().ok(),
+            _ => None,
+        };
+        let is_old = replay.is_some();
+        let border = match is_old {
+            true => Border::unknown(),
+            false => Border::at_start(),
+        };
         let source = Metered {
-            inner: self.open(wanted)?,
+            inner: match replay {
+                Some(replay) => {
+                    let (source, blob) = (self.source, &wanted.blob);
+                    Box::new(Head::new(replay, source, blob, border.clone()))
+                }
+                None => self.open(wanted)?,
+            },
             copy: blob.as_mut(),
             fetch: self,
             layer: wanted.diff_id,
             unreported: 0,
+            border: border.clone(),
         };
+        let copy = spool.grows.then_some(&mut spool.partial);
+        let source = Tee::new(Verified::of(source, &wanted.blob), copy, border);
         let tree = layer.tree()?;
         let (inlet, meter, mut outlet) = pipe();
         let (unpacked, found) = std::thread::scope(|scope| {
             let spawn = std::thread::Builder::new;
-            spawn().spawn_scoped(scope, move || inflate(source, codec, wanted, &inlet))?;
+            spawn().spawn_scoped(scope, move || inflate(source, codec, &inlet))?;
             let digest = spawn().spawn_scoped(scope, move || meter.run())?;
             let unpacked = unpack(&mut outlet, tree.as_fd(), self.budget);
             // Lets the other threads end, wherever they are.
@@ -124,7 +218,13 @@ impl Fetch<'_> {
         self.progress.event(&Event::Unpacked {
             layer: wanted.diff_id,
         });
-        Ok(Fetched { layer, blob })
+        Ok(Fetched {
+            layer,
+            blob,
+            diff_id: wanted.diff_id,
+            partial: spool.partial.take(),
+            is_quick: !is_old && begun.elapsed() < QUICK,
+        })
     }
 
     /// The blob's bytes: from the store if it was kept, else from where the image comes from.
@@ -136,13 +236,13 @@ impl Fetch<'_> {
         {
             return Ok(Box::new(file));
         }
-        self.source.blob(&wanted.blob)
+        self.source.blob(&wanted.blob, 0)
     }
 }
 
 /// Decompresses the blob into the pipe.
-fn inflate(source: Metered<'_>, codec: Codec<'_>, wanted: &Wanted, inlet: &Inlet) {
-    match Inflated::new(Verified::of(source, &wanted.blob), codec) {
+fn inflate(source: Tee<'_, Metered<'_>>, codec: Codec<'_>, inlet: &Inlet) {
+    match Inflated::new(source, codec) {
         Ok(mut inflated) => inlet.send_all(&mut inflated),
         Err(error) => inlet.fail(error),
     }
@@ -155,6 +255,27 @@ struct Metered<'a> {
     fetch: &'a Fetch<'a>,
     layer: Digest,
     unreported: u64,
+    border: Border,
+}
+
+impl Metered<'_> {
+    fn report(&mut self, was_here: bool) {
+        let (layer, bytes) = (self.layer, std::mem::take(&mut self.unreported));
+        let event = match was_here {
+            true => Event::Found { layer, bytes },
+            false => Event::Received { layer, bytes },
+        };
+        self.fetch.progress.event(&event);
+    }
+}
+
+/// What has come counts, also if the rest does not.
+impl Drop for Metered<'_> {
+    fn drop(&mut self) {
+        if self.unreported > 0 {
+            self.report(self.border.is_ahead());
+        }
+    }
 }
 
 impl Read for Metered<'_> {
@@ -165,16 +286,17 @@ impl Read for Metered<'_> {
         if self.fetch.progress.is_cancelled() {
             return Err(io::Error::other("the pull was cancelled"));
         }
+        let was_here = self.border.is_ahead();
         let read = self.inner.read(buffer)?;
+        if was_here && !self.border.is_ahead() && self.unreported > 0 {
+            self.report(true);
+        }
         if let Some(copy) = &mut self.copy {
             copy.write_all(&buffer[..read])?;
         }
         self.unreported += read as u64;
         if self.unreported >= REPORT_BYTES || (read == 0 && self.unreported > 0) {
-            self.fetch.progress.event(&Event::Received {
-                layer: self.layer,
-                bytes: std::mem::take(&mut self.unreported),
-            });
+            self.report(self.border.is_ahead());
         }
         Ok(read)
     }

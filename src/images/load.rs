@@ -220,10 +220,13 @@ impl Source for Inside<'_> {
         }
     }
 
-    fn blob(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, ImagesError> {
+    fn blob(&self, blob: &Descriptor, from: u64) -> Result<Box<dyn Read + Send + '_>, ImagesError> {
         let content = self.carried.archive.blob(&blob.digest);
         match content.map_err(|source| refused(&self.carried.path, source))? {
-            Some(content) => Ok(Box::new(content)),
+            Some(mut content) => {
+                content.go_to(from);
+                Ok(Box::new(content))
+            }
             None => Err(self.lacks(&[blob.digest])),
         }
     }

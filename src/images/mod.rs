@@ -23,9 +23,12 @@ mod pull;
 mod record;
 mod save;
 mod shortage;
+mod size;
 mod source;
+mod spool;
 mod verify;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
@@ -46,6 +49,8 @@ pub use progress::{Event, Progress};
 pub use save::{Refetch, Save};
 pub use shortage::Shortage;
 pub use verify::{Damage, Depth, Part, Verdict, Verify, Watch};
+
+pub use crate::store::Kept;
 
 /// An image that is present as a whole: its documents and all its layers.
 #[derive(Debug, Clone)]
@@ -108,6 +113,17 @@ pub struct Collected {
     pub blobs: Vec<Digest>,
     /// Bytes of their files.
     pub bytes: u64,
+}
+
+/// What takes the room in the store, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreUsage {
+    /// Each layer, unpacked.
+    pub layers: BTreeMap<Digest, u64>,
+    /// Manifests, configurations and compressed layers.
+    pub blobs: u64,
+    /// What came of blobs that are not whole.
+    pub partial: BTreeMap<Digest, Kept>,
 }
 
 /// Who needs which images.

@@ -5,6 +5,7 @@
 //! which costs a small request each: gzip ends with the size of what it holds, zstd may begin with it. That may be a
 //! lie, or only a part of the truth; what is unpacked is counted all the same ([`Budget`](crate::unpack::Budget)).
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::check::Condition;
@@ -13,8 +14,9 @@ use super::gc::{Marks, PATIENCE};
 use super::layer::Wanted;
 use super::pull::Wish;
 use super::shortage::Shortage;
+use super::size::unpacked_size;
 use super::source::{Remote, Source};
-use super::{Collected, Event, Hold, Images, ImagesError, Progress};
+use super::{Collected, Event, Hold, Images, ImagesError, Progress, StoreUsage};
 use crate::oci::{LayerCompression, Platform, Reference};
 use crate::registry::Client;
 use crate::sys::beneath::{self, Room};
@@ -32,7 +34,7 @@ const ROUNDING: u64 = 16;
 const BYTES_PER_FILE: u64 = 128 << 10;
 
 /// Files of a layer beside its tree's.
-pub(super) const FILES_BESIDE: u64 = 3;
+pub(super) const FILES_BESIDE: u64 = 5;
 
 /// An image whose documents are here and that there is room for. While it lives nothing is collected.
 #[derive(Debug)]
@@ -43,7 +45,18 @@ pub struct Planned {
     pub(super) client: Option<Client>,
     pub(super) is_stated: bool,
     pub(super) documents: Documents,
+    /// Bytes that copies of what is on its way may take.
+    pub(super) spool: u64,
     _hold: Hold,
+}
+
+/// Whether there is room.
+enum Fit {
+    /// Yes, and for so many bytes of copies of what is on its way.
+    Fits {
+        spool: u64,
+    },
+    Short(Shortage),
 }
 
 /// What the disk and the settings allow.
@@ -112,21 +125,36 @@ impl Images {
                 planned.push(one);
             }
             let names: Vec<&str> = wishes.iter().map(|wish| wish.name).collect();
-            let Some(mut shortage) = self.shortage(&names, &missing)? else {
-                return Ok(planned);
+            let mut shortage = match self.fit(&names, &missing)? {
+                Fit::Fits { spool } => {
+                    planned.iter_mut().for_each(|planned| planned.spool = spool);
+                    return Ok(planned);
+                }
+                Fit::Short(shortage) => shortage,
             };
             let keep = kept(&planned);
             let hold = self.hold()?;
             // The drafts may go while the lock changes hands.
             drop(planned);
-            shortage.collectable = self.unneeded(&keep).map_or(0, |unneeded| unneeded.bytes);
+            let unneeded = self.unneeded(&keep).unwrap_or_default();
+            let idle = self.store.partials()?.into_iter();
+            let idle = idle.filter(|(_, kept)| !kept.is_active);
+            let (wanted, others): (Vec<_>, Vec<_>) =
+                idle.partition(|(blob, _)| keep.blobs.contains(blob));
+            let [wanted, others] =
+                [wanted, others].map(|all| all.iter().map(|(_, kept)| kept.bytes).sum::<u64>());
+            shortage.collectable = unneeded.bytes + others + wanted;
             if has_collected || !shortage.is_helped_by(shortage.collectable) {
                 return Err(ImagesError::Space(Box::new(shortage)));
             }
-            let Some(collected) = self.collect_beside(&hold, &keep)? else {
+            // What came of these images before goes last.
+            let all = !shortage.is_helped_by(unneeded.bytes + others);
+            self.store
+                .remove_partials(|blob| all || !keep.blobs.contains(blob))?;
+            if unneeded != Collected::default() && !self.collect_beside(&hold, &keep)? {
                 return Err(ImagesError::Space(Box::new(shortage)));
-            };
-            let bytes = collected.bytes;
+            }
+            let bytes = unneeded.bytes + others + if all { wanted } else { 0 };
             progress.event(&Event::Freed { bytes });
             has_collected = true;
         }
@@ -140,6 +168,7 @@ impl Images {
             client: None,
             is_stated: wish.is_stated,
             documents: self.documents(wish.source, wish.name, wish.digest, wish.platform)?,
+            spool: 0,
             _hold: hold,
         })
     }
@@ -167,14 +196,10 @@ impl Images {
         source.prove(&absent)
     }
 
-    /// What is lacking for these layers; `None` if they fit.
-    fn shortage(
-        &self,
-        images: &[&str],
-        missing: &[(&dyn Source, Wanted)],
-    ) -> Result<Option<Shortage>, ImagesError> {
+    /// Whether there is room for these layers.
+    fn fit(&self, images: &[&str], missing: &[(&dyn Source, Wanted)]) -> Result<Fit, ImagesError> {
         if missing.is_empty() {
-            return Ok(None);
+            return Ok(Fit::Fits { spool: 0 });
         }
         let allowance = self.allowance()?;
         let kept = match self.keep_blobs {
@@ -210,16 +235,28 @@ impl Images {
             (!shortage.is_helped_by(0)).then_some(shortage)
         };
         let rounded = |tar: u64| tar.saturating_add(tar / ROUNDING);
+        let left = |unpacked: u64| {
+            allowance
+                .bytes
+                .saturating_sub(unpacked.saturating_add(kept))
+        };
         if short(rounded(sum(&times(CLEARLY)))).is_none() {
-            return Ok(None);
+            let spool = left(rounded(sum(&times(CLEARLY / 4))));
+            return Ok(Fit::Fits { spool });
         }
         if let Some(shortage) = short(sum(&times(1))) {
-            return Ok(Some(shortage));
+            return Ok(Fit::Short(shortage));
         }
         let asked = |source: &dyn Source, wanted: &Wanted| {
             unpacked_size(source, wanted).unwrap_or(wanted.blob.size.saturating_mul(RATIO))
         };
-        Ok(short(rounded(sum(&asked))))
+        let unpacked = rounded(sum(&asked));
+        Ok(match short(unpacked) {
+            Some(shortage) => Fit::Short(shortage),
+            None => Fit::Fits {
+                spool: left(unpacked),
+            },
+        })
     }
 
     /// What may be taken now.
@@ -242,23 +279,30 @@ impl Images {
 
     /// Bytes of all layers and blobs.
     fn taken(&self) -> Result<u64, ImagesError> {
-        let mut taken = 0;
-        for layer in self.store.layers()? {
-            taken += self.seal(&layer)?.map_or(0, |seal| seal.bytes);
-        }
-        let blobs = self.store.blobs()?;
-        Ok(taken
-            + blobs
-                .iter()
-                .map(|blob| self.store.blob_size(blob))
-                .sum::<u64>())
+        let usage = self.usage()?;
+        Ok(usage.layers.values().sum::<u64>() + usage.blobs)
     }
 
-    /// As [`Images::collect`] while this process holds the store: its lock changes hands. `None` if another one holds it
+    /// What takes the room.
+    pub fn usage(&self) -> Result<StoreUsage, ImagesError> {
+        let mut layers = BTreeMap::new();
+        for layer in self.store.layers()? {
+            let size = self.seal(&layer)?.map_or(0, |seal| seal.bytes);
+            layers.insert(layer, size);
+        }
+        let blobs = self.store.blobs()?;
+        Ok(StoreUsage {
+            layers,
+            blobs: blobs.iter().map(|blob| self.store.blob_size(blob)).sum(),
+            partial: self.store.partials()?.into_iter().collect(),
+        })
+    }
+
+    /// As [`Images::collect`] while this process holds the store: its lock changes hands. False if another one holds it
     /// too, or if this one is bringing something.
-    fn collect_beside(&self, hold: &Hold, keep: &Marks) -> Result<Option<Collected>, ImagesError> {
+    fn collect_beside(&self, hold: &Hold, keep: &Marks) -> Result<bool, ImagesError> {
         let Ok(_idle) = self.bringing.try_write() else {
-            return Ok(None);
+            return Ok(false);
         };
         let begin = Instant::now();
         loop {
@@ -267,15 +311,15 @@ impl Images {
                 self.store.remove_blobs(alone, &unneeded.blobs)?;
                 // Who runs on which replaced layer is not known here: those stay.
                 self.store.remove_layers(alone, &unneeded.layers, None)?;
-                Ok(unneeded)
+                Ok(self.store.forget_unfinished(&unneeded.layers)?)
             });
             match done.map_err(|source| ImagesError::Io {
                 action: "lock",
                 path: self.store.root().to_owned(),
                 source,
             })? {
-                Some(collected) => return collected.map(Some),
-                None if begin.elapsed() > PATIENCE => return Ok(None),
+                Some(collected) => return collected.map(|()| true),
+                None if begin.elapsed() > PATIENCE => return Ok(false),
                 None => std::thread::sleep(PATIENCE / 100),
             }
         }
@@ -294,60 +338,4 @@ fn kept(planned: &[Planned]) -> Marks {
         }
     }
     keep
-}
-
-/// What a layer says of its own size; `None` if it says nothing that could be true.
-fn unpacked_size(source: &dyn Source, wanted: &Wanted) -> Option<u64> {
-    let size = wanted.blob.size;
-    match wanted.compression {
-        LayerCompression::None => Some(size),
-        LayerCompression::Gzip => {
-            let tail = source.peek(&wanted.blob, size.checked_sub(4)?, 4)?;
-            in_gzip(u32::from_le_bytes(tail.try_into().ok()?), size)
-        }
-        LayerCompression::Zstd => {
-            let head = source.peek(&wanted.blob, 0, ZSTD_HEAD.min(size))?;
-            zstd::zstd_safe::get_frame_content_size(&head)
-                .ok()
-                .flatten()
-        }
-    }
-    .filter(|unpacked| *unpacked > 0)
-}
-
-/// As much as the header of a zstd frame may have.
-const ZSTD_HEAD: u64 = 18;
-
-/// What a gzip file of `size` bytes holds whose trailer says `modulo`: of the last of its members, without whole multiples
-/// of 4 GiB.
-fn in_gzip(modulo: u32, size: u64) -> Option<u64> {
-    // What cannot be compressed grows, by a sixteenth where somebody was in a hurry.
-    let least = (size - size / 8).saturating_sub(64);
-    let mut unpacked = u64::from(modulo);
-    while unpacked < least {
-        unpacked += 1 << 32;
-    }
-    // Otherwise there are several members, and this is the last one's alone.
-    (unpacked <= size.saturating_mul(CLEARLY)).then_some(unpacked)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_gzip_trailer_is_believed_where_it_can_be_true() {
-        const GIB: u64 = 1 << 30;
-        for (modulo, size, expected) in [
-            (3_000, 1_000, Some(3_000)),
-            (1_000, 1_060, Some(1_000)),
-            // A member of its own at the end, with nothing in it.
-            (0, 1_000_000, None),
-            (20_000, 1_000, None),
-            ((GIB / 2) as u32, 2 * GIB, Some(4 * GIB + GIB / 2)),
-            (0, 6 * GIB, Some(8 * GIB)),
-        ] {
-            assert_eq!(in_gzip(modulo, size), expected, "{modulo} of {size}");
-        }
-    }
 }

@@ -49,6 +49,13 @@ pub enum Event<'a> {
         /// How many.
         bytes: u64,
     },
+    /// The same of bytes that came with an earlier pull.
+    Found {
+        /// Its diff id.
+        layer: Digest,
+        /// How many.
+        bytes: u64,
+    },
     /// All that was wanted is here, and it was not quite simple.
     Arrived {
         /// Where it came from, besides the registry itself.

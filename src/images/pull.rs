@@ -1,7 +1,8 @@
 //! Bringing an image: documents, room, layers in parallel, one commit.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use zstd::zstd_safe::DCtx;
 
@@ -13,7 +14,7 @@ use super::record::Root;
 use super::source::{Remote, Source};
 use super::{Event, Image, Images, ImagesError, Progress};
 use crate::oci::{Digest, Platform, Reference};
-use crate::store;
+use crate::store::{self, BlobDraft};
 use crate::sys::fs::broken;
 use crate::unpack::Budget;
 
@@ -111,14 +112,35 @@ impl Images {
                 .map_err(|_| ImagesError::Absent(name.to_owned()))?;
             self.write_name(&reference, &root)?;
         }
-        let fetched = self.fetch(source, &missing, progress)?;
-        let (mut layers, mut blobs) = (Vec::new(), planned.documents.drafts);
-        for Fetched { layer, blob } in fetched {
-            layers.push(layer);
-            blobs.extend(blob);
+        let arrived = self.fetch(source, &missing, planned.spool, progress)?;
+        self.commit(arrived, planned.documents.drafts)?;
+        self.store.forget_unfinished(&root.layers)?;
+        self.load(&root)
+    }
+
+    /// Makes layers durable, and lets go of what was kept of them until now.
+    fn commit(&self, fetched: Vec<Fetched>, mut blobs: Vec<BlobDraft>) -> Result<(), ImagesError> {
+        let (mut layers, mut partials) = (Vec::new(), Vec::new());
+        for fetched in fetched {
+            layers.push(fetched.layer);
+            blobs.extend(fetched.blob);
+            match fetched.partial {
+                // Not worth being written to the disk.
+                Some(partial) if fetched.is_quick => partial.remove()?,
+                partial => partials.extend(partial),
+            }
         }
         store::commit(&self.store, layers, blobs)?;
-        self.load(&root)
+        partials
+            .into_iter()
+            .try_for_each(|partial| Ok(partial.remove()?))
+    }
+
+    /// Makes the layers durable that have come so far of an image that has not, so that they need not come again.
+    fn commit_some(&self, fetched: Vec<Fetched>) -> Result<(), ImagesError> {
+        let layers: Vec<Digest> = fetched.iter().map(|fetched| fetched.diff_id).collect();
+        self.store.note_unfinished(&layers)?;
+        self.commit(fetched, Vec::new())
     }
 
     /// The layers to be brought, each once.
@@ -149,7 +171,7 @@ impl Images {
     }
 
     /// Bytes that may be taken.
-    pub(super) fn free(&self) -> Result<u64, ImagesError> {
+    pub fn free(&self) -> Result<u64, ImagesError> {
         Ok(self.allowance()?.bytes)
     }
 
@@ -157,6 +179,7 @@ impl Images {
         &self,
         source: &dyn Source,
         missing: &[Wanted],
+        spool: u64,
         progress: &dyn Progress,
     ) -> Result<Vec<Fetched>, ImagesError> {
         if missing.is_empty() {
@@ -177,27 +200,29 @@ impl Images {
             budget: &budget,
             keep_blobs: self.keep_blobs,
             cancelled: &cancelled,
+            spool: &AtomicU64::new(spool),
             zstd: &zstd,
         };
         let queue = AtomicUsize::new(0);
-        let results = Mutex::new(Ok(Vec::new()));
+        let arrived = Mutex::new(Arrived {
+            layers: Vec::new(),
+            synced: self.host.instant(),
+            error: None,
+        });
         let work = || {
             while let Some(wanted) = missing.get(queue.fetch_add(1, Ordering::Relaxed)) {
                 if cancelled.load(Ordering::Relaxed) {
                     return;
                 }
                 let fetched = fetch.layer(wanted);
-                if fetched.is_err() {
+                // A poisoned lock means a panic, which the scope passes on.
+                let mut arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Err(error) = fetched.and_then(|layer| self.take(&mut arrived, layer)) {
                     cancelled.store(true, Ordering::Relaxed);
                     source.give_up();
-                }
-                // A poisoned lock means a panic, which the scope passes on.
-                let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
-                match (&mut *results, fetched) {
-                    (Ok(layers), Ok(layer)) => layers.push(layer),
-                    (Ok(_), Err(error)) => *results = Err(error),
                     // What fails after the first failure fails because of it.
-                    (Err(_), _) => return,
+                    arrived.error.get_or_insert(error);
+                    return;
                 }
             }
         };
@@ -207,6 +232,58 @@ impl Images {
             }
             work();
         });
-        results.into_inner().unwrap_or_else(PoisonError::into_inner)
+        let mut arrived = arrived.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match arrived.error.take() {
+            None => Ok(arrived.layers),
+            Some(error) => {
+                let is_wanted = error.is_of_network() || progress.is_cancelled();
+                self.leave(arrived, missing, is_wanted);
+                Err(error)
+            }
+        }
+    }
+
+    /// A layer has arrived; from time to time all that have are made durable.
+    fn take(&self, arrived: &mut Arrived, layer: Fetched) -> Result<(), ImagesError> {
+        arrived.layers.push(layer);
+        match arrived.is_due(self.host.instant()) {
+            false => Ok(()),
+            true => {
+                let some = std::mem::take(&mut arrived.layers);
+                let committed = self.commit_some(some);
+                arrived.synced = self.host.instant();
+                committed
+            }
+        }
+    }
+
+    /// What is done with the parts of an image that does not come: another pull may go on with them, unless they are what is
+    /// wrong or in the way. The failure that led here is the one to tell.
+    fn leave(&self, mut arrived: Arrived, missing: &[Wanted], is_wanted: bool) {
+        if !is_wanted {
+            drop(arrived);
+            let is_meant = |blob: &Digest| missing.iter().any(|m| m.blob.digest == *blob);
+            let _ = self.store.remove_partials(is_meant);
+        } else if arrived.is_due(self.host.instant()) {
+            let _ = self.commit_some(std::mem::take(&mut arrived.layers));
+        }
+    }
+}
+
+/// How often layers that have come are made durable while others still come: a sync of the whole disk is felt by all who
+/// write to it.
+const SYNC_EVERY: Duration = Duration::from_secs(10);
+
+/// What has come of an image.
+struct Arrived {
+    /// Not yet durable.
+    layers: Vec<Fetched>,
+    synced: Instant,
+    error: Option<ImagesError>,
+}
+
+impl Arrived {
+    fn is_due(&self, now: Instant) -> bool {
+        !self.layers.is_empty() && now.duration_since(self.synced) >= SYNC_EVERY
     }
 }

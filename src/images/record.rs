@@ -213,6 +213,17 @@ impl Images {
         write_by(&path, &file, replace)
     }
 
+    /// Lets another holder pin what `holder` pins, and that only.
+    pub fn copy_pin(&self, holder: &str, to: &str) -> Result<(), ImagesError> {
+        let (from, to) = (self.pin_path(holder)?, self.pin_path(to)?);
+        let _shared = self.store.lock_shared()?;
+        let _records = self.store.lock_records()?;
+        match read::<PinFile>(&from)? {
+            Some(file) => write(&to, &file),
+            None => Ok(()),
+        }
+    }
+
     /// Forgets all that `holder` pinned; call after removing the record that named it. Unknown holders are success.
     pub fn unpin(&self, holder: &str) -> Result<(), ImagesError> {
         self.unpin_by(holder, fs::remove_file)

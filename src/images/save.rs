@@ -211,7 +211,7 @@ impl Images {
                 Ok(file) => Ok(Box::new(file)),
                 Err(source) => Err(ImagesError::Save { source }),
             },
-            (None, Some(registry)) => registry.blob(layer),
+            (None, Some(registry)) => registry.blob(layer, 0),
             (None, None) => Err(ImagesError::NoLayer(layer.digest)),
         }
     }

@@ -11,8 +11,13 @@ pub(super) trait Source: Sync {
     /// The index or manifest with this digest, checked against it, and the media type it came under, where that was said.
     fn document(&self, digest: &Digest) -> Result<(Vec<u8>, Option<String>), ImagesError>;
 
-    /// The bytes of a blob as they come, unchecked.
-    fn blob(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, ImagesError>;
+    /// The bytes of a blob from this one on, as they come, unchecked.
+    fn blob(&self, blob: &Descriptor, from: u64) -> Result<Box<dyn Read + Send + '_>, ImagesError>;
+
+    /// Whether it is far away, so that what came is worth keeping until all has come.
+    fn is_far(&self) -> bool {
+        false
+    }
 
     /// A few bytes of a blob, unchecked, where they are to be had without the rest.
     fn peek(&self, _blob: &Descriptor, _from: u64, _length: u64) -> Option<Vec<u8>> {
@@ -76,8 +81,12 @@ impl Source for Remote<'_> {
         Ok(self.client.manifest(self.reference, digest)?)
     }
 
-    fn blob(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, ImagesError> {
-        Ok(self.client.blob(self.reference, blob)?)
+    fn blob(&self, blob: &Descriptor, from: u64) -> Result<Box<dyn Read + Send + '_>, ImagesError> {
+        Ok(self.client.blob_from(self.reference, blob, from)?)
+    }
+
+    fn is_far(&self) -> bool {
+        true
     }
 
     fn peek(&self, blob: &Descriptor, from: u64, length: u64) -> Option<Vec<u8>> {

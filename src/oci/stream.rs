@@ -85,6 +85,11 @@ impl<R: Read> Verified<R> {
         self.got
     }
 
+    /// What the bytes so far hash to; none once the end was reached.
+    pub fn so_far(&self) -> Option<Digest> {
+        self.hasher.clone().map(Digest::finish)
+    }
+
     /// Reads what its user left over, for decoders that stop at their own end mark; fails unless the blob is right.
     pub fn finish(mut self) -> io::Result<()> {
         io::copy(&mut self, &mut io::sink()).map(drop)

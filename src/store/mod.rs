@@ -13,6 +13,7 @@
 //!   layers/sha256/.damaged-*   layers that no longer looked like it and were replaced; a collection removes them once no
 //!                              container runs on them
 //!   names/<hex>, pins/<holder> roots of collection; `images` writes them
+//!   partial/                   what came of blobs that are not whole (`partial`)
 //! <run>/
 //!   store.lock                 shared: somebody brings images; exclusive: somebody removes them
 //!   records.lock               held while names and pins change
@@ -27,6 +28,7 @@
 mod blob;
 mod boot;
 mod draft;
+mod partial;
 mod verified;
 
 use std::collections::BTreeSet;
@@ -41,6 +43,7 @@ use crate::sys::fs::{self, SCRATCH_PREFIX};
 use crate::sys::lock::{Exclusive, Shared};
 
 pub use draft::{BlobDraft, LayerDraft, commit};
+pub use partial::{Kept, Partial, Replay};
 pub use verified::Verified;
 
 /// The format this release writes; it reads no other.

@@ -41,7 +41,7 @@ def read(path):
 def records(state):
     """The small files that say what is what: everything but layers, blobs, and what containers and their monitors write
     at moments of their own."""
-    skipped = {"layers", "blobs", "upper", "work", "top", "logs", "volumes"}
+    skipped = {"layers", "blobs", "partial", "upper", "work", "top", "logs", "volumes"}
     for folder, folders, files in os.walk(state):
         folders[:] = [name for name in folders if name not in skipped and not name.startswith(SCRATCH)]
         for name in files:
@@ -129,6 +129,12 @@ def serves(allowed):
     while (version := served()) not in allowed and time.monotonic() < deadline:
         time.sleep(0.01)
     return [] if version in allowed else [f"{version} answers, wanted {' or '.join(map(str, allowed))}"]
+
+
+def has_partial(state):
+    """Whether part of a blob is there, with something in it."""
+    folder = os.path.join(state, "partial")
+    return any(len(name) == 64 and os.path.getsize(os.path.join(folder, name)) > 0 for name in names(folder))
 
 
 def journal_state(state):

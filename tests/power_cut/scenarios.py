@@ -36,6 +36,9 @@ def pull(version):
 
 SCENARIOS = (
     Scenario("pull", "empty", "nothing", None, pull("v2"), "v2", booted=(None,), ends=((pull("v2"), "image v2"),)),
+    # What a killed one has left is gone on with, and not believed.
+    Scenario("pull: after a killed one", "v2 partly pulled", "nothing", None, pull("v2"), "v2", booted=(None,),
+             ends=((pull("v2"), "image v2"),)),
     # First installation.
     Scenario("install: Download", "empty", "nothing", None, ("Download",), "v1", booted=(None,),
              ends=((("Cleanup",), None), (WHOLE, "v1"))),
@@ -100,9 +103,10 @@ DISKS = (
     ("v2 rolled back", "v2 trial", "v2", ("boot", "ArtifactRollback")),
 )
 
-# Disks that only a cut makes: name, the scenario that is cut, and the journal state in which it has to be. The cut is
-# the first of the scenario's points, tried from the middle outwards, that leaves this state.
+# Disks that only a cut makes: name, the scenario that is cut, and the journal state in which it has to be, or "partial" for
+# part of a blob. The cut is the first of the scenario's points, tried from the middle outwards, that leaves this state.
 CUT_DISKS = (
+    ("v2 partly pulled", "pull", "partial"),
     ("v2 half downloaded", "upgrade: Download", "downloading"),
     ("v2 half installed", "upgrade: ArtifactInstall", "switching"),
     ("v2 half rolled back", "rollback: ArtifactRollback", "rolling-back"),
