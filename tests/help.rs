@@ -122,7 +122,7 @@ const REFUSED: [(&str, &str, &str); 25] = [
 
 /// Docker's words that are refused as a whole, by name and with a reason, whatever their options.
 const REFUSED_WORDS: &str = "build push search builder checkpoint container_commit container_diff container_export \
-     container_update context image_build image_push manifest plugin system_df system_events system_prune trust \
+     container_update context image_build image_push manifest plugin system_events trust \
      volume_update config node secret service stack swarm commit diff events export update";
 
 fn dray(words: &[&str]) -> String {

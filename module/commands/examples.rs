@@ -94,6 +94,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &["container prune -f --filter until=24h"],
     ),
     ("image prune", &["image prune -af"]),
+    ("system df", &["system df -v"]),
+    (
+        "system prune",
+        &[
+            "system prune -af --volumes",
+            "system prune --filter until=24h",
+        ],
+    ),
     ("version", &["version -f '{{.Server.Version}}'"]),
     ("info", &["info -f '{{.Warnings}}'"]),
     ("boot", &["boot"]),

@@ -227,6 +227,12 @@ pub fn warn_of_damage(engine: &Engine) -> anyhow::Result<bool> {
     Ok(!damaged.is_empty())
 }
 
+/// Repository and tag of each of its names.
+pub fn names(image: &Image) -> Vec<[String; 2]> {
+    let names = rows(image).into_iter();
+    names.map(|row| [row.repository, row.tag]).collect()
+}
+
 fn rows(image: &Image) -> Vec<Row<'_>> {
     if image.names.is_empty() {
         return vec![Row {

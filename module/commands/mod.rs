@@ -4,6 +4,7 @@ mod boot;
 mod choice;
 mod containers;
 mod cp;
+mod disk;
 mod examples;
 mod exec;
 mod explain;
@@ -32,6 +33,7 @@ mod rmi;
 mod run;
 mod save;
 mod stats;
+mod system;
 mod table;
 mod template;
 mod terminal;
@@ -212,6 +214,12 @@ enum Word {
     /// Remove images that nobody needs
     #[command(hide = true, name = "image prune")]
     ImagePrune(prune::Words),
+    /// Show what takes the room on the disk
+    #[command(hide = true, name = "system df")]
+    SystemDf(system::Df),
+    /// Remove stopped containers, networks, images and partial downloads that nobody needs
+    #[command(hide = true, name = "system prune")]
+    SystemPrune(system::Prune),
     /// After a boot: put deployments right and start what is to run
     Boot(boot::Words),
     #[command(hide = true, name = monitor::WORD)]
@@ -271,6 +279,8 @@ pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Resu
         Word::Info(words) => info::run(&context, &words),
         Word::ContainerPrune(words) => prune::containers(&context, &words),
         Word::ImagePrune(words) => prune::images(&context, &words),
+        Word::SystemDf(words) => system::df(&context, &words),
+        Word::SystemPrune(words) => system::prune(&context, &words),
         Word::Volume(words) => volume::run(&context, &words),
         Word::Gc(words) => gc::run(&context, &words),
         Word::Container(_) => Ok(words::group_help("container")),
@@ -335,7 +345,12 @@ fn whole(words: &[OsString]) -> impl Iterator<Item = OsString> {
 
 /// Asks before so much is removed, as docker does; whoever does not say yes gets an error.
 fn ask(word: &str, what: &str) -> anyhow::Result<()> {
-    print!("WARNING! This will remove {what}.\nAre you sure you want to continue? [y/N] ");
+    confirm(word, &format!("WARNING! This will remove {what}."))
+}
+
+/// The same in other words.
+fn confirm(word: &str, warning: &str) -> anyhow::Result<()> {
+    print!("{warning}\nAre you sure you want to continue? [y/N] ");
     std::io::stdout().flush()?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;

@@ -1,9 +1,10 @@
 //! `dray container prune` and `dray image prune`.
 
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::Args;
-use dray::engine::{EngineError, Remove, Status, volumes};
+use dray::engine::{Engine, EngineError, Remove, Status, volumes};
 
 use super::filter::{Filters, is_older};
 use super::images::warn_of_damage;
@@ -37,7 +38,17 @@ pub fn containers(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCo
             "all stopped containers that no deployment keeps",
         )?;
     }
-    let engine = context.engine()?;
+    let (removed, bytes) = stopped_containers(&context.engine()?, &filters, until)?;
+    say("Containers", &removed, bytes);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Removes containers that are not running; their ids and what they had written.
+pub fn stopped_containers(
+    engine: &Engine,
+    filters: &Filters<'_>,
+    until: Option<SystemTime>,
+) -> anyhow::Result<(Vec<String>, u64)> {
     let (mut bytes, mut removed) = (0, Vec::new());
     for container in engine.list()? {
         let record = &container.record;
@@ -58,8 +69,7 @@ pub fn containers(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCo
         bytes += size;
         removed.push(container.record.id);
     }
-    say("Containers", &removed, bytes);
-    Ok(ExitCode::SUCCESS)
+    Ok((removed, bytes))
 }
 
 /// `dray image prune`
@@ -79,14 +89,26 @@ pub fn images(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> 
         ask("image", what)?;
     }
     let engine = context.engine()?;
-    let mut removed = Vec::new();
     if warn_of_damage(&engine)? {
         anyhow::bail!("nothing is removed until that is put right");
     }
+    let (removed, bytes) = unused_images(&engine, words.all, &filters, until)?;
+    say("Images", &removed, bytes);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Removes images that nobody has, of those with a name only if `all` are meant; what became of which, and their bytes.
+pub fn unused_images(
+    engine: &Engine,
+    all: bool,
+    filters: &Filters<'_>,
+    until: Option<SystemTime>,
+) -> anyhow::Result<(Vec<String>, u64)> {
+    let mut removed = Vec::new();
     for image in engine.images().list()? {
         let created = image.created.as_deref().unwrap_or_default();
         // One that came without a name stays until somebody prunes, like those that lost theirs.
-        let is_meant = (words.all || image.names.is_empty())
+        let is_meant = (all || image.names.is_empty())
             && is_older(created, until)
             && filters.fit_labels(&image.config.config.labels);
         if is_meant {
@@ -96,14 +118,9 @@ pub fn images(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> 
         }
     }
     let collected = engine.images().collect(&engine.layers_in_use()?)?;
-    removed.extend(
-        collected
-            .layers
-            .iter()
-            .map(|layer| format!("deleted: {layer}")),
-    );
-    say("Images", &removed, collected.bytes);
-    Ok(ExitCode::SUCCESS)
+    let layers = collected.layers.iter();
+    removed.extend(layers.map(|layer| format!("deleted: {layer}")));
+    Ok((removed, collected.bytes))
 }
 
 fn say(what: &str, removed: &[String], bytes: u64) {

@@ -172,7 +172,7 @@ pub fn sizes(engine: &Engine, container: &Container) -> (u64, u64) {
 }
 
 /// The reference as asked for, with a long digest cut.
-fn image(container: &Container) -> String {
+pub fn image(container: &Container) -> String {
     let image = &container.record.body.config.image;
     match image.split_once("@sha256:") {
         Some((name, digest)) => format!("{name}@{}", &digest[..12.min(digest.len())]),
@@ -204,7 +204,7 @@ fn mount(mount: &MountPoint) -> &str {
 }
 
 /// In quotation marks; cut unless `whole`.
-fn command(container: &Container, whole: bool) -> String {
+pub fn command(container: &Container, whole: bool) -> String {
     const SHOWN: usize = 20;
     let line = line(container);
     match whole || line.chars().count() <= SHOWN {
@@ -228,7 +228,8 @@ fn line(container: &Container) -> String {
     words.join(" ")
 }
 
-fn status(container: &Container, now: SystemTime) -> String {
+/// `Up 5 minutes`
+pub fn status(container: &Container, now: SystemTime) -> String {
     let outcome = &container.outcome;
     let health = container
         .health()
@@ -258,7 +259,8 @@ fn status(container: &Container, now: SystemTime) -> String {
     }
 }
 
-fn since(time: &str, now: SystemTime) -> String {
+/// How long ago that was.
+pub fn since(time: &str, now: SystemTime) -> String {
     // A clock that was set back makes a time lie ahead.
     let span = dray::engine::parse_time(time)
         .and_then(|time| now.duration_since(time).ok())

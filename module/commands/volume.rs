@@ -257,6 +257,20 @@ fn prune(engine: &Engine, words: &Prune) -> anyhow::Result<ExitCode> {
     if !words.force {
         ask("volume", &what)?;
     }
+    let (removed, bytes) = remove_unused(engine, all, &filters)?;
+    if !removed.is_empty() {
+        println!("Deleted Volumes:\n{}\n", removed.join("\n"));
+    }
+    println!("Total reclaimed space: {}", table::size(bytes));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Removes volumes that no container has, the anonymous ones or all; their names and what was in them.
+pub fn remove_unused(
+    engine: &Engine,
+    all: bool,
+    filters: &Filters<'_>,
+) -> anyhow::Result<(Vec<String>, u64)> {
     let users = engine.volume_users()?;
     let mut unused = engine.volumes()?;
     unused.retain(|volume| {
@@ -276,9 +290,5 @@ fn prune(engine: &Engine, words: &Prune) -> anyhow::Result<ExitCode> {
         bytes += size;
         removed.push(volume.name);
     }
-    if !removed.is_empty() {
-        println!("Deleted Volumes:\n{}\n", removed.join("\n"));
-    }
-    println!("Total reclaimed space: {}", table::size(bytes));
-    Ok(ExitCode::SUCCESS)
+    Ok((removed, bytes))
 }

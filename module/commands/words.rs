@@ -19,7 +19,7 @@ const SAME: [(&str, &str); 3] = [
 ];
 
 /// Words of docker's groups that are others outside of them.
-const OTHERS: [(&str, &str, &[&str]); 12] = [
+const OTHERS: [(&str, &str, &[&str]); 14] = [
     ("container", "inspect", &["inspect", "--type=container"]),
     ("container", "list", &["ps"]),
     ("container", "ls", &["ps"]),
@@ -32,20 +32,17 @@ const OTHERS: [(&str, &str, &[&str]); 12] = [
     ("image", "prune", &["image prune"]),
     ("image", "remove", &["rmi"]),
     ("image", "rm", &["rmi"]),
+    ("system", "df", &["system df"]),
+    ("system", "prune", &["system prune"]),
 ];
 
 /// Docker's words that are refused, in groups or not, and the reason with what to use instead.
-const REFUSED: [(&str, &str); 13] = [
+const REFUSED: [(&str, &str); 11] = [
     (
         "build builder buildx commit",
         "images are made elsewhere: build on a workstation and push to a registry",
     ),
     ("push", "devices only pull: push from a workstation"),
-    ("df", "not built yet; images and gc -n show sizes"),
-    (
-        "prune",
-        "use container prune, image prune, network prune and volume prune",
-    ),
     (
         "compose",
         "not built yet; use run, or an artifact with several containers",
@@ -168,6 +165,7 @@ mod tests {
             ("container", Ok("container")),
             ("help image", Ok("image --help")),
             ("image rm -f x", Ok("rmi -f x")),
+            ("system info", Ok("info")),
             ("image pull x", Ok("pull x")),
             ("nonsense", Ok("nonsense")),
             (

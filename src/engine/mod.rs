@@ -68,7 +68,7 @@ pub use record::{Folders, Health, Intent, MountPoint, Outcome, Owner, Record, St
 pub use remove::Remove;
 pub use settle::Started;
 pub use time::{parse as parse_time, rfc3339 as format_time};
-pub use volumes::Volume;
+pub use volumes::{Volume, VolumeUsers};
 pub use watch::{Event, Watch};
 
 /// All containers of this device.

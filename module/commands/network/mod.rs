@@ -7,6 +7,7 @@ mod ls;
 pub mod shown;
 
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 use dray::engine::Engine;
@@ -97,11 +98,20 @@ fn prune(context: &Context<'_>, engine: &Engine, words: &Prune) -> anyhow::Resul
             "all custom networks not used by at least one container",
         )?;
     }
-    let removed = engine.prune_networks(&|network: &Definition| {
-        filters.fit_labels(&network.labels) && is_older(&network.created, until)
-    })?;
+    let removed = remove_unused(engine, &filters, until)?;
     if !removed.is_empty() {
         println!("Deleted Networks:\n{}\n", removed.join("\n"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Removes networks that no container is to be on; their names.
+pub fn remove_unused(
+    engine: &Engine,
+    filters: &Filters<'_>,
+    until: Option<SystemTime>,
+) -> anyhow::Result<Vec<String>> {
+    Ok(engine.prune_networks(&|network: &Definition| {
+        filters.fit_labels(&network.labels) && is_older(&network.created, until)
+    })?)
 }

@@ -65,6 +65,11 @@ impl VolumeUsers {
         self.known.contains_key(name)
     }
 
+    /// How many containers have this volume.
+    pub fn count(&self, name: &str) -> usize {
+        self.known.get(name).map_or(0, BTreeSet::len)
+    }
+
     /// Whether a container has this volume, or may have it.
     pub fn may_have(&self, name: &str) -> bool {
         self.has(name) || !self.damaged.is_empty()
