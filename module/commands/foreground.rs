@@ -266,12 +266,11 @@ impl<'a> Front<'a> {
         }
         drop(raw);
         // With --rm the record is gone by now: what the monitor said last counts. Another life is not waited for.
-        let has_ended = |state: &Box<dray::engine::State>| {
-            matches!(state.status, Status::Exited | Status::Restarting)
-        };
-        Ok(End::Exited(match last.filter(has_ended) {
-            Some(state) => state.outcome.exit_code,
-            None => self.engine.wait(self.container.id())?,
+        Ok(End::Exited(match last {
+            Some(state) if matches!(state.status, Status::Exited | Status::Restarting) => {
+                state.outcome.exit_code
+            }
+            _ => self.engine.wait(self.container.id())?,
         }))
     }
 
