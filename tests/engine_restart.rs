@@ -314,6 +314,18 @@ fn what_never_started_is_created_still() {
             }
             assert_eq!(device.done(&["wait", name]).stdout, format!("{kept}\n"));
         }
+        // One that goes with its end goes with its failure, however it is started.
+        for start in [&["start", "brief"][..], &["start", "-a", "brief"]] {
+            let brief = ["--network=none", "--rm", "--name=brief"];
+            device.done(&[&["create"], &brief[..], &[&image, "absent"]].concat());
+            let failed = device.dray(start);
+            assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+            assert!(
+                failed.stderr.contains("executable file not found"),
+                "{failed:?}"
+            );
+            assert_eq!(device.dray(&["inspect", "brief"]).status.code(), Some(1));
+        }
         device.done(&[
             "create",
             "--network=none",

@@ -667,3 +667,47 @@ fn what_is_executed_is_in_no_group_of_the_caller() {
         }
     });
 }
+
+#[test]
+fn a_terminal_has_its_name_where_the_host_s_are_seen() {
+    on_device("names-of-terminals", |device| {
+        let image = device.registry.name("shop/v1:1");
+        let console = || {
+            std::fs::read_to_string("/proc/mounts")
+                .unwrap()
+                .contains("/dev/console")
+        };
+        assert!(!console());
+        let line = "tty() { busybox tty; }; node() { busybox stat -c %t:%T \"$1\" 2>/dev/null; }; tty; echo heard >/dev/tty
+                    [ \"$(node $(tty))\" = \"$(node /dev/console)\" ] && echo console; echo -n $TERM";
+        let look = ["sh", "-c", line];
+        // options, whether terminals are the host's
+        for (options, foreign) in [
+            (&[][..], false),
+            (&["-v", "/dev:/dev"], true),
+            (&["-v", "/dev:/dev", "--init"], true),
+            (&["-v", "/dev:/dev", "-u", "1000"], true),
+            (&["-v", "/dev:/dev", "--privileged"], true),
+            (&["-v", "/dev/pts:/dev/pts"], true),
+        ] {
+            let check = |said: &str, console: &str| {
+                let (name, rest) = said.split_once("\r\n").unwrap();
+                let number = name
+                    .strip_prefix("/dev/pts/")
+                    .unwrap_or_else(|| panic!("{options:?}: {said}"));
+                let number: u32 = number.parse().unwrap();
+                assert!(foreign || number == 0, "{options:?}: {said}");
+                assert_eq!(rest, format!("heard\r\n{console}xterm"), "{options:?}");
+            };
+            let run = ["run", "--rm", "-t", "--network=none"];
+            let first = device.done(&[&run[..], options, &[&image], &look].concat());
+            check(&first.stdout, "console\r\n");
+            let run = ["run", "-d", "--name=one", "--network=none"];
+            device.done(&[&run[..], options, &[&image]].concat());
+            let further = device.dray(&[&["exec", "-t", "one"], &look[..]].concat());
+            check(&further.stdout, "");
+            device.done(&["rm", "-f", "one"]);
+            assert!(!console());
+        }
+    });
+}

@@ -695,3 +695,65 @@ fn a_mount_point_that_a_read_only_mount_lacks_is_named() {
         assert!(!folder.join("sub").exists());
     });
 }
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_volume_that_does_not_answer_holds_nobody_else_up() {
+    use common::device::Call;
+    use std::process::{Command, Stdio};
+
+    on_device("away", |device| {
+        let image = device.registry.name("shop/v1:1");
+        let options = ["--opt=type=tmpfs", "--opt=device=tmpfs"];
+        device.done(&[&["volume", "create"], &options[..], &["far"]].concat());
+        let run = ["run", "-d", "--restart=always", "--name"];
+        device.done(
+            &[
+                &run[..],
+                &["away", "--network=none", "-v", "far:/data", &image],
+            ]
+            .concat(),
+        );
+        device.done(&[&run[..], &["guest", "--network=container:away", &image]].concat());
+        device.done(&[&run[..], &["beside", "--network=none", &image]].concat());
+        let hanging = |words: &[&str]| {
+            let mut dray = Command::new(env!("CARGO_BIN_EXE_dray"));
+            dray.args(words)
+                .env("DRAY_CONFIG", &device.host.config)
+                .env("DRAY_BREAK", "mount-hangs")
+                .stdin(Stdio::null())
+                .stderr(Stdio::piped());
+            Call::of(dray)
+        };
+        device.lose_power();
+        let mut boot = hanging(&["boot"]);
+        boot.until("started container beside");
+        // Whoever could not wait would have been told by now.
+        assert_eq!(device.running(), ["v1"]);
+        assert_eq!(device.inspect("beside")["State"]["Status"], "running");
+        let (status, said) = boot.end();
+        assert_eq!(status.code(), Some(1), "{said:?}");
+        let lost = "failed to mount volume far at /data in container away: failed to mount local volume: no answer \
+                    within 3 s";
+        let told = |part: &str| said.iter().position(|line| line.contains(part));
+        assert_eq!(told("started container beside"), Some(0), "{said:?}");
+        assert!(
+            told(lost) < told("cannot join network of a non running container: away"),
+            "{said:?}"
+        );
+        assert_eq!(said.len(), 3, "{said:?}");
+        let state = device.inspect("away")["State"].clone();
+        assert_eq!(
+            (&state["Status"], &state["ExitCode"]),
+            (&"exited".into(), &128.into())
+        );
+        assert!(state["Error"].as_str().unwrap().contains(lost), "{state}");
+        // It can be removed and copied from at once, and nobody waits there any more.
+        let (status, said) = hanging(&["cp", "away:/version", "/dev/null"]).end();
+        assert!(!status.success() && said[0].contains(lost), "{said:?}");
+        assert_eq!(device.done(&["boot"]).stderr.lines().count(), 2);
+        assert_eq!(device.running(), ["v1"; 3]);
+        device.done(&["rm", "-f", "guest", "away", "beside"]);
+        device.done(&["volume", "rm", "far"]);
+    });
+}

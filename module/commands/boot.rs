@@ -37,15 +37,13 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         say(&format!("dray: {damaged}"));
         code = ExitCode::FAILURE;
     }
-    for started in engine.start_at_boot()? {
-        match started.result {
-            Ok(()) => say(&format!("started container {}", started.name)),
-            Err(error) => {
-                say(&format!("dray: {error}"));
-                code = ExitCode::FAILURE;
-            }
+    engine.start_at_boot(|started| match started.result {
+        Ok(()) => say(&format!("started container {}", started.name)),
+        Err(error) => {
+            say(&format!("dray: {error}"));
+            code = ExitCode::FAILURE;
         }
-    }
+    })?;
     // What started runs; a device without a network must not wait for what would be better.
     if let Err(error) = verify::after_boot(context, &engine) {
         say(&format!("dray: failed to look at the images: {error:#}"));

@@ -144,16 +144,7 @@ fn begin(engine: &Engine, container: &Container, how: How) -> anyhow::Result<Exi
         }
         .into()),
         Err(error) => {
-            if container.record.body.host_config.auto_remove {
-                // The failure to start is what has to be said.
-                let _ = engine.remove(
-                    container.id(),
-                    dray::engine::Remove {
-                        force: true,
-                        volumes: true,
-                    },
-                );
-            }
+            engine.remove_unstarted(&container.record);
             Err(error.into())
         }
     }

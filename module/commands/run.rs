@@ -84,19 +84,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     if !args.detach {
         return foreground::run_created(&engine, &container, &args);
     }
-    if let Err(error) = engine.start(&id) {
-        if args.body.host_config.auto_remove {
-            // The failure to start is what has to be said.
-            let _ = engine.remove(
-                &id,
-                dray::engine::Remove {
-                    force: true,
-                    volumes: true,
-                },
-            );
-        }
-        return Err(error.into());
-    }
+    engine.start(&id)?;
     println!("{id}");
     Ok(ExitCode::SUCCESS)
 }

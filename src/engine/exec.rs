@@ -21,7 +21,7 @@ use super::{Container, Engine, EngineError, Status, foresee, monitor, rootfs, ru
 use crate::runargs::capability;
 use crate::sys::process::{self, Pidfd, PollFd, SignalFd};
 use crate::sys::program::{self, Spawn};
-use crate::sys::{cgroup, doze, fs, socket, surroundings};
+use crate::sys::{cgroup, doze, fs, socket, surroundings, terminal};
 
 /// The hidden word of the command line that leads to [`Engine::enter`].
 pub const WORD: &str = "enter";
@@ -263,6 +263,22 @@ impl Engine {
                 streams,
             });
         }
+        if self.has_foreign_terminals(container) {
+            let made_by = format!(
+                "/proc/{}/root/dev/ptmx",
+                container.pid().unwrap_or_default()
+            );
+            let (shows, own) = terminal::pair(made_by.as_ref()).map_err(failed())?;
+            let again = || own.try_clone().map_err(failed());
+            let stdio = runtime::Stdio::Terminal([again()?, again()?, again()?]);
+            let pid =
+                runtime::exec(&bundle.borrow(), file, capabilities, stdio).map_err(refused)?;
+            return Ok(Executed {
+                pid,
+                terminal: Some(shows),
+                streams: Streams::default(),
+            });
+        }
         let name = format!("console-{}", std::process::id());
         let run = self.folders(container.id()).run;
         let listener = socket::listen_stream(&run, &name).map_err(failed())?;
@@ -282,6 +298,10 @@ impl Engine {
         })
     }
 
+    fn has_foreign_terminals(&self, container: &Container) -> bool {
+        monitor::foreign_terminals(&self.host.run, &container.record).is_some()
+    }
+
     /// The container's own process description, changed as `request` says.
     fn process(&self, container: &Container, request: &ExecRequest) -> Result<Value, EngineError> {
         let path = self
@@ -297,7 +317,7 @@ impl Engine {
         let config: Value = serde_json::from_slice(&text).map_err(|e| failed(e.into()))?;
         let mut process = config["process"].clone();
         process["args"] = json!(request.args);
-        process["terminal"] = json!(request.tty);
+        process["terminal"] = json!(request.tty && !self.has_foreign_terminals(container));
         process["oomScoreAdj"] = json!(container.record.body.host_config.oom_score_adj);
         if !request.working_dir.is_empty() {
             process["cwd"] = json!(request.working_dir);

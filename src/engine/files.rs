@@ -83,6 +83,10 @@ pub fn write_all(
     let bundle = folders.run.join("bundle");
     fs::create_dirs(&bundle).map_err(|source| EngineError::write(&bundle, source))?;
     let mut config = runtime_config(engine, record, root, &names, joined)?;
+    if monitor::foreign_terminals(&engine.host().run, record).is_some() {
+        // It is given one with its streams.
+        config["process"]["terminal"] = false.into();
+    }
     let confinement =
         Confinement::take_from(&mut config).map_err(|error| EngineError::Runtime {
             action: "create",

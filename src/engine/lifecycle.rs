@@ -5,7 +5,7 @@ use std::process::Child;
 use std::time::Duration;
 
 use super::monitor::{self, Report};
-use super::{Container, Engine, EngineError, Intent, Record, Status, attach, runtime};
+use super::{Container, Engine, EngineError, Intent, Record, Remove, Status, attach, runtime};
 use crate::sys::cgroup;
 use crate::sys::lock::Exclusive;
 use crate::sys::process::{self, Pidfd, PollFd};
@@ -55,7 +55,7 @@ impl Engine {
         }
     }
 
-    /// Starts a container; one that runs already is left alone, as Docker does.
+    /// Starts a container; one that runs already is left alone, and a --rm one that cannot be started is removed, as Docker does.
     pub fn start(&self, id: &str) -> Result<(), EngineError> {
         let container = self.load(id)?;
         match container.status {
@@ -63,11 +63,23 @@ impl Engine {
                 name: container.record.name,
             }),
             status if status.is_attended() => Ok(()),
-            _ => match self.prepare(&[id]) {
+            _ => match self.prepare(&[id]).and_then(Prepared::start) {
                 // Somebody else has started it meanwhile.
                 Err(EngineError::Running { .. }) => Ok(()),
-                prepared => prepared?.start(),
+                started => started.inspect_err(|_| self.remove_unstarted(&container.record)),
             },
+        }
+    }
+
+    /// Removes a --rm container that could not be started; one that somebody else runs stays.
+    pub fn remove_unstarted(&self, record: &Record) {
+        let all = Remove {
+            force: false,
+            volumes: true,
+        };
+        if record.goes_with_boot() {
+            // The failure to start is what has to be said.
+            let _ = self.remove(&record.id, all);
         }
     }
 

@@ -12,6 +12,7 @@
 //! opens the engine to change something first puts right what a killed monitor left ([`Engine::open`]).
 
 mod attach;
+mod boot;
 mod connect;
 pub mod copy;
 mod create;
@@ -58,6 +59,7 @@ use crate::sys::lock::Exclusive;
 use crate::sys::{freezer, fs};
 
 pub use attach::{Attached, Session};
+pub use boot::Started;
 pub use create::CreateRequest;
 pub use error::EngineError;
 pub use exec::{ExecRequest, Executed};
@@ -66,7 +68,6 @@ pub use links::Together;
 pub use network::Network;
 pub use record::{Folders, Health, Intent, MountPoint, Outcome, Owner, Record, State, Status};
 pub use remove::Remove;
-pub use settle::Started;
 pub use time::{parse as parse_time, rfc3339 as format_time};
 pub use volumes::{Volume, VolumeUsers};
 pub use watch::{Event, Watch};

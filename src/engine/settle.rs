@@ -2,18 +2,9 @@
 
 use super::pause::group_of;
 use super::record::UNSEEN;
-use super::{Engine, EngineError, Outcome, Remove, State, Status, restart, teardown, time};
+use super::{Engine, EngineError, Outcome, State, Status, restart, teardown, time};
 use crate::sys::lock::Exclusive;
 use crate::sys::{cgroup, freezer, fs};
-
-/// A container that was to be started at boot.
-#[derive(Debug)]
-pub struct Started {
-    /// Its name.
-    pub name: String,
-    /// Whether it runs.
-    pub result: Result<(), EngineError>,
-}
 
 /// How a container ended whose monitor did not see it.
 fn ended_unseen(now: &State) -> Outcome {
@@ -214,35 +205,5 @@ impl Engine {
             }
         }
         Ok(())
-    }
-
-    /// Starts what is to run after a boot: by policy, and only containers that no deployment owns; those are `deploy`'s. Removes
-    /// those with `--rm` that the power went away under.
-    pub fn start_at_boot(&self) -> Result<Vec<Started>, EngineError> {
-        let mut started = Vec::new();
-        for container in self.list()?.into_iter().rev() {
-            if container.record.goes_with_boot() && !container.status.is_attended() {
-                let gone = Remove {
-                    force: false,
-                    volumes: true,
-                };
-                match self.remove(container.id(), gone) {
-                    Err(EngineError::Gone(_)) => {}
-                    removed => removed?,
-                }
-                continue;
-            }
-            if container.record.owner.is_none()
-                && !container.status.is_attended()
-                && container.starts_at_boot()
-            {
-                let result = self.start(container.id());
-                started.push(Started {
-                    name: container.record.name,
-                    result,
-                });
-            }
-        }
-        Ok(started)
     }
 }

@@ -1,5 +1,7 @@
 //! Mounts: a private mount namespace, overlays of any number of layers, detached unmounting.
 
+mod patient;
+
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -9,6 +11,8 @@ use std::path::{Path, PathBuf};
 use nix::sched::CloneFlags;
 
 use super::process::owned;
+
+pub use patient::filesystem_in_time;
 
 /// mount(2) silently truncates options at one page; an overlay that lost its last layers would end in the host's root.
 const OPTIONS_LIMIT: usize = 4000;
@@ -312,7 +316,7 @@ const FLAGS: [(&str, libc::c_ulong); 18] = [
 ];
 
 /// Mounts a filesystem, or with the option `bind` a folder, at `target`; the kernel reads what is no flag.
-pub fn filesystem(device: &str, target: &Path, kind: &str, options: &str) -> io::Result<()> {
+fn filesystem(device: &str, target: &Path, kind: &str, options: &str) -> io::Result<()> {
     let mut flags = 0;
     let mut data: Vec<&str> = Vec::new();
     for option in options.split(',').filter(|option| !option.is_empty()) {

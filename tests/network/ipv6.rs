@@ -465,6 +465,33 @@ fn the_host_stays_a_host_and_is_the_same_afterwards() {
     assert_eq!(shell(ALL), before);
 }
 
+#[test]
+#[ignore = "needs root: enters network namespaces"]
+fn what_an_administrator_says_meanwhile_stays() {
+    let lab = lab("v6-admin");
+    advertise(&lab);
+    let said = "cd /proc/sys/net/ipv6/conf/up0; cat accept_ra forwarding; ip -6 route show default | cut -d' ' -f1-2";
+    let rooms = [Room::new(), Room::new(), Room::new()];
+    attach(&lab, "web", &rooms[0], &["8080:80"]);
+    assert_eq!(shell(said), "1\n0\ndefault via\n");
+    let server = rooms[0].listen_v6(80);
+    for (accept, forwarding) in [("2", "1"), ("0", "0"), ("1", "0")] {
+        shell(&format!(
+            "cd /proc/sys/net/ipv6/conf/up0; echo {accept} >accept_ra; echo {forwarding} >forwarding"
+        ));
+        let expected = format!("{accept}\n{forwarding}\ndefault via\n");
+        attach(&lab, "more", &rooms[1], &[]);
+        assert_eq!(shell(said), expected);
+        lab.outside.run(|| talk(at(HOST_V6, 8080), &server));
+        lab.network.detach("more").unwrap();
+        assert_eq!(shell(said), expected);
+    }
+    shell("echo 2 >/proc/sys/net/ipv6/conf/up0/accept_ra");
+    lab.network.detach("web").unwrap();
+    assert_eq!(shell(said), "2\n0\ndefault via\n");
+    assert_eq!(shell("cat /proc/sys/net/ipv6/conf/all/forwarding"), "0\n");
+}
+
 const ALL: &str = "cd /proc/sys/net/ipv6/conf; grep . */forwarding */accept_ra */disable_ipv6; ip -o link; nft list ruleset";
 
 /// The outside says that it is a router, and the host hears it.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
 
 use super::attempt::Attempt;
 use super::handover::Handover;
@@ -179,6 +180,8 @@ fn first_state(
 /// is held here is needed until the container has its own.
 struct Ground {
     travels: Travels,
+    /// What makes its terminals, if that is somebody else's.
+    terminals: Option<PathBuf>,
     /// The program that guards devices where control groups do not.
     guard: Option<Vec<bpf::Instruction>>,
     _subpaths: volumes::Subpaths,
@@ -211,6 +214,7 @@ impl Ground {
             .map_err(EngineError::system("make the runtime's folder"))?;
         Ok(Ground {
             travels,
+            terminals: streams::foreign_terminals(&engine.host().run, record),
             guard,
             _subpaths: subpaths,
             _joined: joined,
@@ -229,7 +233,8 @@ fn make_process(
 ) -> Result<(i32, Streams, OwnedFd), EngineError> {
     let (report, theirs) = socket::pipe().map_err(EngineError::system("make a pipe"))?;
     let console = folders.run.join(streams::CONSOLE);
-    let (stdio, awaited) = streams::offer(record, folders, &console)?;
+    let foreign = ground.terminals.as_deref();
+    let (stdio, awaited) = streams::offer(record, folders, &console, foreign)?;
     let first = First {
         init: record.body.host_config.init == Some(true),
         report: theirs.as_raw_fd(),

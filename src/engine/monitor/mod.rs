@@ -25,6 +25,8 @@ mod streams;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
+pub(super) use streams::foreign_terminals;
+
 use super::runtime::Bundle;
 use super::{Engine, EngineError};
 use crate::config::Settings;

@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::engine::EngineError;
 use crate::engine::record::{Folders, Record};
 use crate::engine::runtime::Stdio;
+use crate::engine::{EngineError, volumes};
+use crate::runargs::volume::clean;
 use crate::sys::process::{self, Pidfd, PollFd};
-use crate::sys::socket;
+use crate::sys::{socket, terminal};
 
 /// Name of the socket for the terminal, in the container's run folder.
 pub(super) const CONSOLE: &str = "console";
@@ -28,13 +29,38 @@ pub(super) enum Awaited {
     Console(OwnedFd),
 }
 
-/// What the container's first process gets, and our side of it; a terminal will be sent to the socket `console`.
+/// Where terminals are made for a container that has somebody else's in place of its own, such as the host's by
+/// `-v /dev:/dev`: any other one would have no name in it.
+pub(in crate::engine) fn foreign_terminals(run: &Path, record: &Record) -> Option<PathBuf> {
+    let at = |place: &str| {
+        let mut mounts = record.mounts.iter();
+        let number = mounts.position(|mount| clean(&mount.destination) == place)?;
+        let made_by = volumes::source_of(run, record, number).join("ptmx");
+        made_by.exists().then_some(made_by)
+    };
+    at("/dev/pts").or_else(|| at("/dev"))
+}
+
+/// What the container's first process gets, and our side of it; a terminal of its own will be sent to the socket `console`.
 pub(super) fn offer<'a>(
     record: &Record,
     folders: &Folders,
     console: &'a Path,
+    foreign: Option<&Path>,
 ) -> Result<(Stdio<'a>, Awaited), EngineError> {
     let failed = || EngineError::system("make the container's pipes");
+    if let Some(foreign) = foreign.filter(|_| record.body.config.tty) {
+        let failed = || EngineError::system(format!("make a terminal by {}", foreign.display()));
+        let (shows, own) = terminal::pair(foreign).map_err(failed())?;
+        let again = |fd: &OwnedFd| fd.try_clone().map_err(failed());
+        let streams = Streams {
+            input: Some(again(&shows)?),
+            output: shows,
+            error: None,
+        };
+        let files = [again(&own)?, again(&own)?, own];
+        return Ok((Stdio::Terminal(files), Awaited::Ready(streams)));
+    }
     if record.body.config.tty {
         let listener = socket::listen_stream(&folders.run, CONSOLE).map_err(failed())?;
         return Ok((Stdio::Console(console), Awaited::Console(listener)));
@@ -60,12 +86,12 @@ impl Awaited {
     pub(super) fn receive(self, console: &Path, init: i32) -> Result<Streams, EngineError> {
         match self {
             Awaited::Ready(streams) => Ok(streams),
-            Awaited::Console(listener) => terminal(&listener, console, init),
+            Awaited::Console(listener) => sent(&listener, console, init),
         }
     }
 }
 
-fn terminal(listener: &OwnedFd, path: &Path, init: i32) -> Result<Streams, EngineError> {
+fn sent(listener: &OwnedFd, path: &Path, init: i32) -> Result<Streams, EngineError> {
     let failed = || EngineError::system("receive the container's terminal");
     // The container's first process sends it, unless it is killed before: then nobody ever connects.
     let init = Pidfd::open(init).map_err(failed())?;

@@ -17,7 +17,7 @@ impl Network {
         let mut leases = Leases::create(&self.dir)?;
         let built = match leases.built(join.network) {
             Some(built) => built.clone(),
-            None => found_before(self.planned(join.network)?)?,
+            None => found_before(self.planned(join.network)?, &leases)?,
         };
         let lease = choice::choose(&leases, &built, join)?;
         let attachment = lease.attachment.clone();
@@ -88,14 +88,14 @@ impl Network {
 }
 
 /// A network that is to be built, with what will have to be put back in the end.
-fn found_before(planned: Built) -> Result<Built, NetworkError> {
+fn found_before(planned: Built, leases: &Leases) -> Result<Built, NetworkError> {
     if planned.v6.is_some() && !forwarding::has_v6() {
         return Err(NetworkError::NoIpv6(planned.network));
     }
     Ok(Built {
         forwarding_enabled: forwarding::is_off()?,
         hosts: match planned.v6 {
-            Some(_) => forwarding::survey(&mut Links::open()?)?,
+            Some(_) => forwarding::survey(&mut Links::open()?, &leases.turning())?,
             None => None,
         },
         ..planned

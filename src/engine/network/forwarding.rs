@@ -3,10 +3,16 @@
 //! IPv4's is one switch. That of IPv6 also turns every interface of the host into a router's, which forgets the routers
 //! that it heard of and hears of no others, unless it is told to listen all the same. So those that listen are told so
 //! while the switch is thrown, and each interface is a host's again at once: for passing packets on, the switch is enough.
+//! What an administrator says of an interface meanwhile stays. Only where a throw was interrupted, for which a mark is left,
+//! nobody knows any more whose word is whose, and what was found first counts.
+
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::NetworkError;
+use super::state::MODE;
+use crate::sys::fs;
 use crate::sys::links::{Link, Links};
 use crate::sys::netns;
 
@@ -25,6 +31,9 @@ pub(super) struct Hosts {
     forwarding: Vec<(String, String)>,
     /// Those that listened to routers.
     listening: Vec<String>,
+    /// File that is there while the switch is being thrown.
+    #[serde(default)]
+    turning: PathBuf,
 }
 
 /// Whether IPv4 forwarding is off on this host, so that it has to be enabled, and disabled in the end.
@@ -37,12 +46,15 @@ pub(super) fn has_v6() -> bool {
     netns::parameter(V6).is_ok()
 }
 
-/// What is to be put back in the end, if IPv6 forwarding is off on this host.
-pub(super) fn survey(links: &mut Links) -> Result<Option<Hosts>, NetworkError> {
+/// What is to be put back in the end, if IPv6 forwarding is off on this host; `turning` is where a mark can be left.
+pub(super) fn survey(links: &mut Links, turning: &Path) -> Result<Option<Hosts>, NetworkError> {
     if read(V6)? != "0" {
         return Ok(None);
     }
-    let mut hosts = Hosts::default();
+    let mut hosts = Hosts {
+        turning: turning.to_owned(),
+        ..Hosts::default()
+    };
     let names = links.list()?.into_iter().map(|link| link.name);
     for name in names.chain([LATER.to_owned()]) {
         // One that has gone meanwhile, or that knows no IPv6, is none.
@@ -64,14 +76,10 @@ pub(super) fn enable() -> Result<(), NetworkError> {
 
 /// Enables IPv6 forwarding, or finishes what a kill interrupted.
 pub(super) fn enable_v6(hosts: &Hosts) -> Result<(), NetworkError> {
-    let is_on = read(V6)? == "1";
-    let told = |name: &String| {
-        netns::parameter(&of(name, "accept_ra")).is_ok_and(|value| value == LISTEN_ALWAYS)
-    };
-    if is_on && !hosts.listening.iter().any(told) {
-        return Ok(());
+    match read(V6)? == "1" && !hosts.turning.exists() {
+        true => Ok(()),
+        false => throw(hosts, "1"),
     }
-    throw(hosts, "1")
 }
 
 /// Disables what was enabled for a network that goes, unless another bridge has come to rely on it meanwhile: Docker
@@ -95,16 +103,42 @@ pub(super) fn restore(
 
 /// Throws IPv6's switch and leaves each interface as it was.
 fn throw(hosts: &Hosts, value: &str) -> Result<(), NetworkError> {
+    let turning = &hosts.turning;
+    let is_cut = turning.exists();
+    let now = |name: &str, parameter| {
+        let value = netns::parameter(&of(name, parameter)).ok();
+        value.filter(|_| !is_cut)
+    };
+    let still_listens = |name: &&String| now(name, "accept_ra").is_none_or(|now| now == LISTEN);
+    let listening: Vec<&String> = hosts.listening.iter().filter(still_listens).collect();
+    let own = |(name, found): &(String, String)| {
+        let value = now(name, "forwarding").unwrap_or_else(|| found.clone());
+        (of(name, "forwarding"), value)
+    };
+    let forwarding: Vec<(String, String)> = hosts.forwarding.iter().map(own).collect();
     let listen = |value| {
-        let mut all = hosts.listening.iter();
+        let mut all = listening.iter();
         all.try_for_each(|name| set_if_there(&of(name, "accept_ra"), value))
     };
+    // A record of an earlier version names no file.
+    let is_marked = !turning.as_os_str().is_empty();
+    let failed = |source| NetworkError::State {
+        path: turning.clone(),
+        source,
+    };
+    if is_marked {
+        fs::replace_volatile(turning, MODE, b"").map_err(failed)?;
+    }
     listen(LISTEN_ALWAYS)?;
     set(V6, value)?;
-    for (name, value) in &hosts.forwarding {
-        set_if_there(&of(name, "forwarding"), value)?;
+    for (name, value) in &forwarding {
+        set_if_there(name, value)?;
     }
-    listen(LISTEN)
+    listen(LISTEN)?;
+    match is_marked {
+        true => fs::remove_file_volatile(turning).map_err(failed),
+        false => Ok(()),
+    }
 }
 
 fn of(interface: &str, parameter: &str) -> String {

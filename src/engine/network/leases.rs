@@ -9,6 +9,7 @@
 //!   leases/<id>        one container's address, interface and ports; written before anything exists in the kernel,
 //!                      removed after everything is gone from it
 //!   leases/<id>@<bridge>   the same on a user-defined network
+//!   turning            empty; there while the host becomes one that passes IPv6 on, or one that does not
 //!   names              empty; there while the containers' hosts files may say something else than the leases
 //! ```
 //!
@@ -29,6 +30,7 @@ use crate::sys::lock::{Exclusive, Shared};
 /// Lock file of those who keep the network although it is empty.
 pub(super) const KEEP: &str = "keep";
 const NAMES: &str = "names";
+const TURNING: &str = "turning";
 
 /// The folder with all leases, locked.
 #[derive(Debug)]
@@ -99,6 +101,11 @@ impl Leases {
     /// What was found where IPv6 forwarding had to be enabled for a network that is built.
     pub(super) fn hosts(&self) -> Option<&Hosts> {
         self.built.iter().find_map(|built| built.hosts.as_ref())
+    }
+
+    /// The file that is there while IPv6 forwarding is being switched.
+    pub(super) fn turning(&self) -> PathBuf {
+        self.dir.join(TURNING)
     }
 
     /// Ports of all containers but `ignoring`.

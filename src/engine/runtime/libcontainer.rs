@@ -15,6 +15,7 @@ use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 use super::confine::{Confinement, Prepared};
 use crate::sys::payload::{self, Payload};
 use crate::sys::propagation::Travel;
+use crate::sys::terminal;
 
 /// Where a container lives for the runtime.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +35,8 @@ pub struct Bundle<'a> {
 pub enum Stdio<'a> {
     /// Descriptors of its own.
     Files([OwnedFd; 3]),
+    /// The same, of a terminal that is to control it; the runtime is not to know of it.
+    Terminal([OwnedFd; 3]),
     /// A terminal, whose other end is sent to this stream socket.
     Console(&'a Path),
 }
@@ -43,6 +46,8 @@ pub enum Stdio<'a> {
 struct Run {
     /// A small init stays as process 1 and the program becomes its child.
     init: bool,
+    /// Its input is a terminal that is to control it.
+    terminal: bool,
     /// Descriptor that gets the reason if the program cannot be executed, and is closed if it can.
     report: Option<i32>,
     /// Descriptors that the process inherited from its monitor and must not keep while it waits.
@@ -96,6 +101,12 @@ impl Executor for Run {
         }
         if let Some(travels) = &self.travels {
             put_right(spec, travels).map_err(refuse)?;
+        }
+        if self.terminal {
+            let is_first = self.travels.is_some();
+            terminal::take_control()
+                .and_then(|()| is_first.then(terminal::show_at_console).unwrap_or(Ok(())))
+                .map_err(|error| refuse(format!("take the terminal: {error}")))?;
         }
         self.confinement.enter().map_err(refuse)?;
         let args = args(spec).ok_or_else(|| refuse("no command specified".into()))?;
@@ -172,6 +183,7 @@ pub fn create(bundle: &Bundle<'_>, stdio: Stdio<'_>, first: First<'_>) -> Result
         bundle,
         Run {
             init: first.init,
+            terminal: matches!(stdio, Stdio::Terminal(_)),
             report: Some(first.report),
             release: first.release.to_vec(),
             travels: Some(first.travels.to_vec()),
@@ -180,7 +192,7 @@ pub fn create(bundle: &Bundle<'_>, stdio: Stdio<'_>, first: First<'_>) -> Result
         },
     )?;
     let builder = match stdio {
-        Stdio::Files([input, output, error]) => builder
+        Stdio::Files([input, output, error]) | Stdio::Terminal([input, output, error]) => builder
             .with_stdin(input)
             .with_stdout(output)
             .with_stderr(error),
@@ -229,6 +241,7 @@ pub fn exec(
         bundle,
         Run {
             init: false,
+            terminal: matches!(stdio, Stdio::Terminal(_)),
             report: None,
             release: Vec::new(),
             travels: None,
@@ -237,7 +250,7 @@ pub fn exec(
         },
     )?;
     let builder = match stdio {
-        Stdio::Files([input, output, error]) => builder
+        Stdio::Files([input, output, error]) | Stdio::Terminal([input, output, error]) => builder
             .with_stdin(input)
             .with_stdout(output)
             .with_stderr(error),

@@ -38,7 +38,7 @@ pub fn mount_all(engine: &Engine, record: &Record) -> Result<(), EngineError> {
             Some(tree) => mount::attach(tree.as_fd(), &place),
             None => {
                 let option = |name: &str| volume.options.get(name).map_or("", String::as_str);
-                mount::filesystem(option("device"), &place, option("type"), option("o"))
+                mount::filesystem_in_time(option("device"), &place, option("type"), option("o"))
             }
         }
         // A place without a mount would be taken for the volume by others.
