@@ -122,6 +122,11 @@ fn exit_codes_are_docker_s() {
             (vec!["sh", "-c", "exit 42"], 42, ""),
             (vec!["sh", "-c", "kill -9 $$; sleep 9"], 137, ""),
             (vec!["nothing-there"], 127, "nothing-there"),
+            (
+                vec![""],
+                127,
+                "exec: \"\": executable file not found in $PATH",
+            ),
             (vec!["/bin/nothing-there"], 127, "nothing-there"),
             (vec!["/bin/not-executable"], 126, "permission denied"),
             (vec!["/bin/not-a-program"], 126, "exec format error"),

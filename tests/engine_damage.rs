@@ -546,6 +546,8 @@ fn with_a_read_only_disk_one_can_look_and_stop() {
         for (words, code) in [
             (&["run", "--network=none", &image, "true"][..], 125),
             (&["create", &image], 1),
+            (&["start", "ended"], 1),
+            (&["restart", "one"], 1),
             (&["pull", &other], 1),
             (&["rmi", "-f", &image], 1),
             (&["rm", "ended"], 1),
@@ -561,6 +563,7 @@ fn with_a_read_only_disk_one_can_look_and_stop() {
             assert!(called.stderr.contains(said), "{words:?}: {called:?}");
         }
 
+        assert_eq!(device.inspect("one")["State"]["Running"], true);
         device.done(&["stop", "one", "brief"]);
         assert_eq!(
             brief.wait().unwrap().code(),

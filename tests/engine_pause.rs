@@ -87,7 +87,10 @@ fn check_words(device: &Device) {
             &["attach", "web"],
             "container web is paused: unpause it first",
         ),
-        (&["rm", "web"], "container web is running: stop it first"),
+        (
+            &["rm", "web"],
+            "cannot remove container web: container is paused and must be unpaused first",
+        ),
     ] {
         let refused = device.dray(words);
         assert_eq!(refused.status.code(), Some(1), "{words:?}: {refused:?}");

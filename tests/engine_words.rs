@@ -65,6 +65,13 @@ fn top_lists_the_processes_as_ps_does() {
         assert_eq!(chosen[0], ["PID", "CMD"]);
         assert!(chosen.contains(&vec![sleeper[1].clone(), sleeper[7].clone()]));
         refused(
+            &device.dray(&["top", "web", "-eo", "pid,rss"]),
+            "there is no column \"rss\"",
+        );
+        let named = rows(&device.done(&["top", "web", "-eo", "pid,comm"]), 2);
+        assert_eq!(named[0], ["PID", "COMMAND"]);
+        assert!(named.contains(&vec![sleeper[1].clone(), "sleep".to_owned()]));
+        refused(
             &device.dray(&["top", "web", "aux"]),
             "ps options \"aux\" are not supported",
         );
@@ -233,7 +240,7 @@ fn version_and_info_say_what_this_is() {
             ("Images", json!(1)),
             ("Networks", json!(3)),
             ("KernelVersion", json!(release)),
-            ("Driver", json!("overlay")),
+            ("Driver", json!("overlay2")),
             ("LoggingDriver", json!("json-file")),
             ("DockerRootDir", json!(device.host.state)),
         ] {
@@ -689,6 +696,158 @@ fn the_environment_has_docker_s_order() {
                 assert_eq!(found, expected, "{name} {options:?}");
             }
             device.done(&["rm", "-f", name]);
+        }
+    });
+}
+
+#[test]
+fn inspect_has_every_field_that_docker_has() {
+    on_device("inspect-fields", |device| {
+        let image = device.registry.name("shop/v1:1");
+        let host = device.join("host");
+        std::fs::create_dir(&host).unwrap();
+        let bind = format!("{}:/bound:ro", host.display());
+        let words = [
+            "-dt",
+            "--network=none",
+            "--name=web",
+            "-v",
+            &bind,
+            "-v",
+            "vol:/data",
+            "-v",
+            "/own",
+        ];
+        device.done(&[&["run"][..], &words, &[&image]].concat());
+        device.done(&[
+            "run",
+            "-dt",
+            "--network=container:web",
+            "--name=side",
+            &image,
+        ]);
+        let field = |name: &str, template: &str| {
+            let called = device.done(&["inspect", "-f", template, name]);
+            called.stdout.trim_end_matches('\n').to_owned()
+        };
+        let info = device.inspect("web");
+        let (id, pid) = (
+            info["Id"].as_str().unwrap(),
+            info["State"]["Pid"].to_string(),
+        );
+        let run = device.host.run.join("containers").join(id);
+        let state = device.host.state.join("containers").join(id);
+        let of = |folder: &std::path::Path, name: &str| folder.join(name).display().to_string();
+        for (template, said) in [
+            ("{{.Config.Hostname}}", id[..12].to_owned()),
+            (
+                "{{.HostConfig.Runtime}} {{.HostConfig.IpcMode}} {{.HostConfig.ShmSize}}",
+                "runc private 67108864".to_owned(),
+            ),
+            (
+                "{{.HostConfig.NetworkMode}} {{.HostConfig.Memory}}",
+                "none 0".to_owned(),
+            ),
+            (
+                "{{.State.Health}} {{.HostConfig.PidsLimit}} {{.ExecIDs}}",
+                "<nil> <nil> []".to_owned(),
+            ),
+            ("{{.HostsPath}}", of(&run, "hosts")),
+            ("{{.HostnamePath}}", of(&run, "hostname")),
+            ("{{.ResolvConfPath}}", of(&run, "resolv.conf")),
+            (
+                "{{.Driver}} {{.Platform}} {{.AppArmorProfile}}{{.ProcessLabel}}",
+                "overlay2 linux ".to_owned(),
+            ),
+            (
+                "{{.GraphDriver.Name}} {{.GraphDriver.Data.UpperDir}}",
+                format!("overlay2 {}", of(&state, "upper")),
+            ),
+            (
+                "{{.GraphDriver.Data.MergedDir}}",
+                format!("/proc/{pid}/root"),
+            ),
+            (
+                "{{.NetworkSettings.IPAddress}}|{{.NetworkSettings.SandboxKey}}",
+                format!("|/proc/{pid}/ns/net"),
+            ),
+            (
+                "{{.NetworkSettings.Networks.none.MacAddress}}|",
+                "|".to_owned(),
+            ),
+            (
+                "{{json .HostConfig.Binds}} {{json .HostConfig.CapAdd}}",
+                format!("[\"{bind}\",\"vol:/data\"] null"),
+            ),
+            (
+                "{{range .Mounts}}{{.Destination}}={{.Mode}} {{end}}",
+                "/bound=ro /data=z /own= ".to_owned(),
+            ),
+            (
+                "{{index .HostConfig.MaskedPaths 0}}",
+                "/proc/asound".to_owned(),
+            ),
+        ] {
+            assert_eq!(field("web", template), said, "{template}");
+        }
+        let merged = field("web", "{{.GraphDriver.Data.MergedDir}}/etc/hosts");
+        let hosts = field("web", "{{.HostsPath}}");
+        assert_eq!(
+            std::fs::read(merged).unwrap(),
+            std::fs::read(&hosts).unwrap()
+        );
+        assert_eq!(
+            field("side", "{{.HostsPath}} {{.Config.Hostname}}"),
+            format!("{hosts} {}", &id[..12])
+        );
+        assert_eq!(
+            device
+                .done(&["volume", "inspect", "-f", "{{.Options}}", "vol"])
+                .stdout,
+            "map[]\n"
+        );
+        let created = device
+            .done(&["ps", "-a", "--format={{.CreatedAt}}", "-f", "name=web"])
+            .stdout;
+        let exact = info["Created"].as_str().unwrap();
+        assert_eq!(
+            created,
+            format!("{} {} +0000 UTC\n", &exact[..10], &exact[11..19])
+        );
+        device.done(&["rm", "-f", "side"]);
+        device.done(&["stop", "-t0", "web"]);
+        assert_eq!(
+            field("web", "{{.NetworkSettings.SandboxKey}}|{{.State.Pid}}"),
+            "|0"
+        );
+        device.done(&["rm", "web"]);
+    });
+}
+
+#[test]
+fn words_that_are_not_text_name_nothing() {
+    use std::os::unix::ffi::OsStrExt;
+    on_device("not-text", |device| {
+        let odd = std::ffi::OsStr::from_bytes(b"a\xff");
+        for (words, code, said) in [
+            (
+                &["inspect"][..],
+                1,
+                "dray: no such container, image, network or volume: a\\xff\n",
+            ),
+            (&["logs"], 1, "dray: no such container: a\\xff\n"),
+            (&["exec", "web"], 125, "dray: an argument is not UTF-8\n"),
+        ] {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dray"));
+            command
+                .args(words)
+                .arg(odd)
+                .env("DRAY_CONFIG", &device.host.config);
+            let output = command.output().unwrap();
+            assert_eq!(output.status.code(), Some(code), "{output:?}");
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert!(stderr.starts_with(said), "{stderr}");
+            assert!(stderr.matches("Usage").count() <= 1, "{stderr}");
         }
     });
 }

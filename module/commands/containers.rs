@@ -46,6 +46,10 @@ pub fn start(context: &Context<'_>, words: &Start) -> anyhow::Result<ExitCode> {
     }
     Ok(each(&words.containers, |word| {
         with(&engine, word, |found| {
+            // One that runs is left alone.
+            if !found.status.is_attended() {
+                engine.check_start(found.id())?;
+            }
             warn_of_rot(&engine, found)?;
             Ok(engine.start(found.id())?)
         })
@@ -99,6 +103,8 @@ pub fn restart(context: &Context<'_>, words: &Stop) -> anyhow::Result<ExitCode> 
     let engine = context.engine()?;
     Ok(each(&words.containers, |word| {
         with(&engine, word, |found| {
+            // What cannot be started again is not stopped.
+            engine.check_start(found.id())?;
             engine.stop_by(found.id(), signal, words.grace())?;
             warn_of_rot(&engine, found)?;
             Ok(engine.start(found.id())?)

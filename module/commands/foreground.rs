@@ -123,7 +123,9 @@ pub fn start(
 
 fn begin(engine: &Engine, container: &Container, how: How) -> anyhow::Result<ExitCode> {
     let signals = signals(how.pass_signals)?;
-    let started = engine.prepare(&[container.id()]).and_then(|prepared| {
+    let checked = engine.check_start(container.id());
+    let prepared = checked.and_then(|()| engine.prepare(&[container.id()]));
+    let started = prepared.and_then(|prepared| {
         // Before the word to go, so that no output is missed.
         let session = engine.attach(container.id(), true)?;
         prepared.start()?;

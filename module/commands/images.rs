@@ -204,7 +204,7 @@ fn as_json(row: &Row<'_>, pins: &[Pin]) -> Value {
     json!({
         "ID": image.id, "Repository": row.repository, "Tag": row.tag,
         "Digest": digest(image),
-        "CreatedAt": image.created, "Size": image.size,
+        "CreatedAt": table::moment(image.created.as_deref().unwrap_or_default()), "Size": image.size,
         "PinnedBy": holders.map(|pin| &pin.holder).collect::<Vec<_>>(),
     })
 }

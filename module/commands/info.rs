@@ -88,7 +88,7 @@ fn describe(context: &Context<'_>, engine: &Engine) -> anyhow::Result<Value> {
         "Images": engine.images().list()?.len(),
         "Volumes": engine.volumes()?.len(),
         "Networks": networks.list()?.len() + 3,
-        "Driver": "overlay",
+        "Driver": "overlay2",
         "DockerRootDir": state,
         "StateFree": beneath::room(state).map_or(0, |room| room.bytes),
         "LoggingDriver": match context.settings.log.driver {

@@ -129,7 +129,7 @@ fn image_document(engine: &Engine, image: &Image) -> anyhow::Result<Value> {
         "Os": platform.os,
         "Size": image.size,
         "VirtualSize": image.size,
-        "GraphDriver": { "Data": { "LowerDir": lower.join(":") }, "Name": "overlay" },
+        "GraphDriver": { "Data": { "LowerDir": lower.join(":") }, "Name": "overlay2" },
         "RootFS": { "Type": "layers", "Layers": image.layers },
         "Metadata": { "LastTagTime": last_tagged(engine, image)? },
         "Digest": image.stated_digest(),

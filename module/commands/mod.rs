@@ -44,7 +44,7 @@ mod verify;
 mod volume;
 mod words;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -340,7 +340,32 @@ fn whole(words: &[OsString]) -> impl Iterator<Item = OsString> {
     if dashes {
         whole.insert(1, OsString::from("--"));
     }
-    std::iter::once(OsString::from("dray")).chain(whole)
+    let is_of_names = words
+        .first()
+        .is_some_and(|word| OF_NAMES.iter().any(|name| word == name));
+    let printable = move |word: OsString| match is_of_names && word.to_str().is_none() {
+        true => escaped(&word),
+        false => word,
+    };
+    std::iter::once(OsString::from("dray")).chain(whole.into_iter().map(printable))
+}
+
+/// Words whose arguments are names of things, of which none is anything but plain text: of others there is no such thing.
+const OF_NAMES: [&str; 17] = [
+    "attach", "history", "inspect", "kill", "logs", "pause", "port", "rename", "restart", "rm",
+    "rmi", "start", "stats", "stop", "top", "unpause", "wait",
+];
+
+/// A word with `\xff` for each byte that is not text.
+fn escaped(word: &OsStr) -> OsString {
+    let mut text = String::new();
+    for chunk in word.as_encoded_bytes().utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text.into()
 }
 
 /// Asks before so much is removed, as docker does; whoever does not say yes gets an error.

@@ -139,7 +139,7 @@ fn as_json(container: &Container, ports: &str, now: SystemTime) -> serde_json::V
         "Image": container.record.body.config.image,
         "ImageDigest": Some(container.record.image_digest).filter(|digest| *digest != container.record.image),
         "Command": line(container),
-        "CreatedAt": container.record.created,
+        "CreatedAt": table::moment(&container.record.created),
         "State": container.status.word(),
         "Status": status(container, now),
         "Health": container.health().map_or("none", |health| health.status.as_str()),

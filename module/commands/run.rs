@@ -84,6 +84,9 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     if !args.detach {
         return foreground::run_created(&engine, &container, &args);
     }
+    engine
+        .check_start(&id)
+        .inspect_err(|_| engine.remove_unstarted(&container.record))?;
     engine.start(&id)?;
     println!("{id}");
     Ok(ExitCode::SUCCESS)

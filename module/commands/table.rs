@@ -30,6 +30,14 @@ fn line(cells: &[String], widths: &[usize]) {
     println!("{}", padded.join("   ").trim_end());
 }
 
+/// `2026-11-23 14:22:54 +0000 UTC`, as docker's lists say times.
+pub fn moment(time: &str) -> String {
+    match dray::engine::parse_time(time).map(dray::engine::format_time) {
+        Some(time) => format!("{} {} +0000 UTC", &time[..10], &time[11..19]),
+        None => "N/A".to_owned(),
+    }
+}
+
 /// `2 hours ago`, of a time as images say it.
 pub fn age(created: &str, now: SystemTime) -> String {
     let age = dray::engine::parse_time(created).and_then(|time| now.duration_since(time).ok());

@@ -11,8 +11,8 @@ use dray::sys::process;
 
 use super::{Context, table, with};
 
-/// The columns of `ps -ef`, with ps's names for them.
-const COLUMNS: [(&str, &[&str]); 8] = [
+/// The columns of `ps -ef`, with ps's names for them, and behind them what is there when asked for.
+const COLUMNS: [(&str, &[&str]); 9] = [
     ("UID", &["user", "uid", "euser", "euid"]),
     ("PID", &["pid"]),
     ("PPID", &["ppid"]),
@@ -21,14 +21,16 @@ const COLUMNS: [(&str, &[&str]); 8] = [
     ("TTY", &["tty", "tt", "tname"]),
     ("TIME", &["time", "cputime"]),
     ("CMD", &["cmd", "args", "command"]),
+    ("COMMAND", &["comm", "ucmd", "ucomm"]),
 ];
+const USUAL: usize = 8;
 const DAY: Duration = Duration::from_secs(86_400);
 
 #[derive(Debug, Args)]
 pub struct Words {
     /// Name or id
     container: String,
-    /// -ef, or -o with some of user,pid,ppid,c,stime,tty,time,cmd
+    /// -ef, or -o with some of user,pid,ppid,c,stime,tty,time,cmd,comm
     #[arg(
         trailing_var_arg = true,
         allow_hyphen_values = true,
@@ -72,7 +74,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
 fn columns(options: &[String]) -> anyhow::Result<Vec<usize>> {
     let words: Vec<&str> = options.iter().map(String::as_str).collect();
     let list = match words[..] {
-        [] | ["-ef" | "ef" | "-e" | "-f"] => return Ok((0..COLUMNS.len()).collect()),
+        [] | ["-ef" | "ef" | "-e" | "-f"] => return Ok((0..USUAL).collect()),
         ["-o" | "-eo" | "-efo", list] => list,
         [list] if list.starts_with("-o") => &list[2..],
         _ => anyhow::bail!(
@@ -93,7 +95,7 @@ fn columns(options: &[String]) -> anyhow::Result<Vec<usize>> {
     list.split(',').map(column).collect()
 }
 
-fn cells(process: &Process, passwd: &str, started: &str, yesterday: &str) -> [String; 8] {
+fn cells(process: &Process, passwd: &str, started: &str, yesterday: &str) -> [String; 9] {
     let (busy, age) = (process.busy.as_secs(), process.age.as_secs().max(1));
     let is_recent = started > yesterday;
     [
@@ -108,6 +110,7 @@ fn cells(process: &Process, passwd: &str, started: &str, yesterday: &str) -> [St
         terminal(process.terminal),
         format!("{:02}:{:02}:{:02}", busy / 3600, busy / 60 % 60, busy % 60),
         process.command.clone(),
+        process.name.clone(),
     ]
 }
 
@@ -152,6 +155,7 @@ mod tests {
             terminal: 136 << 8 | 3,
             busy: Duration::from_secs(3_725),
             age: Duration::from_secs(10_000),
+            name: "sleep".into(),
             command: "sleep 9".into(),
         };
         let (now, yesterday) = ("2026-03-05T06:07:08.9Z", "2026-03-04T06:07:08.9Z");
@@ -159,13 +163,13 @@ mod tests {
             |process: &Process, started| cells(process, passwd, started, yesterday).join(" ");
         assert_eq!(
             line(&process, now),
-            "root 71 7 37 06:07 pts/3 01:02:05 sleep 9"
+            "root 71 7 37 06:07 pts/3 01:02:05 sleep 9 sleep"
         );
         (process.uid, process.terminal) = (998, 0);
         let before = "2026-02-28T06:07:08.9Z";
         assert_eq!(
             line(&process, before),
-            "998 71 7 37 Feb28 ? 01:02:05 sleep 9"
+            "998 71 7 37 Feb28 ? 01:02:05 sleep 9 sleep"
         );
     }
 
@@ -176,6 +180,7 @@ mod tests {
         assert_eq!(columns(&words("-ef")).unwrap().len(), 8);
         assert_eq!(columns(&words("-o pid,args")).unwrap(), [1, 7]);
         assert_eq!(columns(&words("-opid")).unwrap(), [1]);
+        assert_eq!(columns(&words("-eo pid,comm")).unwrap(), [1, 8]);
         let error = columns(&words("aux")).unwrap_err().to_string();
         assert!(
             error.starts_with("ps options \"aux\" are not supported"),

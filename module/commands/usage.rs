@@ -77,6 +77,7 @@ fn judge(command: &Command, path: &str, error: &Error) -> (String, u8) {
             format!("--{option} is not supported: {reason}"),
             exit::ENGINE,
         ),
+        ErrorKind::InvalidUtf8 => ("an argument is not UTF-8".to_owned(), exit::ENGINE),
         ErrorKind::InvalidSubcommand => {
             let word = said(ContextKind::InvalidSubcommand);
             if let Some((word, reason)) = refused(word) {

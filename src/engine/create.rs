@@ -94,7 +94,9 @@ impl Engine {
 
     /// What of a container's configuration this device's kernel cannot do and the engine leaves out, one line each.
     pub fn discarded(&self, body: &CreateBody) -> Result<Vec<String>, EngineError> {
-        Ok(spec::discarded(&body.host_config, &files::kernel()?))
+        let mut lines = spec::discarded(&body.host_config, &files::kernel()?);
+        lines.extend(limits::discarded(&body.host_config)?);
+        Ok(lines)
     }
 
     fn write_new(&self, record: &Record, image: &Image) -> Result<(), EngineError> {

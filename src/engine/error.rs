@@ -54,6 +54,14 @@ pub enum EngineError {
         /// Its name.
         name: String,
     },
+    /// It must not be paused for this; Docker's words.
+    #[error(
+        "cannot remove container {name}: container is paused and must be unpaused first, or use --force"
+    )]
+    PausedToRemove {
+        /// Its name.
+        name: String,
+    },
     /// Nothing to be done.
     #[error("container {name} is already paused")]
     AlreadyPaused {
@@ -102,6 +110,18 @@ pub enum EngineError {
     /// A container to be linked to does not exist; Docker's words.
     #[error("could not get container for {0}: no such container; make it first")]
     NoLinked(String),
+    /// A container to be linked to does not run; Docker's words.
+    #[error(
+        "cannot link to a non running container: /{linked} AS /{name}/{alias}; start {linked} first"
+    )]
+    LinkedNotRunning {
+        /// The other container's name.
+        linked: String,
+        /// The container that links.
+        name: String,
+        /// What it calls the other one.
+        alias: String,
+    },
     /// A container to be linked to cannot be reached; Docker's words.
     #[error(
         "cannot link to {0}, as it does not belong to the default network; put both on a network of your own, where every container has its name"

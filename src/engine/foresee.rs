@@ -6,16 +6,16 @@ use std::path::Path;
 
 use super::copy::NAME_FILES;
 use super::spec::is_late;
-use super::{Engine, EngineError, Record, volumes};
+use super::{Engine, EngineError, Record, rootfs, volumes};
 use crate::runargs::volume::clean;
-use crate::sys::beneath;
+use crate::sys::{beneath, mount};
 
 /// The kernel's own limit of open files that anybody may ask for.
 const NR_OPEN: &str = "/proc/sys/fs/nr_open";
 
 /// Refuses a container whose root filesystem is at `root` where the runtime would.
 pub(super) fn start(record: &Record, root: &Path) -> Result<(), EngineError> {
-    let reason = match too_many_files(record) {
+    let reason = match beyond_limits(record) {
         None => misfit(record, root)
             .map_err(EngineError::system("look at the container's mount points"))?,
         reason => reason,
@@ -98,18 +98,64 @@ fn lacks(source: &Path, rest: &str) -> bool {
     false
 }
 
-fn too_many_files(record: &Record) -> Option<String> {
-    let most: i64 = std::fs::read_to_string(NR_OPEN).ok()?.trim().parse().ok()?;
-    let ulimits = &record.body.host_config.ulimits;
-    // -1 is no limit, which is more than that.
-    let beyond = |limit: i64| limit < 0 || limit > most;
-    let limit = ulimits
-        .iter()
-        .find(|limit| limit.name == "nofile" && beyond(limit.hard))?;
-    Some(format!(
-        "ulimit nofile={}:{} is more than this kernel allows: at most {most} ({NR_OPEN})",
-        limit.soft, limit.hard
-    ))
+/// A limit of processes that cannot be given.
+fn beyond_limits(record: &Record) -> Option<String> {
+    let most: Option<i64> = std::fs::read_to_string(NR_OPEN)
+        .ok()
+        .and_then(|text| text.trim().parse().ok());
+    let own = std::fs::read_to_string("/proc/self/limits").ok()?;
+    record.body.host_config.ulimits.iter().find_map(|limit| {
+        // -1 is no limit, which is more than any number.
+        let beyond = |most: i64| limit.hard < 0 || limit.hard > most;
+        let said = format!("ulimit {}={}:{}", limit.name, limit.soft, limit.hard);
+        match most {
+            Some(most) if limit.name == "nofile" && beyond(most) => Some(format!(
+                "{said} is more than this kernel allows: at most {most} ({NR_OPEN})"
+            )),
+            _ => {
+                // Who may raise limits may give any.
+                let most = hard_limit(&own, &limit.name).filter(|_| !may_raise_limits())?;
+                beyond(most).then(|| {
+                    format!(
+                        "error setting rlimit: {said} is more than dray itself has and may give: at most {most}"
+                    )
+                })
+            }
+        }
+    })
+}
+
+/// Our own hard limit; `None` if there is none.
+fn hard_limit(own: &str, name: &str) -> Option<i64> {
+    let heading = match name {
+        "core" => "Max core file size",
+        "cpu" => "Max cpu time",
+        "data" => "Max data size",
+        "fsize" => "Max file size",
+        "locks" => "Max file locks",
+        "memlock" => "Max locked memory",
+        "msgqueue" => "Max msgqueue size",
+        "nice" => "Max nice priority",
+        "nofile" => "Max open files",
+        "nproc" => "Max processes",
+        "rss" => "Max resident set",
+        "rtprio" => "Max realtime priority",
+        "rttime" => "Max realtime timeout",
+        "sigpending" => "Max pending signals",
+        "stack" => "Max stack size",
+        _ => return None,
+    };
+    let limits = own.lines().find_map(|line| line.strip_prefix(heading))?;
+    limits.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+fn may_raise_limits() -> bool {
+    const CAP_SYS_RESOURCE: u64 = 1 << 24;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let held = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    // Where nobody knows, the kernel says.
+    held.and_then(|held| u64::from_str_radix(held.trim(), 16).ok())
+        .is_none_or(|held| held & CAP_SYS_RESOURCE != 0)
 }
 
 /// A folder over a file, or the other way round.
@@ -171,4 +217,67 @@ pub(super) fn folder(root: &Path, folder: &str) -> io::Result<Option<String>> {
         _ => return Ok(None),
     };
     Ok(Some(format!("chdir to {folder:?}: {reason}")))
+}
+
+/// Which of a container's binds and volumes cannot be mounted below `root`, and why: the runtime, which has failed of one,
+/// does not say. They are mounted once more, in the mount namespace of the calling process.
+pub(super) fn failed_mount(engine: &Engine, record: &Record, root: &Path) -> Option<String> {
+    let host = beneath::open_dir(Path::new("/")).ok()?;
+    let inside = beneath::open_dir(root).ok()?;
+    let mount = |number: usize, target: &str| -> io::Result<()> {
+        let source = volumes::source_of(&engine.host().run, record, number);
+        let source = beneath::find_in_root(host.as_fd(), source.as_os_str().as_encoded_bytes())?;
+        let is_dir = beneath::through_proc(source.as_fd()).is_dir();
+        let mut place = beneath::find_in_root(inside.as_fd(), target.as_bytes());
+        if is_dir && place.is_err() {
+            rootfs::make_folder(root, target)?;
+            place = beneath::find_in_root(inside.as_fd(), target.as_bytes());
+        }
+        match place {
+            Ok(place) => mount::bind(source.as_fd(), &beneath::through_proc(place.as_fd())),
+            // The runtime makes an empty file there.
+            Err(error) if error.kind() == ErrorKind::NotFound && !is_dir => Ok(()),
+            Err(error) => Err(error),
+        }
+    };
+    record.mounts.iter().enumerate().find_map(|(number, point)| {
+        let what = match point.name.as_str() {
+            "" => &point.source,
+            name => name,
+        };
+        let target = &point.destination;
+        let hint = |error: &io::Error| match error.kind() {
+            // Every mount below the source counts, in each of its copies.
+            ErrorKind::StorageFull => {
+                "; the kernel allows only so many mounts (/proc/sys/fs/mount-max), and all that are below the source come along: \
+                 mount less of it, or with bind-recursive=disabled"
+            }
+            _ => "",
+        };
+        let error = mount(number, target).err()?;
+        let hint = hint(&error);
+        Some(format!("failed to mount {what:?} at {target:?}: {error}{hint}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hard_limit_is_found_by_dockers_name() {
+        let own = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                   Max locked memory         8388608              16777216             bytes     \n\
+                   Max stack size            8388608              unlimited            bytes     \n\
+                   Max nice priority         0                    7                    \n";
+        for (name, hard) in [
+            ("memlock", Some(16_777_216)),
+            ("stack", None),
+            ("nice", Some(7)),
+            ("rss", None),
+            ("none", None),
+        ] {
+            assert_eq!(hard_limit(own, name), hard, "{name}");
+        }
+    }
 }

@@ -1,12 +1,16 @@
 //! `dray inspect`: a container under the names of Docker's API.
 
+mod settings;
+mod zero;
+
 use serde_json::{Value, json};
 
-use super::files::NetworkMode;
-use super::logs;
-use super::network::{Attachment, docker_ports};
-use super::{Container, Engine, EngineError, Record, Status, networks};
-use crate::api::EndpointSettings;
+use super::files;
+use super::record::MountPoint;
+use super::{Container, Engine, EngineError, Folders, Record, Status, logs, share, spec};
+use crate::api::Mount;
+use crate::runargs::volume::Bind;
+use crate::sys::cgroup;
 
 impl Engine {
     /// Docker's inspect document.
@@ -14,33 +18,21 @@ impl Engine {
         let Container {
             record,
             outcome,
-            now,
             status,
             ..
         } = container;
-        let body = serde_json::to_value(&record.body)
-            .map_err(|e| EngineError::system("write JSON")(e.into()))?;
-        let mut config = body;
-        let host_config = config
-            .as_object_mut()
-            .and_then(|c| c.remove("HostConfig"))
-            .unwrap_or_default();
-        if let Some(config) = config.as_object_mut() {
-            config.remove("NetworkingConfig");
-        }
-        let words: Vec<&String> = record
-            .body
-            .config
+        let config = &record.body.config;
+        let words: Vec<&String> = config
             .entrypoint
             .iter()
-            .chain(&record.body.config.cmd)
+            .chain(&config.cmd)
             .flatten()
             .collect();
-        let folder = self.folders(&record.id).state.join("logs");
+        let folders = self.folders(&record.id);
         let log_path = match record.body.host_config.log_config.driver.as_str() {
             driver if logs::unreadable(driver).is_some() => String::new(),
-            "local" => folder.join("local.log").display().to_string(),
-            _ => folder.join("json.log").display().to_string(),
+            "local" => shown(&folders.state, "logs/local.log"),
+            _ => shown(&folders.state, "logs/json.log"),
         };
         let mut state = json!({
             "Status": status.word(),
@@ -58,11 +50,13 @@ impl Engine {
         if let Some(health) = container.health() {
             state["Health"] = json!(health);
         }
-        let attached = match now {
-            Some(now) if now.init.is_some() => self.network.find(&record.id)?,
-            _ => Vec::new(),
+        let (names, hostname) = names_of(self, record);
+        // As in Docker they are there from the first start on.
+        let name_file = |name: &str| match names.run.join(name).exists() {
+            true => shown(&names.run, name),
+            false => String::new(),
         };
-        let network = network_settings(record, &attached);
+        let [config, host_config] = asked_for(record, hostname)?;
         Ok(json!({
             "Id": record.id,
             "Created": record.created,
@@ -71,18 +65,116 @@ impl Engine {
             "State": state,
             "Image": record.image,
             "ImageDigest": Some(record.image_digest).filter(|digest| *digest != record.image),
+            "ResolvConfPath": name_file("resolv.conf"),
+            "HostnamePath": name_file("hostname"),
+            "HostsPath": name_file("hosts"),
+            "LogPath": log_path,
             "Name": format!("/{}", record.name),
             "RestartCount": outcome.restart_count,
-            "Driver": "overlay",
+            "Driver": "overlay2",
             "Platform": "linux",
-            "LogPath": log_path,
+            "MountLabel": "",
+            "ProcessLabel": "",
+            "AppArmorProfile": "",
+            // Who executes something here keeps no id of it.
+            "ExecIDs": null,
             "Owner": record.owner,
             "HostConfig": host_config,
-            "Mounts": record.mounts,
+            "GraphDriver": self.graph_driver(container, &folders)?,
+            "Mounts": record.mounts.iter().map(|mount| mount_document(record, mount)).collect::<Vec<_>>(),
             "Config": config,
-            "NetworkSettings": network,
+            "NetworkSettings": settings::document(self, container)?,
         }))
     }
+
+    /// Where the container's files are. The whole of them is mounted where its own processes see it only: from outside there
+    /// is a way through its first one.
+    fn graph_driver(&self, container: &Container, folders: &Folders) -> Result<Value, EngineError> {
+        let mut lower = vec![shown(&folders.state, "top")];
+        let layers = self.images.lower_dirs(&container.record.layers)?;
+        lower.extend(layers.iter().map(|layer| layer.display().to_string()));
+        let merged = match container.pid() {
+            Some(pid) => format!("/proc/{pid}/root"),
+            None => shown(&folders.run, "rootfs"),
+        };
+        Ok(json!({
+            "Data": {
+                "ID": container.record.id,
+                "LowerDir": lower.join(":"),
+                "MergedDir": merged,
+                "UpperDir": shown(&folders.state, "upper"),
+                "WorkDir": shown(&folders.state, "work"),
+            },
+            "Name": "overlay2",
+        }))
+    }
+}
+
+fn shown(folder: &std::path::Path, rest: &str) -> String {
+    folder.join(rest).display().to_string()
+}
+
+/// The folders that hold a container's name files, and its host name: those of the container whose network it shares.
+fn names_of(engine: &Engine, record: &Record) -> (Folders, String) {
+    let owner = share::network_owner(engine, record);
+    let record = owner.as_ref().unwrap_or(record);
+    (engine.folders(&record.id), files::hostname(engine, record))
+}
+
+/// `Config` and `HostConfig`, with what Docker has where nobody asked for anything.
+fn asked_for(record: &Record, hostname: String) -> Result<[Value; 2], EngineError> {
+    let as_json = |error: serde_json::Error| EngineError::system("write JSON")(error.into());
+    let body = &record.body;
+    let mut config = serde_json::to_value(&body.config).map_err(as_json)?;
+    if body.config.hostname.is_empty() {
+        config["Hostname"] = hostname.into();
+    }
+    let mut host = serde_json::to_value(&body.host_config).map_err(as_json)?;
+    if body.host_config.network_mode == "default" {
+        host["NetworkMode"] = "bridge".into();
+    }
+    if body.host_config.oom_kill_disable.is_none() && !cgroup::is_unified() {
+        host["OomKillDisable"] = false.into();
+    }
+    if !body.host_config.privileged {
+        let cpus = files::kernel()?.possible_cpus;
+        host["MaskedPaths"] = spec::masked_paths(&body.host_config, cpus).into();
+        host["ReadonlyPaths"] = spec::readonly_paths(&body.host_config).into();
+    }
+    Ok([
+        zero::over(zero::CONFIG, config)?,
+        zero::over(zero::HOST, host)?,
+    ])
+}
+
+/// One of `Mounts`.
+fn mount_document(record: &Record, mount: &MountPoint) -> Value {
+    let mut document = json!(mount);
+    document["Mode"] = json!(mode_of(record, mount));
+    if mount.kind == "volume" {
+        document["Driver"] = "local".into();
+    }
+    document
+}
+
+/// What `--volume` said after the target. Of a volume that is asked for Docker says `z` where nobody said anything.
+fn mode_of(record: &Record, mount: &MountPoint) -> String {
+    let host = &record.body.host_config;
+    let unsaid = match mount.kind == "volume" && (!mount.anonymous || is_long(&host.mounts, mount))
+    {
+        true => "z",
+        false => "",
+    };
+    let said = host.binds.iter().find_map(|text| {
+        let bind = Bind::parse(text).ok()?;
+        let mode = text.split(':').nth(2)?;
+        (bind.target == mount.destination).then(|| mode.to_owned())
+    });
+    said.unwrap_or_else(|| unsaid.to_owned())
+}
+
+fn is_long(mounts: &[Mount], mount: &MountPoint) -> bool {
+    mounts.iter().any(|long| long.target == mount.destination)
 }
 
 /// Docker's word for a time that never was.
@@ -92,53 +184,4 @@ fn or_never(time: &str) -> &str {
     } else {
         time
     }
-}
-
-/// `NetworkSettings`: what the container has on its networks, or just which they are.
-fn network_settings(record: &Record, attachments: &[Attachment]) -> Value {
-    let mut wanted = networks::of(record);
-    let mode = NetworkMode::of(record);
-    if matches!(mode, NetworkMode::Host | NetworkMode::None) {
-        let name = record.body.host_config.network_mode.clone();
-        wanted.push((name, EndpointSettings::default()));
-    }
-    let mut settings = json!({ "Ports": {}, "Networks": {} });
-    if let Some(first) = attachments.first() {
-        settings = json!({
-            "IPAddress": first.ip,
-            "IPPrefixLen": first.prefix,
-            "Gateway": first.gateway,
-            "MacAddress": first.mac,
-            "Bridge": first.bridge,
-            "Ports": docker_ports(attachments, &record.body),
-            "Networks": {},
-        });
-        add_v6(&mut settings, Some(first));
-    }
-    for (name, wanted) in &wanted {
-        let attachment = attachments.iter().find(|a| a.network == *name);
-        settings["Networks"][name] = endpoint(wanted, attachment);
-    }
-    settings
-}
-
-/// One network: what was asked for there, and what the container has.
-fn endpoint(wanted: &EndpointSettings, attachment: Option<&Attachment>) -> Value {
-    let mut endpoint = json!(wanted);
-    endpoint["IPAddress"] = json!(attachment.map_or_else(String::new, |a| a.ip.to_string()));
-    endpoint["Gateway"] = json!(attachment.map_or_else(String::new, |a| a.gateway.to_string()));
-    add_v6(&mut endpoint, attachment);
-    if let Some(attachment) = attachment {
-        endpoint["IPPrefixLen"] = json!(attachment.prefix);
-        endpoint["MacAddress"] = json!(attachment.mac);
-    }
-    endpoint
-}
-
-/// What a container has of IPv6, under Docker's names.
-fn add_v6(place: &mut Value, attachment: Option<&Attachment>) {
-    let v6 = attachment.and_then(|attachment| attachment.v6.as_ref());
-    place["GlobalIPv6Address"] = json!(v6.map_or_else(String::new, |v6| v6.ip.to_string()));
-    place["GlobalIPv6PrefixLen"] = json!(v6.map_or(0, |v6| v6.prefix));
-    place["IPv6Gateway"] = json!(v6.map_or_else(String::new, |v6| v6.gateway.to_string()));
 }

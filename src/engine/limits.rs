@@ -2,6 +2,7 @@
 //! of version 1 it leaves out a block device's own weight and --oom-kill-disable, on version 2 most weights overflow in it. The OOM score it would give to the monitor too, which inherits nothing this way.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
@@ -11,6 +12,8 @@ use crate::sys::{cgroup, process};
 
 const CPU: &str = "cpu";
 const RT_RUNTIME: &str = "--cpu-rt-runtime";
+const WEIGHT: &str = "--blkio-weight";
+const WEIGHT_DEVICE: &str = "--blkio-weight-device";
 /// The kernel's period for real-time budgets, microseconds.
 const RT_PERIOD: i64 = 1_000_000;
 
@@ -18,6 +21,8 @@ const RT_PERIOD: i64 = 1_000_000;
 #[derive(Debug, PartialEq, Eq)]
 struct Line {
     option: &'static str,
+    /// What a kernel lacks is left out with a warning, as Docker does it; everything else is refused.
+    optional: bool,
     controller: &'static str,
     files: &'static [&'static str],
     text: String,
@@ -31,7 +36,8 @@ const NANO: i64 = 1_000_000_000;
 /// Refuses a device that is none, processors that are not there, and a limit for which this kernel has no control group.
 pub(super) fn check(host: &HostConfig) -> Result<(), EngineError> {
     let cpus = numbers_of(online(CPUS).trim()).len();
-    if host.nano_cpus > NANO.saturating_mul(cpus as i64) {
+    let least = NANO / 100;
+    if host.nano_cpus > NANO.saturating_mul(cpus as i64) || (1..least).contains(&host.nano_cpus) {
         return Err(EngineError::Unsupported {
             option: format!("--cpus {}", host.nano_cpus as f64 / NANO as f64),
             reason: format!(
@@ -73,7 +79,7 @@ pub(super) fn check(host: &HostConfig) -> Result<(), EngineError> {
         true => !cgroup::has_realtime(),
         false => !cgroup::has(line.controller),
     };
-    match lines.iter().find(absent) {
+    match lines.iter().filter(|line| !line.optional).find(absent) {
         Some(line) => Err(missing(line)),
         None => Ok(()),
     }
@@ -116,8 +122,10 @@ pub(super) fn apply(group: &str, pid: i32, host: &HostConfig) -> Result<(), Engi
         reason: format!("the kernel refuses it: {error}"),
     })?;
     for line in lines(host, cgroup::is_unified())? {
-        let file =
-            cgroup::file(group, line.controller, line.files).ok_or_else(|| missing(&line))?;
+        let file = match cgroup::file(group, line.controller, line.files) {
+            None if line.optional => continue,
+            file => file.ok_or_else(|| missing(&line))?,
+        };
         if line.option == RT_RUNTIME {
             // The group of all containers has to have as much as they have together.
             cgroup::share_realtime(group, host.cpu_realtime_runtime, period_of(host))
@@ -127,10 +135,11 @@ pub(super) fn apply(group: &str, pid: i32, host: &HostConfig) -> Result<(), Engi
             true => rescaled(&line.text),
             false => line.text.clone(),
         };
-        cgroup::set(&file, &text).map_err(|source| match line.controller == CPU {
-            true => no_budget(&line, &source),
-            false => EngineError::write(&file, source),
-        })?;
+        match cgroup::set(&file, &text) {
+            Err(error) if line.optional && error.kind() == ErrorKind::Unsupported => {}
+            Err(error) if line.controller == CPU => return Err(no_budget(&line, &error)),
+            set => set.map_err(|source| EngineError::write(&file, source))?,
+        }
     }
     Ok(())
 }
@@ -193,6 +202,7 @@ fn memory(host: &HostConfig, unified: bool) -> Vec<Line> {
     if host.oom_kill_disable == Some(true) && !unified {
         lines.push(Line {
             option: "--oom-kill-disable",
+            optional: false,
             controller: "memory",
             files: &["memory.oom_control"],
             text: "1".to_owned(),
@@ -203,6 +213,7 @@ fn memory(host: &HostConfig, unified: bool) -> Vec<Line> {
     if unified && no_swap && cgroup::limits_swap() {
         lines.push(Line {
             option: "--memory-swap",
+            optional: false,
             controller: "memory",
             files: &["memory.swap.max"],
             text: "0".to_owned(),
@@ -221,6 +232,7 @@ fn realtime(host: &HostConfig) -> impl Iterator<Item = Line> {
     let given = all.into_iter().filter(|(_, _, wanted)| *wanted != 0);
     given.map(|(option, files, wanted)| Line {
         option,
+        optional: false,
         controller: CPU,
         files,
         text: wanted.to_string(),
@@ -237,7 +249,35 @@ fn io(unified: bool) -> &'static str {
 
 fn weights(host: &HostConfig, unified: bool) -> Result<Vec<Line>, EngineError> {
     let mut lines = Vec::new();
-    let (files, of_devices): (&'static [_], &'static [_]) = match unified {
+    let (files, of_devices) = weight_files(unified);
+    if host.blkio_weight != 0 {
+        lines.push(Line {
+            option: WEIGHT,
+            optional: true,
+            controller: io(unified),
+            files,
+            text: host.blkio_weight.to_string(),
+        });
+    }
+    for device in host.blkio_weight_device.iter().filter(|d| d.weight != 0) {
+        lines.push(Line {
+            option: WEIGHT_DEVICE,
+            optional: true,
+            controller: io(unified),
+            files: of_devices,
+            text: format!(
+                "{} {}",
+                numbers(WEIGHT_DEVICE, &device.path)?,
+                device.weight
+            ),
+        });
+    }
+    Ok(lines)
+}
+
+/// Where a group's weight is, and its weight for one device.
+fn weight_files(unified: bool) -> (&'static [&'static str], &'static [&'static str]) {
+    match unified {
         true => (
             &["io.bfq.weight", "io.weight"],
             &["io.bfq.weight", "io.weight"],
@@ -246,25 +286,41 @@ fn weights(host: &HostConfig, unified: bool) -> Result<Vec<Line>, EngineError> {
             &["blkio.weight", "blkio.bfq.weight"],
             &["blkio.weight_device", "blkio.bfq.weight_device"],
         ),
-    };
-    if host.blkio_weight != 0 {
-        lines.push(Line {
-            option: "--blkio-weight",
-            controller: io(unified),
-            files,
-            text: host.blkio_weight.to_string(),
-        });
     }
-    for device in host.blkio_weight_device.iter().filter(|d| d.weight != 0) {
-        let option = "--blkio-weight-device";
-        lines.push(Line {
-            option,
-            controller: io(unified),
-            files: of_devices,
-            text: format!("{} {}", numbers(option, &device.path)?, device.weight),
-        });
+}
+
+/// What of a container's weights this kernel does not have and the engine leaves out, in Docker's words.
+pub(super) fn discarded(host: &HostConfig) -> Result<Vec<String>, EngineError> {
+    let mut said = Vec::new();
+    for line in weights(host, cgroup::is_unified())? {
+        let (what, left_out) = match line.option {
+            WEIGHT => ("weight", "Weight"),
+            _ => ("weight_device", "Weight-device"),
+        };
+        if !is_there(&line) {
+            said.push(format!(
+                "Your kernel does not support Block I/O {what} or the cgroup is not mounted. {left_out} discarded."
+            ));
+        }
     }
-    Ok(lines)
+    said.dedup();
+    Ok(said)
+}
+
+/// Whether groups have what the line sets, as far as can be known before the container has one. Of a single device the
+/// scheduler BFQ alone takes a weight, where the kernel has no other.
+fn is_there(line: &Line) -> bool {
+    if !cgroup::has(line.controller) {
+        return false;
+    }
+    match cgroup::in_groups(line.controller, line.files) {
+        Some(file) if file.contains("bfq") && line.option == WEIGHT_DEVICE => {
+            let numbers = line.text.split(' ').next().unwrap_or_default();
+            let schedulers = format!("/sys/dev/block/{numbers}/queue/scheduler");
+            std::fs::read_to_string(schedulers).is_ok_and(|all| all.contains("[bfq]"))
+        }
+        found => found.is_some(),
+    }
 }
 
 fn throttles(host: &HostConfig, unified: bool) -> Result<Vec<Line>, EngineError> {
@@ -305,6 +361,7 @@ fn throttles(host: &HostConfig, unified: bool) -> Result<Vec<Line>, EngineError>
             };
             lines.push(Line {
                 option,
+                optional: false,
                 controller: io(unified),
                 files,
                 text,

@@ -3,7 +3,7 @@
 
 use super::files::NetworkMode;
 use super::network::{DEFAULT, is_bridge};
-use super::{Engine, EngineError, Record, networks};
+use super::{Engine, EngineError, Record, networks, rootfs};
 use crate::api::CreateBody;
 
 /// A deployment whose containers are about to be made.
@@ -36,6 +36,31 @@ impl Engine {
             };
             if !reachable {
                 return Err(EngineError::ForeignLinked(name));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a person who starts container `id` hears before anything is done: that its disk takes nothing, and Docker's rule
+    /// that whom it links to has to run. A deployment, a boot and a restart policy start containers in any order.
+    pub fn check_start(&self, id: &str) -> Result<(), EngineError> {
+        rootfs::writable(&self.folders(id))?;
+        let record = self.load(id)?.record;
+        let config = &record.body.host_config;
+        let links = config.links.iter();
+        let links = links.filter(|_| record.owner.is_none() && is_bridge(&config.network_mode));
+        for link in links {
+            let (linked, alias) = networks::split_link(link);
+            let found = match self.find(&linked) {
+                Err(EngineError::NotFound(_)) => return Err(EngineError::NoLinked(linked)),
+                found => found?,
+            };
+            if found.pid().is_none() {
+                return Err(EngineError::LinkedNotRunning {
+                    linked: found.record.name,
+                    name: record.name,
+                    alias,
+                });
             }
         }
         Ok(())

@@ -200,7 +200,18 @@ fn names_on(
     settings: &EndpointSettings,
     hostname: &str,
 ) -> Vec<String> {
-    let mut names = vec![record.name.clone(), format!("{}.{network}", record.name)];
+    let mut names = docker_names(record, settings, hostname);
+    names.insert(1, format!("{}.{network}", record.name));
+    names
+}
+
+/// What Docker lists as a container's names on a network that somebody made.
+pub(super) fn docker_names(
+    record: &Record,
+    settings: &EndpointSettings,
+    hostname: &str,
+) -> Vec<String> {
+    let mut names = vec![record.name.clone()];
     let more = settings.aliases.iter().map(String::as_str);
     for name in more.chain([&record.id[..12], hostname]) {
         if !names.iter().any(|known| known == name) {

@@ -1,7 +1,7 @@
 //! Removing containers: the record first, then what it held.
 
 use super::create::pin_name;
-use super::{Engine, EngineError, Record};
+use super::{Engine, EngineError, Record, Status};
 use crate::sys::fs;
 
 /// How a container is removed.
@@ -41,8 +41,10 @@ impl Engine {
                 return self.remove_stopped(&container.record, how.volumes);
             }
             if !how.force {
-                return Err(EngineError::Running {
-                    name: container.record.name,
+                let name = container.record.name;
+                return Err(match container.status {
+                    Status::Paused => EngineError::PausedToRemove { name },
+                    _ => EngineError::Running { name },
                 });
             }
             drop(lock);

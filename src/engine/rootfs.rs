@@ -69,11 +69,27 @@ pub fn mount(engine: &Engine, record: &Record, folders: &Folders) -> Result<Path
         work: &work,
         scratch: &links,
     };
-    mount::overlay(&overlay, &root).map_err(|source| EngineError::System {
-        action: format!("mount the root of {}", record.name),
-        source,
+    mount::overlay(&overlay, &root).map_err(|source| {
+        // The kernel says of a disk that is read-only that the mount is invalid.
+        let is_disk = writable(folders).err();
+        is_disk.unwrap_or_else(|| EngineError::System {
+            action: format!("mount the root of {}", record.name),
+            source,
+        })
     })?;
     Ok(root)
+}
+
+/// Refuses a container whose own files are on a disk that is read-only.
+pub fn writable(folders: &Folders) -> Result<(), EngineError> {
+    let upper = folders.state.join("upper");
+    match fs::try_beside(&upper) {
+        Err(source) if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            Err(EngineError::write(&upper, source))
+        }
+        // Of everything else whoever writes there says more.
+        _ => Ok(()),
+    }
 }
 
 /// Takes a container's root down again, in the mount namespace of the calling process.

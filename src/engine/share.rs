@@ -176,7 +176,7 @@ fn owner(
     what: &'static str,
 ) -> Result<Container, EngineError> {
     engine.load(id).map_err(|error| match error {
-        EngineError::RecordMissing { .. } => EngineError::OwnerGone {
+        EngineError::RecordMissing { .. } | EngineError::Gone(_) => EngineError::OwnerGone {
             name: record.name.clone(),
             id: id.to_owned(),
             what,
@@ -202,6 +202,16 @@ fn held<T>(
         true => Ok(opened),
         false => Err(gone()),
     }
+}
+
+/// The container whose network and name files `record` shares, whether it runs or not; `None` if it has its own, or that one
+/// is gone.
+pub(super) fn network_owner(engine: &Engine, record: &Record) -> Option<Record> {
+    let mut owner = engine.folders(&shared_with(record)?).record().ok()?;
+    while let Some(next) = shared_with(&owner) {
+        owner = engine.folders(&next).record().ok()?;
+    }
+    Some(owner)
 }
 
 fn shared_with(record: &Record) -> Option<String> {

@@ -6,6 +6,8 @@ use crate::api::Config;
 const MAX_PART: usize = 255;
 /// Longest path, with the byte that ends it.
 const MAX_PATH: usize = 4096;
+/// Longest path in a container that can be mounted on, which leaves room for its root's own.
+const MAX_MOUNT_POINT: usize = MAX_PATH - 256;
 /// Longest argument or variable of a program, with the byte that ends it.
 const MAX_STRING: usize = 128 << 10;
 /// Longest host name, and longest domain name.
@@ -59,6 +61,19 @@ pub(super) fn path(path: &str) -> Result<(), String> {
     ))
 }
 
+/// Refuses a mount point too that is too long below a container's root, as the host sees it.
+pub(super) fn mount_point(target: &str) -> Result<(), String> {
+    path(target)?;
+    match target.len() > MAX_MOUNT_POINT {
+        true => Err(format!(
+            "path {:?}… has {} bytes, more than the {MAX_MOUNT_POINT} that a mount point can have: file name too long",
+            super::error::shown(target),
+            target.len(),
+        )),
+        false => Ok(()),
+    }
+}
+
 /// Refuses a host or domain name that the kernel does not take, or that is more than one line of a file.
 pub(super) fn name(what: &str, text: &str) -> Result<(), String> {
     if text.len() > MAX_NAME {
@@ -95,6 +110,9 @@ mod tests {
         );
         assert_eq!(path(&format!("/{}/b", "a".repeat(MAX_PART))), Ok(()));
         assert_eq!(path(&"/abc".repeat(1023)), Ok(()));
+        assert_eq!(mount_point(&"/abc".repeat(960)), Ok(()));
+        let refused = mount_point(&"/abc".repeat(1000)).unwrap_err();
+        assert!(refused.contains("file name too long"), "{refused}");
         for (wrong, said) in [
             (
                 format!("/{}", "a".repeat(256)),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::bounds;
 use super::draft::Draft;
 use crate::api::Empty;
 
@@ -188,7 +189,7 @@ pub(super) fn target_path(text: &str) -> Result<String, String> {
     }
     match clean(text) {
         root if root == "/" => Err("invalid specification: destination can't be '/'".to_owned()),
-        path => Ok(path),
+        path => bounds::mount_point(&path).map(|()| path),
     }
 }
 

@@ -92,6 +92,24 @@ pub fn file(group: &str, controller: &str, names: &[&str]) -> Option<PathBuf> {
         .find(|file| file.exists())
 }
 
+/// The first of the files `names` that groups of this controller have. Where nobody has made a group yet nobody knows: then it
+/// is the first one.
+pub fn in_groups<'a>(controller: &str, names: &[&'a str]) -> Option<&'a str> {
+    let top = match is_unified() {
+        true => PathBuf::from(MOUNT),
+        false => Path::new(MOUNT).join(controller),
+    };
+    let entries = fs::read_dir(top).into_iter().flatten().flatten();
+    let mut groups = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    match groups.next() {
+        Some(group) => {
+            let there = |name: &&&str| group.path().join(name).exists();
+            names.iter().find(there).copied()
+        }
+        None => names.first().copied(),
+    }
+}
+
 /// Whether real-time CPU time can be given to groups.
 pub fn has_realtime() -> bool {
     !is_unified() && Path::new(MOUNT).join("cpu/cpu.rt_runtime_us").exists()

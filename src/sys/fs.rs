@@ -17,6 +17,16 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// Whether the disk takes changes beside `path`: the flags of a filesystem do not tell all of it.
+pub fn try_beside(path: &Path) -> io::Result<()> {
+    let scratch = scratch_beside(path);
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&scratch)?;
+    fs::remove_file(scratch)
+}
+
 /// Prefix of names that a start may delete without asking: unfinished writes and half-deleted trees.
 pub const SCRATCH_PREFIX: &str = ".tmp-";
 

@@ -18,6 +18,8 @@ pub struct Process {
     pub busy: Duration,
     /// Since it was started, time in suspend included.
     pub age: Duration,
+    /// Its name, which is the first 15 bytes of its program's unless it chose another.
+    pub name: String,
     /// Its words, or its name in brackets where it has none.
     pub command: String,
 }
@@ -47,6 +49,7 @@ fn read(pid: i32, uptime: Duration) -> Option<Process> {
     let field = |number: usize| fields.get(number - 3).copied();
     let ticks = |number| Some(TICK * u32::try_from(field(number)?).ok()?);
     let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    let name = start.split_once('(')?.1;
     let words = file("cmdline")?;
     let words = String::from_utf8_lossy(&words).replace('\0', " ");
     Some(Process {
@@ -56,8 +59,9 @@ fn read(pid: i32, uptime: Duration) -> Option<Process> {
         terminal: field(7)? as u32,
         busy: ticks(14)? + ticks(15)?,
         age: uptime.saturating_sub(Duration::from_millis(field(22)?.unsigned_abs() * 10)),
+        name: name.to_owned(),
         command: match words.trim_end() {
-            "" => format!("[{}]", start.split_once('(')?.1),
+            "" => format!("[{name}]"),
             words => words.to_owned(),
         },
     })

@@ -55,7 +55,9 @@ pub fn find_program(name: &str, path: Option<&str>) -> Result<PathBuf, String> {
             .map_err(|reason| format!("exec: {name:?}: {reason}"));
     }
     let mut reason = "executable file not found in $PATH";
-    for folder in path.unwrap_or(DEFAULT_PATH).split(':') {
+    // A word of nothing would find the folder itself.
+    let folders = path.unwrap_or(DEFAULT_PATH).split(':');
+    for folder in folders.filter(|_| !name.is_empty()) {
         let file = PathBuf::from(if folder.is_empty() { "." } else { folder }).join(name);
         match usable(&file) {
             Ok(()) => return Ok(file),

@@ -66,6 +66,7 @@ pub const ROWS: &[Row] = &[
         "read\nsh: can't create /tmp/x: Operation not permitted"),
     ("device", "--device /dev/loop-control:m", "mknod /tmp/x c 10 237 && head -c 0 /tmp/x",
         "head: /tmp/x: Operation not permitted"),
+    ("device", "--device /dev/pts", "test -c /dev/pts/ptmx && echo there", "there"),
     ("device", "--device {dir}/nodes:/dev/own", "cd /dev/own; stat -c '%n %F %t %T %a' one below/two",
         "one character special file 1 3 620\nbelow/two character special file 1 5 640"),
     ("device-cgroup-rule", "--device-cgroup-rule 'c 10:237 rwm'",

@@ -21,6 +21,7 @@ pub const ROWS: &[Row] = &[
         "BOM=[1]\nLEAD=[two ]\nTAB=[\"quoted\"]\nKNOWN=[known value]\nUNKNOWN=[]\n\
             EQ=[=]\nTWICE=[2]\nSPACE=[a  b]\nLAST=[no newline]"),
     ("env-file", "--env-file {dir}/odd.env --env-file {dir}/more.env -e EQ=own", "echo $TWICE $EQ", "3 own"),
+    ("env-file", "--env-file {dir}/more.env -e TWICE", "echo $TWICE", "3"),
     ("env-file", "--env-file {dir}/empty.env", "echo $IMAGE", "yes"),
     ("user", "-u bob", "id -u; id -g; id -G; echo $HOME", "1000\n1000\n1000 63\n/home/bob"),
     ("user", "-u 1000", "id -u; id -g; id -G; echo $HOME", "1000\n1000\n1000 63\n/home/bob"),

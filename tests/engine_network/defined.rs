@@ -73,10 +73,6 @@ fn networks_are_made_listed_and_removed() {
                 "subnet 172.29.8.0/24 overlaps 172.29.0.0/16 of network bridge; choose another one",
             ),
             (
-                "create --subnet 10.6.0.1/24 xx",
-                "invalid --subnet \"10.6.0.1/24\": the network of that address is 10.6.0.0/24",
-            ),
-            (
                 "create --subnet 10.6.0.0/31 xx",
                 "invalid --subnet \"10.6.0.0/31\": it has no room for containers; use /30 or shorter",
             ),
@@ -161,10 +157,6 @@ fn networks_are_made_listed_and_removed() {
                 "--subnet fd00:7::/64 is a second one: a network has one subnet of each kind",
             ),
             (
-                "create --ipv6 --subnet fd00:6::1/64 xx",
-                "invalid --subnet \"fd00:6::1/64\": the network of that address is fd00:6::/64",
-            ),
-            (
                 "create --ipv6 --gateway fd00:6::1 xx",
                 "invalid --gateway \"fd00:6::1\": give the --subnet that it is part of, too",
             ),
@@ -191,6 +183,24 @@ fn networks_are_made_listed_and_removed() {
                 said.starts_with(&format!("dray: {wanted}")),
                 "{words:?}: {said}"
             );
+        }
+        // Any address of a subnet stands for it.
+        for (words, subnet) in [
+            ("create --subnet 10.6.0.5/24 within", "10.6.0.0/24"),
+            (
+                "create --ipv6 --subnet fd00:6::1/64 --subnet 10.6.1.9/24 both",
+                "10.6.1.0/24 fd00:6::/64",
+            ),
+        ] {
+            let words: Vec<&str> = std::iter::once("network").chain(words.split(' ')).collect();
+            device.done(&words);
+            let name = words[words.len() - 1];
+            let form = "{{range .IPAM.Config}}{{.Subnet}} {{end}}";
+            let shown = device
+                .done(&["network", "inspect", "-f", form, name])
+                .stdout;
+            assert_eq!(shown.trim(), subnet);
+            device.done(&["network", "rm", name]);
         }
         let names = "--format={{.Name}}";
         for (filter, wanted) in [
@@ -331,7 +341,10 @@ fn names_on_a_network_come_and_go() {
         );
         serve_on(device, "other", &front);
         device.done(&["start", "db"]);
-        assert_eq!(network_settings(device, "db")["IPAddress"], "172.30.0.3");
+        assert_eq!(
+            network_settings(device, "db")["Networks"]["front"]["IPAddress"],
+            "172.30.0.3"
+        );
         until("db's server", || {
             fetch_from_inside(device, "app", "store").ok()
         });
@@ -439,7 +452,20 @@ fn several_networks_internal_ones_and_links() {
         assert_eq!(settings["Networks"]["zone"]["IPAddress"], "172.30.0.2");
         assert_eq!(settings["Networks"]["deep"]["IPAddress"], "172.30.1.2");
         assert_eq!(settings["Networks"]["deep"]["Aliases"], json!(["gate"]));
-        assert_eq!(settings["IPAddress"], "172.30.0.2");
+        // Docker's: of the default network alone.
+        assert_eq!(settings["IPAddress"], "");
+        let ids = device
+            .done(&["network", "inspect", "-f", "{{.Id}}", "deep"])
+            .stdout;
+        let deep = &settings["Networks"]["deep"];
+        assert_eq!(deep["NetworkID"], ids.trim());
+        assert_eq!(deep["EndpointID"].as_str().unwrap().len(), 64);
+        let gate = device.inspect("gate");
+        let short = &gate["Id"].as_str().unwrap()[..12];
+        assert_eq!(deep["DNSNames"], json!(["gate", short]));
+        assert_eq!(deep["GlobalIPv6PrefixLen"], 0);
+        let pid = gate["State"]["Pid"].to_string();
+        assert_eq!(settings["SandboxKey"], format!("/proc/{pid}/ns/net"));
         // An internal network has no way outside, not even a route.
         let routes = device
             .done(&["exec", "db", "cat", "/proc/net/route"])
@@ -492,6 +518,37 @@ fn several_networks_internal_ones_and_links() {
             assert_eq!(refused.status.code(), Some(1), "{refused:?}");
             assert!(refused.stderr.contains(said), "{refused:?}");
         }
+        // Whom it links to has to run when somebody starts it, and before it is stopped for that.
+        device.done(&[
+            "create",
+            "--name=four",
+            "--link=one:uno",
+            &image,
+            "sleep",
+            "1000",
+        ]);
+        device.done(&["start", "four"]);
+        device.done(&["stop", "-t0", "one"]);
+        let said = "cannot link to a non running container: /one AS /four/uno";
+        for word in ["restart", "start"] {
+            let refused = device.dray(&[word, "four"]);
+            assert_eq!(
+                refused.status.code(),
+                Some(i32::from(word == "restart")),
+                "{refused:?}"
+            );
+            assert_eq!(
+                refused.stderr.contains(said),
+                word == "restart",
+                "{refused:?}"
+            );
+            assert_eq!(device.inspect("four")["State"]["Running"], true);
+        }
+        device.done(&["stop", "-t0", "four"]);
+        let refused = device.dray(&["start", "four"]);
+        assert!(refused.stderr.contains(said), "{refused:?}");
+        device.done(&["start", "one", "four"]);
+        device.done(&["rm", "-f", "four"]);
         // Elsewhere a link is a name for whoever comes.
         device.done(&[
             "create",

@@ -8,8 +8,8 @@ use std::str::FromStr;
 use anyhow::{Context as _, bail};
 use clap::{ArgAction, Args};
 use dray::engine::Engine;
-use dray::engine::network::Address;
 use dray::engine::network::make::{Asked, Wish};
+use dray::engine::network::{Address, Within};
 use dray::runargs::value::boolean;
 
 use crate::commands::filter::labels;
@@ -77,7 +77,8 @@ where
     A: FromStr<Err: std::error::Error + Send + Sync + 'static> + Address,
 {
     Ok(Asked {
-        subnet: one("--subnet", &words.subnet, v6)?,
+        // Any address of it stands for it, as with Docker.
+        subnet: one::<Within<A>>("--subnet", &words.subnet, v6)?.map(|within| within.0),
         gateway: one("--gateway", &words.gateway, v6)?,
         range: one("--ip-range", &words.ip_range, v6)?,
     })

@@ -1,8 +1,8 @@
 //! Networks as docker shows them: those that were made, and those that are always there.
 
 use dray::engine::Engine;
-use dray::engine::network::DEFAULT;
 use dray::engine::network::defined::Definition;
+use dray::engine::network::{DEFAULT, id_of_built_in};
 
 /// What there is without having been made, and its driver.
 const ALWAYS: [(&str, &str); 3] = [(DEFAULT, DEFAULT), ("host", "host"), ("none", "null")];
@@ -21,12 +21,11 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// One that is always there has its name as its id, written as hexadecimal digits.
+    /// One that is always there.
     fn built_in(name: &str, driver: &'static str) -> Shown {
-        let digits: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
         Shown {
             name: name.to_owned(),
-            id: format!("{digits:0<64}"),
+            id: id_of_built_in(name),
             driver,
             definition: None,
         }

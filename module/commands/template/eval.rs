@@ -31,10 +31,11 @@ const SWITCHES: &str = "AttachStderr AttachStdin AttachStdout AutoRemove OpenStd
 const TEXTS: &str = "Bridge CgroupParent ContainerIDFile CpusetCpus CpusetMems Domainname Driver Gateway GlobalIPv6Address \
     Hostname IPAddress IPv6Gateway IpcMode MacAddress Name PidMode Runtime StopSignal UTSMode User UsernsMode Variant \
     VolumeDriver WorkingDir";
-const LISTS: &str = "Aliases Binds CapAdd CapDrop Cmd Devices Dns DnsOptions DnsSearch Entrypoint Env ExtraHosts GroupAdd \
-    Links OnBuild SecurityOpt Shell Ulimits VolumesFrom";
-const NOTHING: &str =
-    "Health Healthcheck Init OomKillDisable PidsLimit SizeRootFs SizeRw StopTimeout";
+const LISTS: &str = "Aliases Binds CapAdd CapDrop Cmd DNSNames DeviceCgroupRules DeviceRequests Devices Dns DnsOptions \
+    DnsSearch Entrypoint Env ExecIDs ExtraHosts GroupAdd Links MaskedPaths OnBuild ReadonlyPaths SecondaryIPAddresses \
+    SecondaryIPv6Addresses SecurityOpt Shell Ulimits VolumesFrom";
+const NOTHING: &str = "Health Healthcheck IPAMConfig Init MemorySwappiness OomKillDisable PidsLimit SizeRootFs SizeRw \
+    StopTimeout";
 
 fn left_out(name: &str) -> Option<Value> {
     let is_of = |names: &str| names.split_whitespace().any(|known| known == name);
@@ -47,6 +48,27 @@ fn left_out(name: &str) -> Option<Value> {
         "PortBindings" => Some(json!({})),
         map if MAPS.contains(&map) => Some(json!({})),
         _ => None,
+    }
+}
+
+/// What Go prints where there is nothing: it knows what could be there.
+fn nothing(pipe: &Pipe) -> &'static str {
+    let field = match &pipe.commands[..] {
+        [command] => match &command[..] {
+            [operand] => operand.fields.last().map(String::as_str),
+            _ => None,
+        },
+        _ => None,
+    };
+    let is_of = |names: &str| {
+        let mut known = names.split_whitespace();
+        field.is_some_and(|field| known.any(|known| known == field))
+    };
+    match field {
+        _ if is_of(NOTHING) => "<nil>",
+        _ if is_of(LISTS) => "[]",
+        Some(map) if MAPS.contains(&map) => "map[]",
+        _ => "<no value>",
     }
 }
 
@@ -86,7 +108,10 @@ impl<'a> Scope<'a> {
                 Node::Print(pipe) => {
                     let value = self.pipe(pipe, dot)?;
                     if pipe.sets.is_empty() {
-                        text.push_str(&shown(&value));
+                        text.push_str(&match value {
+                            Value::Null => nothing(pipe).to_owned(),
+                            value => shown(&value),
+                        });
                     }
                     continue;
                 }

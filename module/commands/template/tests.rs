@@ -15,7 +15,7 @@ fn templates_print_as_gos_do() {
         "Args": ["a", "b"], "Networks": { "n2": { "IP": "5.6.7.8" }, "n1": { "IP": "1.2.3.4" } },
         "Labels": { "tier": "front", "com.shop.web": "x y" }, "Id": "0123456789abcdef",
         "Ports": { "53/udp": null, "80/tcp": [{ "HostIp": "0.0.0.0", "HostPort": "8080" }] },
-        "Mounts": [{ "Source": "/a" }, { "Source": "/b" }], "Zero": 0, "Label": { "tier": "front" },
+        "Mounts": [{ "Source": "/a" }, { "Source": "/b" }], "Options": null, "Zero": 0, "Label": { "tier": "front" },
     });
     for (template, text) in [
         ("{{.Name}}", "web"),
@@ -98,6 +98,10 @@ fn templates_print_as_gos_do() {
         (
             "{{and .State.Health (eq .State.Health.Status \"healthy\")}}",
             "<no value>",
+        ),
+        (
+            "{{.State.Health}} {{.State.PidsLimit}} {{.Options}} {{.State.Binds}}",
+            "<nil> <nil> map[] []",
         ),
         (
             "{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}",

@@ -245,7 +245,7 @@ fn make_process(
         |reason| EngineError::Runtime {
             action: "create",
             name: record.name.clone(),
-            reason: with_sysctls(reason, record),
+            reason: explained(engine, record, folders, reason),
         },
     )?;
     drop(theirs);
@@ -276,7 +276,15 @@ fn outside(record: &Record, attempt: &Attempt) -> Result<Option<OwnedFd>, Engine
     }
 }
 
-/// The runtime does not say which setting the kernel refuses.
+/// The runtime says neither which mount nor which setting the kernel refuses.
+fn explained(engine: &Engine, record: &Record, folders: &Folders, reason: String) -> String {
+    if reason.contains("failed to prepare rootfs") {
+        let failed = foresee::failed_mount(engine, record, &folders.run.join("rootfs"));
+        return failed.unwrap_or(reason);
+    }
+    with_sysctls(reason, record)
+}
+
 fn with_sysctls(reason: String, record: &Record) -> String {
     let given = record.body.host_config.sysctls.iter();
     let given: Vec<String> = given

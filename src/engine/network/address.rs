@@ -175,20 +175,37 @@ impl<A: Address> FromStr for Pool<A> {
     type Err = PoolError;
 
     fn from_str(text: &str) -> Result<Pool<A>, PoolError> {
-        let form = || PoolError::Form(A::KIND, A::EXAMPLE);
-        let (address, prefix) = text.split_once('/').ok_or_else(form)?;
-        let address: A = address.parse().map_err(|_| form())?;
-        let digits = prefix.bytes().all(|b| b.is_ascii_digit());
-        let prefix = prefix.parse().ok().filter(|p| digits && *p <= A::BITS);
-        let prefix = prefix.ok_or_else(form)?;
-        let base = A::numbered(address.number() & mask::<A>(prefix));
-        let pool = Pool { base, prefix };
-        if base == address {
+        let (address, pool) = read(text)?;
+        if pool.base == address {
             Ok(pool)
         } else {
             Err(PoolError::HostBits(pool.to_string()))
         }
     }
+}
+
+/// A network that is named by any of its addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Within<A>(pub Pool<A>);
+
+impl<A: Address> FromStr for Within<A> {
+    type Err = PoolError;
+
+    fn from_str(text: &str) -> Result<Within<A>, PoolError> {
+        read(text).map(|(_, pool)| Within(pool))
+    }
+}
+
+/// An address and the network that it is in.
+fn read<A: Address>(text: &str) -> Result<(A, Pool<A>), PoolError> {
+    let form = || PoolError::Form(A::KIND, A::EXAMPLE);
+    let (address, prefix) = text.split_once('/').ok_or_else(form)?;
+    let address: A = address.parse().map_err(|_| form())?;
+    let digits = prefix.bytes().all(|b| b.is_ascii_digit());
+    let prefix = prefix.parse().ok().filter(|p| digits && *p <= A::BITS);
+    let prefix = prefix.ok_or_else(form)?;
+    let base = A::numbered(address.number() & mask::<A>(prefix));
+    Ok((address, Pool { base, prefix }))
 }
 
 impl<A: Address> fmt::Display for Pool<A> {
@@ -244,6 +261,11 @@ mod tests {
             ("fd00::/64", Err(PoolError::Form("IPv4", "10.5.0.0/24"))),
         ] {
             assert_eq!(text.parse::<Pool>(), wanted, "{text}");
+            let within = text.parse::<Within<Ipv4Addr>>().map(|within| within.0);
+            match wanted {
+                Err(PoolError::HostBits(_)) => assert_eq!(within, Ok(pool("10.5.0.0", 24))),
+                wanted => assert_eq!(within, wanted, "{text}"),
+            }
         }
     }
 

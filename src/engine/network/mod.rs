@@ -75,7 +75,7 @@ use defined::Defined;
 use lease::{Built, Lease};
 use leases::Leases;
 
-pub use address::{Address, Addresses, Pool, PoolError};
+pub use address::{Address, Addresses, Pool, PoolError, Within};
 pub use error::NetworkError;
 pub use join::{AddressV6, Attachment, Join, docker_ports};
 pub use mac::Mac;
@@ -93,6 +93,12 @@ pub fn is_bridge(mode: &str) -> bool {
 /// Whether this network mode is the name of a network that somebody made.
 pub fn is_user_defined(mode: &str) -> bool {
     !is_bridge(mode) && !matches!(mode, "host" | "none") && !mode.starts_with("container:")
+}
+
+/// The id of a network that is there without having been made: its name, written as hexadecimal digits.
+pub fn id_of_built_in(name: &str) -> String {
+    let digits: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+    format!("{digits:0<64}")
 }
 
 /// The bridge networks of one run folder.

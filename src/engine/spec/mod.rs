@@ -23,7 +23,7 @@ use crate::runargs::{bounds, security};
 pub use device_program::device_program;
 pub use error::SpecError;
 pub use merge::merge;
-pub use mounts::is_late;
+pub use mounts::{is_late, masked_paths, readonly_paths};
 pub use process::{environment, user_json};
 pub use resources::{discarded, swaps_without_limit};
 pub use user::Account;
@@ -242,8 +242,8 @@ fn linux(
         "namespaces": namespaces::list(input.namespaces)?,
         "devices": devices::nodes(input.devices)?,
         "resources": resources,
-        "maskedPaths": mounts::masked_paths(input),
-        "readonlyPaths": mounts::readonly_paths(input),
+        "maskedPaths": mounts::masked_paths(&input.body.host_config, input.kernel.possible_cpus),
+        "readonlyPaths": mounts::readonly_paths(&input.body.host_config),
         "sysctl": sysctls(input),
         "rootfsPropagation": mounts::propagation(input),
     });

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{CgroupVersion, Namespace, ResolvedMount, SpecError, SpecInput, path_text};
-use crate::api::{Mount, TmpfsOptions};
+use crate::api::{HostConfig, Mount, TmpfsOptions};
 use crate::runargs::{security::Security, tmpfs, volume::clean};
 
 /// Docker's size of `/dev/shm`.
@@ -286,8 +286,7 @@ pub(super) fn propagation(input: &SpecInput<'_>) -> &'static str {
 }
 
 /// `linux.maskedPaths`.
-pub(super) fn masked_paths(input: &SpecInput<'_>) -> Vec<String> {
-    let host = &input.body.host_config;
+pub fn masked_paths(host: &HostConfig, possible_cpus: u32) -> Vec<String> {
     match &host.masked_paths {
         Some(paths) => paths.clone(),
         None if host.privileged => Vec::new(),
@@ -295,7 +294,7 @@ pub(super) fn masked_paths(input: &SpecInput<'_>) -> Vec<String> {
             let mut paths: Vec<String> = MASKED.iter().map(|path| (*path).to_owned()).collect();
             // The runtime skips those that do not exist.
             paths.extend(
-                (0..input.kernel.possible_cpus)
+                (0..possible_cpus)
                     .map(|cpu| format!("/sys/devices/system/cpu/cpu{cpu}/thermal_throttle")),
             );
             paths
@@ -304,8 +303,7 @@ pub(super) fn masked_paths(input: &SpecInput<'_>) -> Vec<String> {
 }
 
 /// `linux.readonlyPaths`.
-pub(super) fn readonly_paths(input: &SpecInput<'_>) -> Vec<String> {
-    let host = &input.body.host_config;
+pub fn readonly_paths(host: &HostConfig) -> Vec<String> {
     match &host.readonly_paths {
         Some(paths) => paths.clone(),
         None if host.privileged => Vec::new(),

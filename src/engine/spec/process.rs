@@ -39,10 +39,10 @@ pub(super) fn args(config: &Config) -> Result<Vec<String>, SpecError> {
         .unwrap_or_default();
     let command = config.cmd.as_deref().unwrap_or_default();
     let words: Vec<String> = entrypoint.iter().chain(command).cloned().collect();
-    if words.first().is_none_or(String::is_empty) {
-        return Err(SpecError::NoCommand);
+    match words.is_empty() {
+        true => Err(SpecError::NoCommand),
+        false => Ok(words),
     }
-    Ok(words)
 }
 
 fn working_directory(config: &Config) -> Result<&str, SpecError> {
@@ -59,6 +59,7 @@ pub fn environment(config: &Config, hostname: &str, home: &str) -> Vec<String> {
     if config.tty {
         env.push("TERM=xterm".to_owned());
     }
+    let defaults = env.len();
     let mut places: std::collections::HashMap<String, usize> = env
         .iter()
         .enumerate()
@@ -76,10 +77,11 @@ pub fn environment(config: &Config, hostname: &str, home: &str) -> Vec<String> {
                 places.insert(name(entry).to_owned(), env.len());
                 env.push(entry.clone());
             }
-            (false, Some(place)) => {
+            // Docker's: it takes away what nobody asked for, not what a file of variables says.
+            (false, Some(place)) if place < defaults => {
                 removed.insert(place);
             }
-            (false, None) => {}
+            (false, _) => {}
         }
     }
     let mut place = 0;
@@ -142,7 +144,7 @@ mod tests {
         assert_eq!(env(&["HOME"], false), [DEFAULT_PATH, "HOSTNAME=h"]);
         assert_eq!(
             env(&["A", "A=1", "A"], false),
-            [DEFAULT_PATH, "HOSTNAME=h", "HOME=/root"]
+            [DEFAULT_PATH, "HOSTNAME=h", "A=1", "HOME=/root"]
         );
     }
 }
