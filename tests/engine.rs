@@ -951,3 +951,19 @@ fn who_is_killed_has_ended_and_who_is_gone_need_not_be_removed() {
         assert_eq!(refused.status.code(), Some(1), "{refused:?}");
     });
 }
+
+#[test]
+fn a_tree_that_is_deeper_than_files_can_be_open_goes_too() {
+    on_device("deep", |device| {
+        let image = push_tools(device);
+        let plain = device.join("plain");
+        std::fs::create_dir(&plain).unwrap();
+        // The mount point is made in the container's own layer.
+        let bind = format!("{}:{}", plain.display(), "/y".repeat(1800));
+        let words = ["run", "--rm", "--network=none", "-v", &bind, &image];
+        device.done(&[&words[..], &["true"]].concat());
+        device.done(&["gc"]);
+        let left = std::fs::read_dir(device.host.state.join("containers")).unwrap();
+        assert_eq!(left.count(), 0);
+    });
+}
