@@ -673,8 +673,7 @@ fn policies_restart_and_stop_ends_them() {
             assert!(made.status.success(), "{made:?}");
         };
         run("twice", "on-failure:2", "exit 4");
-        assert_eq!(device.dray(&["wait", "twice"]).stdout, "4\n");
-        let info = device.inspect("twice");
+        let info = device.ended("twice", 4);
         assert_eq!(
             (&info["RestartCount"], &info["State"]["ExitCode"]),
             (&json!(2), &json!(4))

@@ -502,6 +502,8 @@ fn containers_run_on_while_a_download_finds_the_disk_full() {
         assert!(device.call("Cleanup", &tree).succeeded());
         assert_eq!(device.running(), ["v1"]);
         fs::remove_file(device.host.state.join("filler")).unwrap();
+        // While the disk with its record is there.
+        device.lose_power();
         run("umount", &["-l", state]);
     });
 }

@@ -1,6 +1,7 @@
 //! Removing containers: the record first, then what it held.
 
 use super::create::pin_name;
+use super::lifecycle::SIGKILL;
 use super::{Engine, EngineError, Record, Status};
 use crate::sys::fs;
 
@@ -49,7 +50,8 @@ impl Engine {
             }
             drop(lock);
             is_stopped = true;
-            match self.stop(id, Some(std::time::Duration::ZERO)) {
+            // Killed at once, as by docker: it is not asked to stop, and tidies nothing up.
+            match self.stop_by(id, Some(SIGKILL), Some(std::time::Duration::ZERO)) {
                 Err(EngineError::Gone(_)) => continue,
                 stopped => stopped?,
             }

@@ -253,6 +253,19 @@ impl Device {
         called
     }
 
+    /// Waits until a container has ended for good, each of its lives with this code; what `dray inspect` says then.
+    pub fn ended(&self, name: &str, code: i32) -> Value {
+        let begun = Instant::now();
+        loop {
+            assert_eq!(self.done(&["wait", name]).stdout, format!("{code}\n"));
+            let info = self.inspect(name);
+            if info["State"]["Status"] == "exited" {
+                return info;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{info}");
+        }
+    }
+
     /// What `dray inspect` says of one container.
     pub fn inspect(&self, name: &str) -> Value {
         let list: Value = serde_json::from_str(&self.done(&["inspect", name]).stdout).unwrap();
