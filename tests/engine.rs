@@ -961,8 +961,37 @@ fn a_tree_that_is_deeper_than_files_can_be_open_goes_too() {
         let bind = format!("{}:{}", plain.display(), "/y".repeat(1800));
         let words = ["run", "--rm", "--network=none", "-v", &bind, &image];
         device.done(&[&words[..], &["true"]].concat());
-        device.done(&["gc"]);
-        let left = std::fs::read_dir(device.host.state.join("containers")).unwrap();
-        assert_eq!(left.count(), 0);
+        let left = || {
+            std::fs::read_dir(device.host.state.join("containers"))
+                .unwrap()
+                .count()
+        };
+        assert_eq!(left(), 0);
+        // Deeper than a path is long, wide in between, and links that lead elsewhere.
+        let line = "i=0; while [ $i -lt 1500 ]; do busybox mkdir dddd e; echo x >f; busybox ln -s / l; cd dddd; i=$((i+1)); done";
+        let words = [
+            "run",
+            "--name=deep",
+            "--network=none",
+            &image,
+            "sh",
+            "-c",
+            line,
+        ];
+        device.done(&words);
+        let few = Command::new("sh")
+            .args([
+                "-c",
+                "ulimit -n 200; exec \"$@\"",
+                "sh",
+                env!("CARGO_BIN_EXE_dray"),
+                "rm",
+                "deep",
+            ])
+            .env("DRAY_CONFIG", &device.host.config)
+            .output()
+            .unwrap();
+        assert!(few.status.success(), "{few:?}");
+        assert_eq!(left(), 0);
     });
 }

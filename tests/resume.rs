@@ -25,6 +25,7 @@ use dray::images::{self, Event, Images, ImagesError, Progress};
 use dray::oci::{Digest, Platform, Reference};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::json;
 
 /// Bytes that do not compress.
 fn noise(size: usize, seed: u64) -> Vec<u8> {
@@ -118,7 +119,10 @@ impl Device {
         reference: &Reference,
         progress: &dyn Progress,
     ) -> Result<images::Image, ImagesError> {
-        self.images().pull(reference, &Platform::host(), progress)
+        let images = self.images();
+        let image = images.pull(reference, &Platform::host(), progress)?;
+        images.tag(reference, &image)?;
+        Ok(image)
     }
 
     /// `dray pull` as a process of its own.
@@ -492,7 +496,9 @@ fn a_download_that_was_killed_goes_on_after_the_cleanup() {
         let pace = Fault::Pace(64 << 10, 4);
         let path = On::Path(digest.to_string());
         device.registry.fault(path, pace, usize::MAX);
-        let meta = device.artifact("big", "--name web").to_string();
+        let meta = device
+            .artifact("big", "--name web --entrypoint /f")
+            .to_string();
         let tree = device.tree("big", &meta);
         let call = device.start("Download", &tree);
         device.registry.until_sent(4 << 20);
@@ -518,12 +524,44 @@ fn a_download_that_was_killed_goes_on_after_the_cleanup() {
 
 #[test]
 #[ignore = "needs root: namespaces and mounts"]
+fn an_image_that_has_come_does_not_come_again_for_the_sake_of_another_one() {
+    on_device("beside", |device| {
+        for name in ["first", "second"] {
+            let seed = name.len() as u64;
+            let built = Image::oci([layer(1 << 20, seed)]).build();
+            device.registry.push(&format!("shop/{name}"), "1", &built);
+        }
+        let images = [device.pinned("first"), device.pinned("second")];
+        let meta = json!({"containers": images, "run_args": "--entrypoint /f"}).to_string();
+        let second = Image::oci([layer(1 << 20, "second".len() as u64)]).build();
+        device.registry.lose(&blob(&second).0);
+        let tree = device.tree("both", &meta);
+        let called = device.call("Download", &tree);
+        assert_eq!(called.status.code(), Some(1), "{called:?}");
+        assert!(device.call("Cleanup", &tree).succeeded());
+        device.registry.push("shop/second", "1", &second);
+        device.registry.reset_counts();
+        let tree = device.tree("both", &meta);
+        assert!(device.call("Download", &tree).succeeded());
+        let first = Image::oci([layer(1 << 20, "first".len() as u64)]).build();
+        let asked = |built: &Built| device.registry.count("GET", &blob(built).0.to_string());
+        assert_eq!((asked(&first), asked(&second)), (0, 1));
+        // What a name or a pin keeps needs no note.
+        let notes = kept(&device.host.state.join("partial"));
+        assert_eq!(notes, <[String; 0]>::default());
+    });
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
 fn a_deployment_fetches_no_more_than_it_may_however_often_it_is_tried() {
     on_device("budget", |device| {
         device.configure("[download]\nbudget = 3m\nparallel = 1\n");
         let built = Image::oci([layer(6 << 20, 1)]).build();
         device.registry.push("shop/big", "1", &built);
-        let meta = device.artifact("big", "--name web").to_string();
+        let meta = device
+            .artifact("big", "--name web --entrypoint /f")
+            .to_string();
         device.registry.reset_counts();
         for _ in 0..2 {
             let tree = device.tree("big", &meta);

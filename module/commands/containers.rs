@@ -105,8 +105,8 @@ pub fn restart(context: &Context<'_>, words: &Stop) -> anyhow::Result<ExitCode> 
         with(&engine, word, |found| {
             // What cannot be started again is not stopped.
             engine.check_start(found.id())?;
-            engine.stop_by(found.id(), signal, words.grace())?;
             warn_of_rot(&engine, found)?;
+            engine.stop_by(found.id(), signal, words.grace())?;
             Ok(engine.start(found.id())?)
         })
     }))

@@ -182,7 +182,14 @@ fn repair<'a>(
         .into_iter()
         .filter_map(|container| {
             let record = container.record;
-            Some((record.image_digest, record.body.config.image.parse().ok()?))
+            let words = &record.body.config.image;
+            // What was told by its id is nobody's name: a registry of that name is not to be asked.
+            let is_id = record
+                .image
+                .hex()
+                .starts_with(words.trim_start_matches("sha256:"));
+            let name = words.parse().ok().filter(|_| !is_id)?;
+            Some((record.image_digest, name))
         })
         .collect();
     let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);

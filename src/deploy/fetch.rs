@@ -49,7 +49,14 @@ pub(super) fn fetch_all(
             Pull::Never => None,
             Pull::Missing | Pull::Always => planned.next(),
         };
-        fetched.push(fetch(site, number, wanted, planned, &meter)?);
+        match fetch(site, number, wanted, planned, &meter) {
+            Ok(image) => fetched.push(image),
+            Err(error) => {
+                // Those that have come need not come again when somebody tries once more.
+                images.keep_for_a_while(&site.pin(number))?;
+                return Err(error);
+            }
+        }
     }
     Ok(fetched)
 }

@@ -28,7 +28,13 @@ impl Engine {
                 continue;
             }
             if container.record.goes_with_boot() {
-                self.remove_left(container.id())?;
+                if let Err(error) = self.remove_left(container.id()) {
+                    // Nothing that others have to wait for.
+                    started(Started {
+                        name: container.record.name,
+                        result: Err(error),
+                    });
+                }
             } else if container.record.owner.is_none() && container.starts_at_boot() {
                 if waits(&container) {
                     held_up.insert(container.record.id.clone());

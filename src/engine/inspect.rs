@@ -80,7 +80,7 @@ impl Engine {
             "ExecIDs": null,
             "Owner": record.owner,
             "HostConfig": host_config,
-            "GraphDriver": self.graph_driver(container, &folders)?,
+            "GraphDriver": self.graph_driver(container, &folders),
             "Mounts": record.mounts.iter().map(|mount| mount_document(record, mount)).collect::<Vec<_>>(),
             "Config": config,
             "NetworkSettings": settings::document(self, container)?,
@@ -89,15 +89,17 @@ impl Engine {
 
     /// Where the container's files are. The whole of them is mounted where its own processes see it only: from outside there
     /// is a way through its first one.
-    fn graph_driver(&self, container: &Container, folders: &Folders) -> Result<Value, EngineError> {
+    fn graph_driver(&self, container: &Container, folders: &Folders) -> Value {
         let mut lower = vec![shown(&folders.state, "top")];
-        let layers = self.images.lower_dirs(&container.record.layers)?;
+        // Of a damaged image the rest is shown all the same.
+        let layers = self.images.lower_dirs(&container.record.layers);
+        let layers = layers.unwrap_or_default();
         lower.extend(layers.iter().map(|layer| layer.display().to_string()));
         let merged = match container.pid() {
             Some(pid) => format!("/proc/{pid}/root"),
             None => shown(&folders.run, "rootfs"),
         };
-        Ok(json!({
+        json!({
             "Data": {
                 "ID": container.record.id,
                 "LowerDir": lower.join(":"),
@@ -106,7 +108,7 @@ impl Engine {
                 "WorkDir": shown(&folders.state, "work"),
             },
             "Name": "overlay2",
-        }))
+        })
     }
 }
 

@@ -31,8 +31,10 @@ impl Images {
     ///
     /// `in_use`: the layers of containers that run. They may stand on a damaged one that was replaced since.
     pub fn collect(&self, in_use: &BTreeSet<Digest>) -> Result<Collected, ImagesError> {
+        let collected = self.collect_but(&Marks::default(), in_use)?;
+        // Whoever brings something was waited for.
         self.store.remove_partials(|_| true)?;
-        self.collect_but(&Marks::default(), in_use)
+        Ok(collected)
     }
 
     /// As [`Images::collect`], but without what came of images that are still to come: a pull that was broken off may be tried

@@ -137,9 +137,11 @@ impl Fetch<'_> {
         if here == 0 && !grows {
             return none;
         }
+        let partial = self.store.partial(&blob.digest).ok().flatten();
         Spool {
-            partial: self.store.partial(&blob.digest).ok().flatten(),
-            is_old: here > 0,
+            // Of what somebody else brings just now nothing is taken.
+            is_old: partial.is_some() && here > 0,
+            partial,
             grows,
         }
     }

@@ -203,8 +203,10 @@ impl Images {
         }
         let allowance = self.allowance()?;
         let kept = match self.keep_blobs {
-            true => missing.iter().map(|(_, wanted)| wanted.blob.size).sum(),
-            false => 0_u64,
+            true => missing.iter().fold(0_u64, |sum, (_, wanted)| {
+                sum.saturating_add(wanted.blob.size)
+            }),
+            false => 0,
         };
         let sum = |unpacked: &dyn Fn(&dyn Source, &Wanted) -> u64| {
             let sizes = missing

@@ -113,8 +113,10 @@ impl Images {
             self.write_name(&reference, &root)?;
         }
         let arrived = self.fetch(source, &missing, planned.spool, progress)?;
+        // Until a name or a pin needs them, nothing else keeps them from a collection.
+        let layers: Vec<Digest> = arrived.iter().map(|fetched| fetched.diff_id).collect();
+        self.store.note_unfinished(&layers);
         self.commit(arrived, planned.documents.drafts)?;
-        self.store.forget_unfinished(&root.layers)?;
         self.load(&root)
     }
 
@@ -139,7 +141,7 @@ impl Images {
     /// Makes the layers durable that have come so far of an image that has not, so that they need not come again.
     fn commit_some(&self, fetched: Vec<Fetched>) -> Result<(), ImagesError> {
         let layers: Vec<Digest> = fetched.iter().map(|fetched| fetched.diff_id).collect();
-        self.store.note_unfinished(&layers)?;
+        self.store.note_unfinished(&layers);
         self.commit(fetched, Vec::new())
     }
 

@@ -250,7 +250,9 @@ impl Images {
         }
         if let Some(since) = wanted.unless_since {
             let fresh = |at: u64| at >= since && at <= self.now();
-            layers.retain(|layer| !self.store.verified(layer).is_some_and(|v| fresh(v.at)));
+            // What was found damaged and is so still has to be said, and mended, each time.
+            let is_done = |known: Verified| known.damage.is_none() && fresh(known.at);
+            layers.retain(|layer| !self.store.verified(layer).is_some_and(is_done));
         }
         Ok(layers)
     }

@@ -37,8 +37,10 @@ impl Store {
         if size > MAX_DOCUMENT {
             return Ok(None);
         }
-        let bytes =
-            crate::oci::stream::read_limited(file, MAX_DOCUMENT).map_err(failed("read", &path))?;
+        let bytes = match crate::oci::stream::read_limited(file, MAX_DOCUMENT) {
+            Err(error) if fs::is_damage(&error) => return Ok(None),
+            read => read.map_err(failed("read", &path))?,
+        };
         Ok((Digest::of(&bytes) == *digest).then_some(bytes))
     }
 

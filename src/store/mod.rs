@@ -245,6 +245,8 @@ impl Store {
         let path = self.layer_dir(diff_id).join(name);
         match std::fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // There, and as good as empty: the layer is damaged.
+            Err(error) if fs::is_damage(&error) => Ok(Some(Vec::new())),
             read => read.map(Some).map_err(failed("read", &path)),
         }
     }

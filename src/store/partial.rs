@@ -166,14 +166,13 @@ impl Store {
 
     /// Notes that these layers are whole and of an image that is still to come. Worth having, and no more than that: a note
     /// that a power cut takes costs a download.
-    pub fn note_unfinished(&self, layers: &[Digest]) -> Result<(), StoreError> {
-        let dir = self.partial_dir();
-        fs::create_dirs(&dir).map_err(failed("create", &dir))?;
-        for layer in layers {
-            let path = self.unfinished_path(layer);
-            fs::replace_volatile(&path, 0o600, b"").map_err(failed("write", &path))?;
-        }
-        Ok(())
+    pub fn note_unfinished(&self, layers: &[Digest]) {
+        let write = |layer: &Digest| {
+            fs::create_dirs(&self.partial_dir())?;
+            fs::replace_volatile(&self.unfinished_path(layer), 0o600, b"")
+        };
+        // One that cannot be written costs a download too.
+        layers.iter().for_each(|layer| drop(write(layer)));
     }
 
     /// The image that these layers are of is whole too, or nobody waits for it any more.
@@ -199,6 +198,11 @@ impl Store {
 
     /// Removes what is too old or too much to be kept for a pull that may come again.
     pub fn tidy_partials(&self, now: SystemTime) -> Result<(), StoreError> {
+        let dir = self.partial_dir();
+        if dir.exists() {
+            // Notes that somebody was killed over.
+            fs::sweep_abandoned(&dir).map_err(failed("clear", &dir))?;
+        }
         let idle = self.partials()?.into_iter();
         let idle = idle.filter(|(_, kept)| !kept.is_active);
         let doomed = outdated(idle.map(|(blob, kept)| (blob, kept.changed)), now);

@@ -51,7 +51,7 @@ impl Store {
         read(&self.layer_dir(diff_id).join(NAME))
     }
 
-    /// Notes durably what was found of a layer.
+    /// Notes durably what was found of a layer, unless the disk takes nothing.
     pub fn note_verified(&self, diff_id: &Digest, found: &Verified) -> Result<(), StoreError> {
         let dir = self.layer_dir(diff_id);
         // What somebody was killed over.
@@ -64,7 +64,7 @@ impl Store {
         read(&self.blobs_verified_path())
     }
 
-    /// Notes durably what was found of the blobs.
+    /// Notes durably what was found of the blobs, unless the disk takes nothing.
     pub fn note_blobs_verified(&self, found: &Verified) -> Result<(), StoreError> {
         let _shared = self.lock_shared()?;
         write(&self.blobs_verified_path(), found)
@@ -84,8 +84,16 @@ fn write(path: &Path, found: &Verified) -> Result<(), StoreError> {
     // Numbers and text: nothing JSON could refuse.
     let bytes = serde_json::to_vec(found).unwrap_or_default();
     match fs::replace(path, 0o600, &bytes) {
-        // Nothing can be mended there either.
-        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+        // What was found is worth more than the note of it, and such a disk is looked at again anyway.
+        Err(error)
+            if fs::is_damage(&error)
+                || matches!(
+                    error.kind(),
+                    io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::StorageFull
+                ) =>
+        {
+            Ok(())
+        }
         written => written.map_err(failed("write", path)),
     }
 }

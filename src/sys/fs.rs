@@ -176,7 +176,7 @@ pub fn remove_all(paths: &[PathBuf]) -> io::Result<()> {
     folders.into_iter().try_for_each(sync_dir)?;
     for path in &trash {
         if path.is_dir() {
-            fs::remove_dir_all(path)?;
+            remove_folders(path)?;
         } else {
             fs::remove_file(path)?;
         }
@@ -204,17 +204,51 @@ pub fn remove_tree(path: &Path) -> io::Result<()> {
         return Ok(());
     };
     sync_parent(path)?;
-    fs::remove_dir_all(&trash)
+    remove_folders(&trash)
 }
 
 /// As [`remove_tree`] for what goes with this boot: not synced.
 pub fn remove_tree_volatile(path: &Path) -> io::Result<()> {
-    match put_aside(path)?.map_or(Ok(()), fs::remove_dir_all) {
-        // Folders in folders, more than this process may have open files: they have no name any more, and go with the next
-        // settling, by a process that may have more.
-        Err(error) if error.raw_os_error() == Some(libc::EMFILE) => Ok(()),
-        removed => removed,
+    put_aside(path)?.map_or(Ok(()), |trash| remove_folders(&trash))
+}
+
+/// How far down a tree is looked at when it is too deep: as many names as fit into a path.
+const LEVELS: usize = 8;
+
+/// Removes a folder with all that is in it, however deep: a container may make more folders in folders than this process may
+/// have open files, and the removal of the standard library needs one for each.
+fn remove_folders(top: &Path) -> io::Result<()> {
+    loop {
+        match fs::remove_dir_all(top) {
+            Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {
+                if lift_folders(top)? == 0 {
+                    return Err(error);
+                }
+            }
+            removed => return removed,
+        }
     }
+}
+
+/// Moves the folders that are [`LEVELS`] below `top` up into it, and says how many.
+fn lift_folders(top: &Path) -> io::Result<usize> {
+    let mut level = vec![top.to_owned()];
+    for _ in 0..LEVELS {
+        let mut below = Vec::new();
+        for folder in &level {
+            for entry in fs::read_dir(folder)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    below.push(entry.path());
+                }
+            }
+        }
+        level = below;
+    }
+    for folder in &level {
+        fs::rename(folder, scratch_beside(&top.join("lifted")))?;
+    }
+    Ok(level.len())
 }
 
 /// Takes a name away from what is to be removed: what it is called now, or `None` if there is nothing.
@@ -247,7 +281,7 @@ pub fn sweep_scratch(dir: &Path) -> io::Result<()> {
         let entry = entry?;
         if is_scratch(&entry.file_name()) {
             let removed = match entry.file_type()?.is_dir() {
-                true => fs::remove_dir_all(entry.path()),
+                true => remove_folders(&entry.path()),
                 false => fs::remove_file(entry.path()),
             };
             gone_or_kept(removed)?;
@@ -262,6 +296,14 @@ fn gone_or_kept(result: io::Result<()>) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
         other => other,
     }
+}
+
+/// Whether the disk says that it no longer knows what was written there.
+pub fn is_damage(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EIO | libc::EUCLEAN | libc::EBADMSG)
+    )
 }
 
 /// Somebody else may remove the same thing at the same time.
