@@ -286,7 +286,7 @@ fn the_foreground_shows_what_is_attached() {
         let made = device.inspect("some");
         assert_eq!(made["Id"], id.trim_end());
         assert_eq!(made["Config"]["AttachStdin"], true);
-        assert_eq!(made["Config"]["AttachStdout"], json!(null));
+        assert_eq!(made["Config"]["AttachStdout"], false);
         remove();
         let refused = run(&["-d", "-a", "stdout"], "true");
         assert_eq!(refused.2, 125, "{refused:?}");

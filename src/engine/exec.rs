@@ -337,8 +337,8 @@ impl Engine {
         // Docker's: from the configuration anew, since the terminal is not the container's, and then what is given.
         let mut config = container.record.body.config.clone();
         config.tty = request.tty;
-        config.env.extend(request.env.iter().cloned());
-        process["env"] = json!(spec::environment(&config, &known("HOSTNAME="), &home));
+        let hostname = known("HOSTNAME=");
+        process["env"] = json!(spec::environment(&config, &request.env, &hostname, &home));
         Ok(process)
     }
 

@@ -17,7 +17,7 @@ pub(super) fn process(input: &SpecInput<'_>, capabilities: &[String]) -> Result<
         "terminal": config.tty,
         "user": user_json(input.account),
         "args": args(config)?,
-        "env": environment(config, input.hostname, &input.account.home),
+        "env": environment(config, &[], input.hostname, &input.account.home),
         "cwd": working_directory(config)?,
         "capabilities": capabilities::sets(capabilities),
         "rlimits": limits(&host.ulimits)?,
@@ -53,20 +53,36 @@ fn working_directory(config: &Config) -> Result<&str, SpecError> {
     }
 }
 
-/// What Docker's daemon adds, then the container's own; the last of several equal names wins.
-pub fn environment(config: &Config, hostname: &str, home: &str) -> Vec<String> {
+/// What Docker's daemon adds, over that the container's own, over both what is `given` to one process.
+pub fn environment(config: &Config, given: &[String], hostname: &str, home: &str) -> Vec<String> {
     let mut env = vec![DEFAULT_PATH.to_owned(), format!("HOSTNAME={hostname}")];
     if config.tty {
         env.push("TERM=xterm".to_owned());
     }
-    let defaults = env.len();
+    let mut env = over(over(env, &config.env), given);
+    // Runtimes add it last, only where nothing else set it.
+    if !config
+        .env
+        .iter()
+        .chain(given)
+        .any(|entry| name(entry) == "HOME")
+    {
+        env.push(format!("HOME={home}"));
+    }
+    env
+}
+
+/// Docker's rule: the last of several equal names wins, at the place of the first; a name alone takes away what is below, but
+/// not what was `given` beside it, such as by a file of variables.
+fn over(mut env: Vec<String>, given: &[String]) -> Vec<String> {
+    let below = env.len();
     let mut places: std::collections::HashMap<String, usize> = env
         .iter()
         .enumerate()
         .map(|(place, entry)| (name(entry).to_owned(), place))
         .collect();
     let mut removed = std::collections::HashSet::new();
-    for entry in &config.env {
+    for entry in given {
         let known = places.get(name(entry)).copied();
         match (entry.contains('='), known) {
             (true, Some(place)) => {
@@ -77,8 +93,7 @@ pub fn environment(config: &Config, hostname: &str, home: &str) -> Vec<String> {
                 places.insert(name(entry).to_owned(), env.len());
                 env.push(entry.clone());
             }
-            // Docker's: it takes away what nobody asked for, not what a file of variables says.
-            (false, Some(place)) if place < defaults => {
+            (false, Some(place)) if place < below => {
                 removed.insert(place);
             }
             (false, _) => {}
@@ -89,10 +104,6 @@ pub fn environment(config: &Config, hostname: &str, home: &str) -> Vec<String> {
         place += 1;
         !removed.contains(&(place - 1))
     });
-    // Runtimes add it last, only where nothing else set it.
-    if !config.env.iter().any(|entry| name(entry) == "HOME") {
-        env.push(format!("HOME={home}"));
-    }
     env
 }
 
@@ -130,8 +141,17 @@ mod tests {
                 tty,
                 ..Default::default()
             };
-            environment(&config, "h", "/root")
+            environment(&config, &[], "h", "/root")
         };
+        let config = Config {
+            env: ["A=1", "B=2"].map(str::to_owned).into(),
+            ..Default::default()
+        };
+        let given = ["B=3", "A", "C=4"].map(str::to_owned);
+        assert_eq!(
+            environment(&config, &given, "h", "/root"),
+            [DEFAULT_PATH, "HOSTNAME=h", "B=3", "C=4", "HOME=/root"]
+        );
         assert_eq!(env(&[], false), [DEFAULT_PATH, "HOSTNAME=h", "HOME=/root"]);
         assert_eq!(
             env(&["A=1", "PATH=/x", "A=2", "HOSTNAME"], true),
