@@ -598,6 +598,17 @@ fn how_a_container_is_made() {
         let made = create(&["--cidfile", path, "--name", "bounded"]);
         let id = made.stdout.trim();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), id);
+        // A bare name is one in the current folder.
+        let bare = Command::new(env!("CARGO_BIN_EXE_dray"))
+            .args(["create", "--cidfile", "bare", "--name", "bare"])
+            .arg(device.registry.name("shop/v1:1"))
+            .env("DRAY_CONFIG", &device.host.config)
+            .current_dir(device.join(""))
+            .output()
+            .unwrap();
+        assert!(bare.status.success(), "{bare:?}");
+        let written = std::fs::read_to_string(device.join("bare")).unwrap();
+        assert_eq!(written, String::from_utf8(bare.stdout).unwrap().trim_end());
         let again = create(&["--cidfile", path]);
         assert!(!again.status.success());
         assert!(again.stderr.contains("container id file"), "{again:?}");

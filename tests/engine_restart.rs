@@ -57,9 +57,17 @@ fn the_pause_before_a_restart_doubles() {
         let has_given_up = |info: &Value| info["State"]["Status"] == "exited";
         let mut said = std::collections::BTreeSet::new();
         let info = until(device, "loop", |info| {
-            said.insert(info["State"]["Status"].as_str().unwrap().to_owned());
+            let state = &info["State"];
+            said.insert(state["Status"].as_str().unwrap().to_owned());
+            assert_eq!(state["Restarting"], state["Status"] == "restarting");
+            assert_eq!(state["Running"], state["Status"] != "exited", "{state}");
             has_given_up(info)
         });
+        let flags = |flag: &str| info["State"][flag].clone();
+        assert_eq!(
+            (flags("Running"), flags("Restarting")),
+            (json!(false), json!(false))
+        );
         // Not what it was before its first start.
         assert!(!said.contains("created"), "{said:?}");
         assert_eq!(info["RestartCount"], 4);
@@ -185,7 +193,19 @@ fn health_is_judged_as_docker_does() {
             (&last["ExitCode"], &last["Output"]),
             (&json!(0), &json!("fine\n"))
         );
-        assert!(device.dray(&["rm", "-f", "well"]).status.success());
+        // It stays what it was until the next start.
+        device.done(&["stop", "-t", "0", "well"]);
+        let stopped = device.inspect("well");
+        assert_eq!(health(&stopped)["Status"], "healthy");
+        assert_eq!(health(&stopped)["Log"].as_array().unwrap().len(), 5);
+        let filter = ["ps", "-aq", "-f", "health=healthy"];
+        assert_eq!(device.done(&filter).stdout.lines().count(), 1);
+        device.done(&["start", "well"]);
+        assert_ne!(
+            health(&device.inspect("well"))["Log"],
+            health(&stopped)["Log"]
+        );
+        device.done(&["rm", "-f", "well"]);
     });
 }
 

@@ -162,7 +162,12 @@ fn fits(key: &str, value: &str, container: &Container) -> bool {
         "exited" => {
             container.status == Status::Exited && value.parse() == Ok(container.outcome.exit_code)
         }
-        "health" => container.health().map_or("none", |health| &health.status) == value,
+        "health" => {
+            container
+                .last_health()
+                .map_or("none", |health| &health.status)
+                == value
+        }
         "id" => name_fits(value, container.id()),
         "label" => label_fits(value, &record.body.config.labels),
         // Docker's containers have a slash before their names.

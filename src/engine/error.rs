@@ -48,6 +48,12 @@ pub enum EngineError {
         /// Its name.
         name: String,
     },
+    /// Its policy is just starting it again.
+    #[error("container {name} is restarting: wait until it is running")]
+    Restarting {
+        /// Its name.
+        name: String,
+    },
     /// It must not be paused for this.
     #[error("container {name} is paused: unpause it first")]
     Paused {

@@ -180,6 +180,9 @@ impl Engine {
         let container = self.find(id)?;
         match container.status {
             Status::Running => Ok(container),
+            Status::Restarting => Err(EngineError::Restarting {
+                name: container.record.name,
+            }),
             Status::Paused => Err(EngineError::Paused {
                 name: container.record.name,
             }),

@@ -36,7 +36,8 @@ impl Engine {
         };
         let mut state = json!({
             "Status": status.word(),
-            "Running": matches!(status, Status::Running | Status::Paused),
+            // As with Docker, also while it pauses before it is started again.
+            "Running": matches!(status, Status::Running | Status::Paused | Status::Restarting),
             "Paused": *status == Status::Paused,
             "Restarting": status.word() == "restarting",
             "OOMKilled": outcome.oom_killed,
@@ -47,7 +48,7 @@ impl Engine {
             "StartedAt": or_never(&outcome.started_at),
             "FinishedAt": or_never(&outcome.finished_at),
         });
-        if let Some(health) = container.health() {
+        if let Some(health) = container.last_health() {
             state["Health"] = json!(health);
         }
         let (names, hostname) = names_of(self, record);
@@ -135,6 +136,9 @@ fn asked_for(record: &Record, hostname: String) -> Result<[Value; 2], EngineErro
     if body.host_config.network_mode == "default" {
         host["NetworkMode"] = "bridge".into();
     }
+    if body.host_config.memory > 0 && body.host_config.memory_swap == 0 {
+        host["MemorySwap"] = body.host_config.memory.saturating_mul(2).into();
+    }
     if body.host_config.oom_kill_disable.is_none() && !cgroup::is_unified() {
         host["OomKillDisable"] = false.into();
     }
@@ -153,6 +157,9 @@ fn asked_for(record: &Record, hostname: String) -> Result<[Value; 2], EngineErro
 fn mount_document(record: &Record, mount: &MountPoint) -> Value {
     let mut document = json!(mount);
     document["Mode"] = json!(mode_of(record, mount));
+    if mount.kind == "bind" && mount.propagation.is_empty() {
+        document["Propagation"] = "rprivate".into();
+    }
     if mount.kind == "volume" {
         document["Driver"] = "local".into();
     }

@@ -129,6 +129,11 @@ impl Container {
     pub fn health(&self) -> Option<&Health> {
         self.now.as_ref().and_then(|now| now.health.as_ref())
     }
+
+    /// The same, or what it was when the container ended last.
+    pub fn last_health(&self) -> Option<&Health> {
+        self.health().or(self.outcome.last_health.as_ref())
+    }
 }
 
 /// A container whose files cannot be read.

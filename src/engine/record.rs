@@ -180,6 +180,9 @@ pub struct Outcome {
     pub finished_at: String,
     /// Restarts by policy since it was last started.
     pub restart_count: u32,
+    /// What its health check had found when it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_health: Option<Health>,
 }
 
 /// What a container is doing.

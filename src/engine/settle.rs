@@ -16,6 +16,7 @@ fn ended_unseen(now: &State) -> Outcome {
         },
         _ => Outcome {
             exit_code: UNSEEN,
+            last_health: now.health.clone(),
             error: "its monitor was killed".into(),
             ..outcome
         },

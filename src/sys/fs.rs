@@ -351,7 +351,12 @@ pub fn create_dirs(dir: &Path) -> io::Result<()> {
 
 /// Syncs the folder that holds `path`, so that the name survives a power cut.
 pub fn sync_parent(path: &Path) -> io::Result<()> {
-    sync_dir(path.parent().unwrap_or(Path::new("/")))
+    sync_dir(match path.parent() {
+        // A bare name: it is in the current folder.
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+        None => Path::new("/"),
+    })
 }
 
 /// Syncs a folder's own entries.

@@ -284,12 +284,23 @@ impl<'a> Scope<'a> {
     }
 }
 
+/// What a field is called in documents, where Docker's own programs have another name for it; its templates take either.
+fn in_documents(name: &str) -> &str {
+    match name {
+        "ID" => "Id",
+        "DNS" => "Dns",
+        "DNSOptions" => "DnsOptions",
+        "DNSSearch" => "DnsSearch",
+        other => other,
+    }
+}
+
 fn find(path: &[String], thing: &Value) -> anyhow::Result<Value> {
     let mut found = thing;
     let mut within = "";
     for (at, name) in path.iter().enumerate() {
         let more = at + 1 < path.len();
-        match found.get(name) {
+        match found.get(name).or_else(|| found.get(in_documents(name))) {
             Some(one) => found = one,
             None if !found.is_object() => bail!(
                 "template: there is nothing that .{} could be in",

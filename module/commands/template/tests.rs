@@ -20,6 +20,7 @@ fn templates_print_as_gos_do() {
     for (template, text) in [
         ("{{.Name}}", "web"),
         ("{{ .Name }}\\t{{.State.Pid}}!", "web\t7!"),
+        ("{{.ID}} {{.Id}}", "0123456789abcdef 0123456789abcdef"),
         ("{{.State}}", "map[Error: Pid:7 Running:true]"),
         ("{{.Args}} {{.None}}", "[a b] <no value>"),
         ("{{json .Args}} {{json .Name}}", "[\"a\",\"b\"] \"web\""),

@@ -303,8 +303,8 @@ impl<'a> Attendant<'a> {
             restarts: outcome.restart_count,
             stopped: !self.folders.intent()?.running,
         };
+        outcome.last_health = self.state.health.take();
         self.state.init = None;
-        self.state.health = None;
         self.take_down()?;
         let policy = &self.record.body.host_config.restart_policy;
         match restart::decide(policy, &end) {

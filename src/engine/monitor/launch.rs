@@ -170,6 +170,7 @@ fn first_state(
         init: None,
         outcome: Outcome {
             restart_count: attempt.restarts,
+            last_health: None,
             ..ended.unwrap_or_default()
         },
         health: None,
