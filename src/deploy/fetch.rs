@@ -49,14 +49,7 @@ pub(super) fn fetch_all(
             Pull::Never => None,
             Pull::Missing | Pull::Always => planned.next(),
         };
-        match fetch(site, number, wanted, planned, &meter) {
-            Ok(image) => fetched.push(image),
-            Err(error) => {
-                // Those that have come need not come again when somebody tries once more.
-                images.keep_for_a_while(&site.pin(number))?;
-                return Err(error);
-            }
-        }
+        fetched.push(fetch(site, number, wanted, planned, &meter)?);
     }
     Ok(fetched)
 }

@@ -59,12 +59,6 @@ pub(super) fn clean_up(site: &mut Site<'_>) -> Result<(), DeployError> {
 /// Brings the scope to [`State::Idle`], or to [`State::Trial`] or [`State::Committed`] where a client may still decide:
 /// an unfinished install or rollback is rolled back, a candidate that never ran is dropped.
 pub(super) fn settle(site: &mut Site<'_>, previous: Previous) -> Result<(), DeployError> {
-    let record = site.journal.record();
-    if let (State::Downloading, Some(candidate)) = (record.state, &record.candidate) {
-        // Broken off by a kill or a power cut: a client tries it again.
-        site.images()
-            .keep_for_a_while(&site.pin(candidate.number))?;
-    }
     if matches!(
         site.journal.record().state,
         State::Downloading | State::Prepared

@@ -113,10 +113,8 @@ impl Images {
             self.write_name(&reference, &root)?;
         }
         let arrived = self.fetch(source, &missing, planned.spool, progress)?;
-        // Until a name or a pin needs them, nothing else keeps them from a collection.
-        let layers: Vec<Digest> = arrived.iter().map(|fetched| fetched.diff_id).collect();
-        self.store.note_unfinished(&layers);
         self.commit(arrived, planned.documents.drafts)?;
+        self.store.forget_unfinished(&root.layers)?;
         self.load(&root)
     }
 

@@ -130,7 +130,6 @@ impl Images {
         let _shared = self.store.lock_shared()?;
         self.require(image)?;
         self.write_name(reference, &Root::of(image))?;
-        self.store.forget_unfinished(&image.layers)?;
         let stand_in = unnamed(image.id);
         if *reference == stand_in || !self.name_path(&stand_in.to_string()).exists() {
             return Ok(());
@@ -211,18 +210,7 @@ impl Images {
             return Ok(());
         }
         file.images.push(root);
-        write_by(&path, &file, replace)?;
-        Ok(self.store.forget_unfinished(&image.layers)?)
-    }
-
-    /// Notes what `holder` pins as whole, for a while: the images beside it never came, and whoever wants them wants it too.
-    pub fn keep_for_a_while(&self, holder: &str) -> Result<(), ImagesError> {
-        let _shared = self.store.lock_shared()?;
-        let file = read::<PinFile>(&self.pin_path(holder)?)?;
-        for root in file.map_or(Vec::new(), |file| file.images) {
-            self.store.note_unfinished(&root.layers);
-        }
-        Ok(())
+        write_by(&path, &file, replace)
     }
 
     /// Lets another holder pin what `holder` pins, and that only.
