@@ -176,13 +176,10 @@ fn fits(key: &str, value: &str, container: &Container) -> bool {
                 || name_fits(value, &format!("/{}", container.name()))
         }
         "status" => container.status.word() == value,
-        "volume" => record.mounts.iter().any(|mount| {
-            let name = match mount.name.as_str() {
-                "" => &mount.source,
-                name => name,
-            };
-            name == value || mount.destination == value
-        }),
+        "volume" => {
+            let mut mounts = record.mounts.iter();
+            mounts.any(|mount| mount.what() == value || mount.destination == value)
+        }
         // Looked at before, all together.
         _ => true,
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use dray::engine::{Container, Engine, Volume, VolumeUsers, volumes};
-use dray::images::{Image, StoreUsage};
+use dray::images::{Image, Kept, StoreUsage};
 use dray::oci::Digest;
 
 use super::{images, ps, table};
@@ -47,7 +47,7 @@ impl Usage {
     pub fn of(engine: &Engine) -> anyhow::Result<Usage> {
         let pins = engine.images().pins()?;
         let written = |container: Container| {
-            let bytes = volumes::size(&engine.folders(container.id()).state.join("upper"));
+            let bytes = engine.written(container.id());
             (container, bytes)
         };
         let held = |volume: Volume| {
@@ -111,31 +111,51 @@ impl Usage {
     /// Everything one by one.
     pub fn print(&self, engine: &Engine, now: SystemTime) {
         println!("Images space usage:\n");
+        self.print_images(now);
+        println!("\nContainers space usage:\n");
+        self.print_containers(now);
+        println!("\nLocal Volumes space usage:\n");
+        self.print_volumes();
+        println!("\nPartial Downloads space usage:\n");
+        self.print_partials(now);
+        if let Ok(free) = engine.images().free() {
+            println!("\nRoom for images: {}", table::short_size(free));
+        }
+    }
+
+    fn print_images(&self, now: SystemTime) {
+        const HEADINGS: [&str; 8] = [
+            "REPOSITORY",
+            "TAG",
+            "IMAGE ID",
+            "CREATED",
+            "SIZE",
+            "SHARED SIZE",
+            "UNIQUE SIZE",
+            "CONTAINERS",
+        ];
         let mut times: BTreeMap<&Digest, usize> = BTreeMap::new();
         for image in &self.images {
             for layer in image.layers.iter().collect::<BTreeSet<_>>() {
                 *times.entry(layer).or_default() += 1;
             }
         }
-        let rows: Vec<_> = self
-            .images
-            .iter()
-            .flat_map(|image| self.image_rows(image, &times, now))
-            .collect();
-        table::print(
-            [
-                "REPOSITORY",
-                "TAG",
-                "IMAGE ID",
-                "CREATED",
-                "SIZE",
-                "SHARED SIZE",
-                "UNIQUE SIZE",
-                "CONTAINERS",
-            ],
-            &rows,
-        );
-        println!("\nContainers space usage:\n");
+        let rows = self.images.iter();
+        let rows = rows.flat_map(|image| self.image_rows(image, &times, now));
+        table::print(HEADINGS, &rows.collect::<Vec<_>>());
+    }
+
+    fn print_containers(&self, now: SystemTime) {
+        const HEADINGS: [&str; 8] = [
+            "CONTAINER ID",
+            "IMAGE",
+            "COMMAND",
+            "LOCAL VOLUMES",
+            "SIZE",
+            "CREATED",
+            "STATUS",
+            "NAMES",
+        ];
         let row = |(container, bytes): &(Container, u64)| {
             let mounts = &container.record.mounts;
             let volumes = mounts.iter().filter(|mount| mount.kind == "volume").count();
@@ -151,20 +171,10 @@ impl Usage {
             ]
         };
         let rows: Vec<_> = self.containers.iter().map(row).collect();
-        table::print(
-            [
-                "CONTAINER ID",
-                "IMAGE",
-                "COMMAND",
-                "LOCAL VOLUMES",
-                "SIZE",
-                "CREATED",
-                "STATUS",
-                "NAMES",
-            ],
-            &rows,
-        );
-        println!("\nLocal Volumes space usage:\n");
+        table::print(HEADINGS, &rows);
+    }
+
+    fn print_volumes(&self) {
         let row = |(volume, bytes): &(Volume, u64)| {
             [
                 volume.name.clone(),
@@ -174,24 +184,19 @@ impl Usage {
         };
         let rows: Vec<_> = self.volumes.iter().map(row).collect();
         table::print(["VOLUME NAME", "LINKS", "SIZE"], &rows);
-        println!("\nPartial Downloads space usage:\n");
-        let rows: Vec<_> = self
-            .store
-            .partial
-            .iter()
-            .map(|(blob, partial)| {
-                let age = now.duration_since(partial.changed).unwrap_or_default();
-                [
-                    blob.hex()[..12].to_owned(),
-                    table::short_size(partial.bytes),
-                    format!("{} ago", table::span(age.as_secs())),
-                ]
-            })
-            .collect();
+    }
+
+    fn print_partials(&self, now: SystemTime) {
+        let row = |(blob, partial): (&Digest, &Kept)| {
+            let age = now.duration_since(partial.changed).unwrap_or_default();
+            [
+                blob.hex()[..12].to_owned(),
+                table::short_size(partial.bytes),
+                format!("{} ago", table::span(age.as_secs())),
+            ]
+        };
+        let rows: Vec<_> = self.store.partial.iter().map(row).collect();
         table::print(["BLOB", "SIZE", "CHANGED"], &rows);
-        if let Ok(free) = engine.images().free() {
-            println!("\nRoom for images: {}", table::short_size(free));
-        }
     }
 
     fn image_rows(

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::Args;
-use dray::engine::{Engine, EngineError, Remove, Status, volumes};
+use dray::engine::{Engine, EngineError, Remove, Status};
 
 use super::filter::{Filters, is_older};
 use super::images::warn_of_damage;
@@ -60,7 +60,7 @@ pub fn stopped_containers(
         if !is_meant {
             continue;
         }
-        let size = volumes::size(&engine.folders(container.id()).state.join("upper"));
+        let size = engine.written(container.id());
         match engine.remove(container.id(), Remove::default()) {
             // Started, or removed, since we looked.
             Err(EngineError::Running { .. } | EngineError::Gone(_)) => continue,
@@ -89,9 +89,7 @@ pub fn images(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> 
         ask("image", what)?;
     }
     let engine = context.engine()?;
-    if warn_of_damage(&engine)? {
-        anyhow::bail!("nothing is removed until that is put right");
-    }
+    refuse_damage(&engine)?;
     let (removed, bytes) = unused_images(&engine, words.all, &filters, until)?;
     say("Images", &removed, bytes);
     Ok(ExitCode::SUCCESS)
@@ -124,8 +122,21 @@ pub fn unused_images(
 }
 
 fn say(what: &str, removed: &[String], bytes: u64) {
+    list(what, removed);
+    println!("Total reclaimed space: {}", table::size(bytes));
+}
+
+/// What was removed, if anything was.
+pub fn list(what: &str, removed: &[String]) {
     if !removed.is_empty() {
         println!("Deleted {what}:\n{}\n", removed.join("\n"));
     }
-    println!("Total reclaimed space: {}", table::size(bytes));
+}
+
+/// Removes nothing where records cannot be read: what they are about may be all that keeps an image.
+pub fn refuse_damage(engine: &Engine) -> anyhow::Result<()> {
+    match warn_of_damage(engine)? {
+        true => anyhow::bail!("nothing is removed until that is put right"),
+        false => Ok(()),
+    }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::Args;
-use dray::engine::{Container, Engine, MountPoint, Status, volumes};
+use dray::engine::{Container, Engine, MountPoint, Status};
 use dray::runargs::value::decimal;
 use serde_json::json;
 
@@ -149,7 +149,7 @@ fn as_json(container: &Container, ports: &str, now: SystemTime) -> serde_json::V
         "RunningFor": format!("{} ago", since(&container.record.created, now)),
         "Labels": labels(container),
         "LocalVolumes": local_volumes(container),
-        "Mounts": container.record.mounts.iter().map(mount).collect::<Vec<_>>().join(","),
+        "Mounts": container.record.mounts.iter().map(MountPoint::what).collect::<Vec<_>>().join(","),
         "Networks": container.networks().join(","),
         "Scope": container.record.owner.as_ref().map(|owner| &owner.scope),
         "Generation": container.record.owner.as_ref().map(|owner| owner.generation),
@@ -165,7 +165,7 @@ fn size(engine: &Engine, container: &Container) -> String {
 /// What a container wrote outside of volumes, and that with its image.
 pub fn sizes(engine: &Engine, container: &Container) -> (u64, u64) {
     let record = &container.record;
-    let own = volumes::size(&engine.folders(&record.id).state.join("upper"));
+    let own = engine.written(&record.id);
     // An image that is damaged has no size.
     let image = engine.images().find(&record.image.to_string());
     (own, own + image.map_or(0, |image| image.size))
@@ -193,14 +193,6 @@ fn local_volumes(container: &Container) -> String {
         .filter(|mount| !mount.name.is_empty())
         .count()
         .to_string()
-}
-
-/// A volume by its name, a bind by its source.
-fn mount(mount: &MountPoint) -> &str {
-    match mount.name.as_str() {
-        "" => &mount.source,
-        name => name,
-    }
 }
 
 /// In quotation marks; cut unless `whole`.

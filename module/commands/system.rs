@@ -86,22 +86,20 @@ pub fn prune(context: &Context<'_>, words: &Prune) -> anyhow::Result<ExitCode> {
         confirm("system", &warning(words))?;
     }
     let engine = context.engine()?;
-    if warn_of_damage(&engine)? {
-        bail!("nothing is removed until that is put right");
-    }
+    prune::refuse_damage(&engine)?;
     let (containers, mut bytes) = prune::stopped_containers(&engine, &filters, until)?;
-    say("Containers", &containers);
-    say(
+    prune::list("Containers", &containers);
+    prune::list(
         "Networks",
         &network::remove_unused(&engine, &filters, until)?,
     );
     if words.volumes {
         let (volumes, freed) = volume::remove_unused(&engine, false, &filters)?;
-        say("Volumes", &volumes);
+        prune::list("Volumes", &volumes);
         bytes += freed;
     }
     let (images, freed) = prune::unused_images(&engine, words.all, &filters, until)?;
-    say("Images", &images);
+    prune::list("Images", &images);
     println!("Total reclaimed space: {}", table::size(bytes + freed));
     Ok(ExitCode::SUCCESS)
 }
@@ -131,10 +129,4 @@ fn warning(words: &Prune) -> String {
         }
     }
     text
-}
-
-fn say(what: &str, removed: &[String]) {
-    if !removed.is_empty() {
-        println!("Deleted {what}:\n{}\n", removed.join("\n"));
-    }
 }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io::{IsTerminal, Write as _};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use dray::engine::{Container, Engine};
@@ -65,7 +65,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
             false => Depth::Status,
         },
         images: &words.images,
-        unless_since: None,
+        unless_within: None,
     };
     let meter = Meter::new(!quiet && std::io::stderr().is_terminal(), words.idle);
     let containers = engine.list()?;
@@ -105,12 +105,10 @@ pub fn scrub(context: &Context<'_>) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     priority::idle();
-    let now = context.host.now().duration_since(UNIX_EPOCH);
-    let now = now.map_or(0, |now| now.as_secs());
     let wanted = Verify {
         depth: Depth::Content,
         images: &[],
-        unless_since: Some(now.saturating_sub(interval.as_secs())),
+        unless_within: Some(interval),
     };
     let containers = engine.list()?;
     let tell = |damage: &Damage| say(&format!("{damage}{}", used_by(damage, &containers)));
@@ -147,7 +145,7 @@ pub fn after_boot(context: &Context<'_>, engine: &Engine) -> anyhow::Result<()> 
     let wanted = Verify {
         depth: Depth::Status,
         images: &[],
-        unless_since: None,
+        unless_within: None,
     };
     Meter::new(false, false).during(|watch| images.verify(&wanted, watch), &tell)?;
     let own = std::fs::File::open("/proc/self/exe")?;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::filter::{Filters, label_fits, labels, name_fits};
 use super::template::Shape;
-use super::{Context, ask, each, table};
+use super::{Context, ask, each, prune, table};
 
 #[derive(Debug, Args)]
 pub struct Words {
@@ -258,9 +258,7 @@ fn prune(engine: &Engine, words: &Prune) -> anyhow::Result<ExitCode> {
         ask("volume", &what)?;
     }
     let (removed, bytes) = remove_unused(engine, all, &filters)?;
-    if !removed.is_empty() {
-        println!("Deleted Volumes:\n{}\n", removed.join("\n"));
-    }
+    prune::list("Volumes", &removed);
     println!("Total reclaimed space: {}", table::size(bytes));
     Ok(ExitCode::SUCCESS)
 }

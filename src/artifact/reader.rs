@@ -8,8 +8,9 @@ mod documents;
 mod error;
 mod header;
 
+pub use documents::{PayloadHead, Values};
 pub use error::ReadError;
-pub use header::{Head, Nothing, PayloadHead, Values};
+pub use header::{Head, Nothing};
 
 use std::collections::BTreeSet;
 use std::io::{self, BufReader, Read};

@@ -204,12 +204,14 @@ impl Engine {
             code: runtime::exit_code(&reason).max(runtime::EXIT_NOT_EXECUTABLE),
             reason,
         };
-        let process = self
-            .process(container, request)
-            .map_err(|error| match error {
-                EngineError::Spec(reason) => cannot(reason.to_string()),
-                other => other,
-            })?;
+        let foreign = monitor::foreign_terminals(&self.host.run, &container.record);
+        let is_foreign = request.tty && foreign.is_some();
+        let process =
+            self.process(container, request, is_foreign)
+                .map_err(|error| match error {
+                    EngineError::Spec(reason) => cannot(reason.to_string()),
+                    other => other,
+                })?;
         let root = format!("/proc/{}/root", container.pid().unwrap_or_default());
         let begin = process["cwd"].as_str().unwrap_or("/");
         let unfit = foresee::folder(root.as_ref(), begin)
@@ -221,7 +223,7 @@ impl Engine {
         let file = folders.run.join(&name);
         fs::replace_volatile(&file, 0o600, process.to_string().as_bytes())
             .map_err(|source| EngineError::write(&file, source))?;
-        let executed = self.execute_file(container, request, &file);
+        let executed = self.execute_file(container, request, is_foreign, &file);
         let _ = std::fs::remove_file(&file);
         executed
     }
@@ -230,6 +232,7 @@ impl Engine {
         &self,
         container: &Container,
         request: &ExecRequest,
+        is_foreign: bool,
         file: &Path,
     ) -> Result<Executed, EngineError> {
         let failed = || EngineError::system("pass input and output on");
@@ -266,7 +269,7 @@ impl Engine {
                 streams,
             });
         }
-        if self.has_foreign_terminals(container) {
+        if is_foreign {
             let made_by = format!(
                 "/proc/{}/root/dev/ptmx",
                 container.pid().unwrap_or_default()
@@ -301,12 +304,14 @@ impl Engine {
         })
     }
 
-    fn has_foreign_terminals(&self, container: &Container) -> bool {
-        monitor::foreign_terminals(&self.host.run, &container.record).is_some()
-    }
-
-    /// The container's own process description, changed as `request` says.
-    fn process(&self, container: &Container, request: &ExecRequest) -> Result<Value, EngineError> {
+    /// The container's own process description, changed as `request` says; the runtime is not to know of a terminal that is
+    /// foreign.
+    fn process(
+        &self,
+        container: &Container,
+        request: &ExecRequest,
+        is_foreign: bool,
+    ) -> Result<Value, EngineError> {
         let path = self
             .folders(container.id())
             .run
@@ -320,7 +325,7 @@ impl Engine {
         let config: Value = serde_json::from_slice(&text).map_err(|e| failed(e.into()))?;
         let mut process = config["process"].clone();
         process["args"] = json!(request.args);
-        process["terminal"] = json!(request.tty && !self.has_foreign_terminals(container));
+        process["terminal"] = json!(request.tty && !is_foreign);
         process["oomScoreAdj"] = json!(container.record.body.host_config.oom_score_adj);
         if !request.working_dir.is_empty() {
             process["cwd"] = json!(request.working_dir);

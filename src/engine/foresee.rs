@@ -8,10 +8,13 @@ use super::copy::NAME_FILES;
 use super::spec::is_late;
 use super::{Engine, EngineError, Record, rootfs, volumes};
 use crate::runargs::volume::clean;
-use crate::sys::{beneath, mount};
+use crate::sys::{beneath, mount, process};
 
 /// The kernel's own limit of open files that anybody may ask for.
 const NR_OPEN: &str = "/proc/sys/fs/nr_open";
+
+/// The capability to raise limits, as a bit.
+const CAP_SYS_RESOURCE: u64 = 1 << 24;
 
 /// Refuses a container whose root filesystem is at `root` where the runtime would.
 pub(super) fn start(record: &Record, root: &Path) -> Result<(), EngineError> {
@@ -64,13 +67,8 @@ pub(super) fn mount_points(engine: &Engine, record: &Record) -> Result<(), Engin
 /// What is mounted where: binds and volumes in their order, then the rest that was asked for, and the files of names.
 fn wanted_points(record: &Record) -> Vec<(String, String)> {
     let host = &record.body.host_config;
-    let binds = record.mounts.iter().map(|mount| {
-        let what = match mount.name.as_str() {
-            "" => &mount.source,
-            name => name,
-        };
-        (what.to_owned(), clean(&mount.destination))
-    });
+    let binds = record.mounts.iter();
+    let binds = binds.map(|mount| (mount.what().to_owned(), clean(&mount.destination)));
     let long = host.mounts.iter().filter(|mount| mount.kind == "tmpfs");
     let tmpfs = host.tmpfs.keys().chain(long.map(|mount| &mount.target));
     let tmpfs = tmpfs.map(|target| ("tmpfs".to_owned(), clean(target)));
@@ -100,11 +98,17 @@ fn lacks(source: &Path, rest: &str) -> bool {
 
 /// A limit of processes that cannot be given.
 fn beyond_limits(record: &Record) -> Option<String> {
+    let ulimits = &record.body.host_config.ulimits;
+    if ulimits.is_empty() {
+        return None;
+    }
     let most: Option<i64> = std::fs::read_to_string(NR_OPEN)
         .ok()
         .and_then(|text| text.trim().parse().ok());
+    // Who may raise limits may give any; where nobody knows, the kernel says.
+    let is_bound = process::system().is_ok_and(|own| own.capabilities & CAP_SYS_RESOURCE == 0);
     let own = std::fs::read_to_string("/proc/self/limits").ok()?;
-    record.body.host_config.ulimits.iter().find_map(|limit| {
+    ulimits.iter().find_map(|limit| {
         // -1 is no limit, which is more than any number.
         let beyond = |most: i64| limit.hard < 0 || limit.hard > most;
         let said = format!("ulimit {}={}:{}", limit.name, limit.soft, limit.hard);
@@ -113,8 +117,7 @@ fn beyond_limits(record: &Record) -> Option<String> {
                 "{said} is more than this kernel allows: at most {most} ({NR_OPEN})"
             )),
             _ => {
-                // Who may raise limits may give any.
-                let most = hard_limit(&own, &limit.name).filter(|_| !may_raise_limits())?;
+                let most = hard_limit(&own, &limit.name).filter(|_| is_bound)?;
                 beyond(most).then(|| {
                     format!(
                         "error setting rlimit: {said} is more than dray itself has and may give: at most {most}"
@@ -147,15 +150,6 @@ fn hard_limit(own: &str, name: &str) -> Option<i64> {
     };
     let limits = own.lines().find_map(|line| line.strip_prefix(heading))?;
     limits.split_ascii_whitespace().nth(1)?.parse().ok()
-}
-
-fn may_raise_limits() -> bool {
-    const CAP_SYS_RESOURCE: u64 = 1 << 24;
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let held = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    // Where nobody knows, the kernel says.
-    held.and_then(|held| u64::from_str_radix(held.trim(), 16).ok())
-        .is_none_or(|held| held & CAP_SYS_RESOURCE != 0)
 }
 
 /// A folder over a file, or the other way round.
@@ -241,11 +235,7 @@ pub(super) fn failed_mount(engine: &Engine, record: &Record, root: &Path) -> Opt
         }
     };
     record.mounts.iter().enumerate().find_map(|(number, point)| {
-        let what = match point.name.as_str() {
-            "" => &point.source,
-            name => name,
-        };
-        let target = &point.destination;
+        let (what, target) = (point.what(), &point.destination);
         let hint = |error: &io::Error| match error.kind() {
             // Every mount below the source counts, in each of its copies.
             ErrorKind::StorageFull => {

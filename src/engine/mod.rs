@@ -223,6 +223,11 @@ impl Engine {
         Folders::new(&self.host, id)
     }
 
+    /// Bytes that a container has written outside of volumes.
+    pub fn written(&self, id: &str) -> u64 {
+        volumes::size(&self.folders(id).state.join("upper"))
+    }
+
     /// Every container, the newest first, without the damaged ones.
     pub fn list(&self) -> Result<Vec<Container>, EngineError> {
         Ok(self.survey()?.0)

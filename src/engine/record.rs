@@ -132,6 +132,16 @@ pub struct MountPoint {
     pub anonymous: bool,
 }
 
+impl MountPoint {
+    /// What people call it: a volume by its name, a bind by its source.
+    pub fn what(&self) -> &str {
+        match self.name.as_str() {
+            "" => &self.source,
+            name => name,
+        }
+    }
+}
+
 impl Default for MountPoint {
     fn default() -> MountPoint {
         let text = String::new;

@@ -4,19 +4,33 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::record::{Root, is_unnamed, unnamed};
-use super::{Collected, Image, Images, ImagesError, Removed};
+use super::{Collected, Hold, Image, Images, ImagesError, Removed};
 use crate::oci::{Digest, Document, Reference};
 use crate::sys::lock::Exclusive;
 
 /// How long a collection waits for others: every program that opens the store holds it for a moment, among them the
 /// monitors of containers that were started just before; a pull holds it for long.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// All that may not be removed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Marks {
     pub(super) layers: BTreeSet<Digest>,
     pub(super) blobs: BTreeSet<Digest>,
+}
+
+/// A lock file has no waiting with an end, so it is tried again and again; `None` if that was in vain.
+fn patiently<T>(
+    mut attempt: impl FnMut() -> Result<Option<T>, ImagesError>,
+) -> Result<Option<T>, ImagesError> {
+    let begin = Instant::now();
+    loop {
+        let done = attempt()?;
+        if done.is_some() || begin.elapsed() > PATIENCE {
+            return Ok(done);
+        }
+        std::thread::sleep(PATIENCE / 100);
+    }
 }
 
 impl Images {
@@ -54,26 +68,44 @@ impl Images {
         keep: &Marks,
         in_use: &BTreeSet<Digest>,
     ) -> Result<Collected, ImagesError> {
-        let alone = self.alone()?.ok_or(ImagesError::Busy)?;
-        let unneeded = self.unneeded(keep)?;
-        // Documents first: without them nothing speaks of the layers.
-        self.store.remove_blobs(&alone, &unneeded.blobs)?;
-        self.store
-            .remove_layers(&alone, &unneeded.layers, Some(in_use))?;
-        self.store.forget_unfinished(&unneeded.layers)?;
-        Ok(unneeded)
+        let alone = patiently(|| Ok(self.store.try_lock_exclusive()?))?;
+        let alone = alone.ok_or(ImagesError::Busy)?;
+        self.remove_unneeded(&alone, keep, Some(in_use))
     }
 
-    /// The exclusive lock. A lock file has no waiting with an end, so it is tried again and again.
-    fn alone(&self) -> Result<Option<Exclusive>, ImagesError> {
-        let begin = Instant::now();
-        loop {
-            let locked = self.store.try_lock_exclusive()?;
-            if locked.is_some() || begin.elapsed() > PATIENCE {
-                return Ok(locked);
-            }
-            std::thread::sleep(PATIENCE / 100);
-        }
+    /// As [`Images::collect`] while this process holds the store: its lock changes hands. False if another one holds it
+    /// too, or if this one is bringing something.
+    pub(super) fn collect_beside(&self, hold: &Hold, keep: &Marks) -> Result<bool, ImagesError> {
+        let Ok(_idle) = self.bringing.try_write() else {
+            return Ok(false);
+        };
+        let collected = patiently(|| {
+            // Who runs on which replaced layer is not known here: those stay.
+            let done = hold
+                .shared
+                .alone(|alone| self.remove_unneeded(alone, keep, None));
+            let done = done.map_err(|source| ImagesError::Io {
+                action: "lock",
+                path: self.store.root().to_owned(),
+                source,
+            })?;
+            done.transpose()
+        })?;
+        Ok(collected.is_some())
+    }
+
+    fn remove_unneeded(
+        &self,
+        alone: &Exclusive,
+        keep: &Marks,
+        in_use: Option<&BTreeSet<Digest>>,
+    ) -> Result<Collected, ImagesError> {
+        let unneeded = self.unneeded(keep)?;
+        // Documents first: without them nothing speaks of the layers.
+        self.store.remove_blobs(alone, &unneeded.blobs)?;
+        self.store.remove_layers(alone, &unneeded.layers, in_use)?;
+        self.store.forget_unfinished(&unneeded.layers)?;
+        Ok(unneeded)
     }
 
     /// What neither a name nor a pin needs, without what is to be kept.

@@ -3,9 +3,8 @@
 
 use std::io;
 
-use super::pull::Wish;
 use super::record::{Root, is_unnamed};
-use super::source::{Remote, Source};
+use super::source::{Remote, Source, Wish};
 use super::verify::{Damage, Part};
 use super::{Images, ImagesError, Progress};
 use crate::oci::stream::Verified;

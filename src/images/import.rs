@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::change::change;
-use super::pull::Wish;
-use super::source::Source;
+
+use super::source::{Source, Wish};
 use super::{Image, Images, ImagesError, Progress};
 use crate::archive;
 use crate::oci::media_type::{OCI_CONFIG, OCI_MANIFEST};

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use super::{Event, ImagesError, Progress};
 use crate::oci::stream::Verified;
 use crate::oci::{Descriptor, Digest, LayerCompression};
 use crate::store::{BlobDraft, LayerDraft, Partial, Store};
-use crate::unpack::{Budget, unpack};
+use crate::unpack::{Budget, Content, Seal, UnpackError, unpack};
 
 /// How much arrives between two progress events.
 const REPORT_BYTES: u64 = 512 << 10;
@@ -191,18 +191,8 @@ impl Fetch<'_> {
         let copy = spool.grows.then_some(&mut spool.partial);
         let source = Tee::new(Verified::of(source, &wanted.blob), copy, border);
         let tree = layer.tree()?;
-        let (inlet, meter, mut outlet) = pipe();
-        let (unpacked, found) = std::thread::scope(|scope| {
-            let spawn = std::thread::Builder::new;
-            spawn().spawn_scoped(scope, move || inflate(source, codec, &inlet))?;
-            let digest = spawn().spawn_scoped(scope, move || meter.run())?;
-            let unpacked = unpack(&mut outlet, tree.as_fd(), self.budget);
-            // Lets the other threads end, wherever they are.
-            drop(outlet);
-            let digest = digest.join().map_err(|_| io::Error::other("it panicked"))?;
-            Ok((unpacked, digest))
-        })
-        .map_err(ImagesError::Thread)?;
+        let unpacked = unpack_from(source, codec, tree.as_fd(), self.budget);
+        let (unpacked, found) = unpacked.map_err(ImagesError::Thread)?;
         let (seal, content) = unpacked.map_err(|source| ImagesError::Layer {
             layer: wanted.blob.digest,
             source,
@@ -240,6 +230,29 @@ impl Fetch<'_> {
         }
         self.source.blob(&wanted.blob, 0)
     }
+}
+
+/// What a tree looks like and contains, or why there is none.
+type Unpacked = Result<(Seal, Content), UnpackError>;
+
+/// Decompresses, hashes and unpacks a blob, each in a thread of its own: what was unpacked, and the digest of what was packed.
+fn unpack_from(
+    source: Tee<'_, Metered<'_>>,
+    codec: Codec<'_>,
+    tree: BorrowedFd<'_>,
+    budget: &Budget,
+) -> io::Result<(Unpacked, Digest)> {
+    let (inlet, meter, mut outlet) = pipe();
+    std::thread::scope(|scope| {
+        let spawn = std::thread::Builder::new;
+        spawn().spawn_scoped(scope, move || inflate(source, codec, &inlet))?;
+        let digest = spawn().spawn_scoped(scope, move || meter.run())?;
+        let unpacked = unpack(&mut outlet, tree, budget);
+        // Lets the other threads end, wherever they are.
+        drop(outlet);
+        let digest = digest.join().map_err(|_| io::Error::other("it panicked"))?;
+        Ok((unpacked, digest))
+    })
 }
 
 /// Decompresses the blob into the pipe.

@@ -5,8 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::pull::Wish;
-use super::source::Source;
+use super::source::{Source, Wish};
 use super::{Image, Images, ImagesError, Progress};
 use crate::archive::{self, Archive, ImageArchiveError, Listed};
 use crate::oci::{Descriptor, Digest, Platform, Reference};

@@ -6,16 +6,14 @@
 //! lie, or only a part of the truth; what is unpacked is counted all the same ([`Budget`](crate::unpack::Budget)).
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use super::check::Condition;
 use super::document::Documents;
-use super::gc::{Marks, PATIENCE};
+use super::gc::Marks;
 use super::layer::Wanted;
-use super::pull::Wish;
 use super::shortage::Shortage;
 use super::size::unpacked_size;
-use super::source::{Remote, Source};
+use super::source::{Remote, Source, Wish};
 use super::{Collected, Event, Hold, Images, ImagesError, Progress, StoreUsage};
 use crate::oci::{LayerCompression, Platform, Reference};
 use crate::registry::Client;
@@ -298,33 +296,6 @@ impl Images {
             blobs: blobs.iter().map(|blob| self.store.blob_size(blob)).sum(),
             partial: self.store.partials()?.into_iter().collect(),
         })
-    }
-
-    /// As [`Images::collect`] while this process holds the store: its lock changes hands. False if another one holds it
-    /// too, or if this one is bringing something.
-    fn collect_beside(&self, hold: &Hold, keep: &Marks) -> Result<bool, ImagesError> {
-        let Ok(_idle) = self.bringing.try_write() else {
-            return Ok(false);
-        };
-        let begin = Instant::now();
-        loop {
-            let done = hold.shared.alone(|alone| {
-                let unneeded = self.unneeded(keep)?;
-                self.store.remove_blobs(alone, &unneeded.blobs)?;
-                // Who runs on which replaced layer is not known here: those stay.
-                self.store.remove_layers(alone, &unneeded.layers, None)?;
-                Ok(self.store.forget_unfinished(&unneeded.layers)?)
-            });
-            match done.map_err(|source| ImagesError::Io {
-                action: "lock",
-                path: self.store.root().to_owned(),
-                source,
-            })? {
-                Some(collected) => return collected.map(|()| true),
-                None if begin.elapsed() > PATIENCE => return Ok(false),
-                None => std::thread::sleep(PATIENCE / 100),
-            }
-        }
     }
 }
 

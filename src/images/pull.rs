@@ -11,7 +11,7 @@ use super::document::Documents;
 use super::layer::{Fetch, Fetched, Wanted};
 use super::plan::{FILES_BESIDE, Planned};
 use super::record::Root;
-use super::source::{Remote, Source};
+use super::source::{Remote, Source, Wish};
 use super::{Event, Image, Images, ImagesError, Progress};
 use crate::oci::{Digest, Platform, Reference};
 use crate::store::{self, BlobDraft};
@@ -20,18 +20,6 @@ use crate::unpack::Budget;
 
 /// Files that a pull leaves to others: records of containers and of a way back.
 const INODE_RESERVE: u64 = 16;
-
-/// An image to be brought.
-pub(super) struct Wish<'a> {
-    pub(super) source: &'a dyn Source,
-    /// What it is called in messages.
-    pub(super) name: &'a str,
-    /// Of its index or manifest.
-    pub(super) digest: Digest,
-    /// Whether that digest means something to others. An image without one goes by its id.
-    pub(super) is_stated: bool,
-    pub(super) platform: &'a Platform,
-}
 
 impl Images {
     /// Brings an image. One that is present, asked for by digest, needs no network; damaged layers are replaced.

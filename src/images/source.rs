@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::{Event, Images, ImagesError, Progress};
-use crate::oci::{Descriptor, Digest, Reference};
+use crate::oci::{Descriptor, Digest, Platform, Reference};
 use crate::registry::Client;
 
 /// Something that has an image's documents and blobs by digest.
@@ -36,6 +36,18 @@ pub(super) trait Source: Sync {
 
     /// What is under way is no longer wanted: whoever waits for it should stop.
     fn give_up(&self) {}
+}
+
+/// An image to be brought.
+pub(super) struct Wish<'a> {
+    pub(super) source: &'a dyn Source,
+    /// What it is called in messages.
+    pub(super) name: &'a str,
+    /// Of its index or manifest.
+    pub(super) digest: Digest,
+    /// Whether that digest means something to others. An image without one goes by its id.
+    pub(super) is_stated: bool,
+    pub(super) platform: &'a Platform,
 }
 
 /// The registry that a reference names.

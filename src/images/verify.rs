@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
 
@@ -36,8 +36,8 @@ pub struct Verify<'a> {
     pub depth: Depth,
     /// Images by name, id or digest; none means all that is here.
     pub images: &'a [String],
-    /// Seconds since 1970: leave out what was read after that.
-    pub unless_since: Option<u64>,
+    /// Leave out what was read within this time.
+    pub unless_within: Option<Duration>,
 }
 
 /// Who hears of it while it goes on.
@@ -248,13 +248,18 @@ impl Images {
         if wanted.images.is_empty() {
             layers.extend(self.store.layers()?);
         }
-        if let Some(since) = wanted.unless_since {
-            let fresh = |at: u64| at >= since && at <= self.now();
-            // What was found damaged and is so still has to be said, and mended, each time.
-            let is_done = |known: Verified| known.damage.is_none() && fresh(known.at);
-            layers.retain(|layer| !self.store.verified(layer).is_some_and(is_done));
-        }
+        layers.retain(|layer| !self.is_spared(wanted, self.store.verified(layer)));
         Ok(layers)
+    }
+
+    /// Whether something was read so lately that it is left out. What was found damaged and is so still has to be said, and
+    /// mended, each time.
+    fn is_spared(&self, wanted: &Verify<'_>, known: Option<Verified>) -> bool {
+        let now = self.now();
+        let is_fresh = |within: Duration| now.saturating_sub(within.as_secs())..=now;
+        let known = known.filter(|known| known.damage.is_none());
+        let times = wanted.unless_within.map(is_fresh);
+        times.is_some_and(|times| known.is_some_and(|known| times.contains(&known.at)))
     }
 
     /// Documents and kept blobs.
@@ -266,11 +271,8 @@ impl Images {
         let documents = |root: &Root| [Some(root.manifest), Some(root.config), root.stated()];
         let documents: BTreeSet<Digest> = roots.iter().flat_map(documents).flatten().collect();
         let mut blobs = BTreeSet::new();
-        let recent = |since| {
-            let last = self.store.blobs_verified();
-            last.is_some_and(|last| last.at >= since && last.at <= self.now())
-        };
-        if wanted.depth == Depth::Status || wanted.unless_since.is_some_and(recent) {
+        let is_spared = self.is_spared(wanted, self.store.blobs_verified());
+        if wanted.depth == Depth::Status || is_spared {
             return Ok((documents, blobs));
         }
         if wanted.images.is_empty() {

@@ -157,7 +157,7 @@ pub fn publish_all(pairs: &[(PathBuf, PathBuf)]) -> io::Result<()> {
                 ) => {}
             other => other?,
         }
-        let folder = path.parent().unwrap_or(Path::new("/"));
+        let folder = folder_of(path);
         if !folders.contains(&folder) {
             folders.push(folder);
         }
@@ -171,7 +171,7 @@ pub fn remove_all(paths: &[PathBuf]) -> io::Result<()> {
     for path in paths {
         trash.extend(put_aside(path)?);
     }
-    let mut folders: Vec<&Path> = trash.iter().filter_map(|path| path.parent()).collect();
+    let mut folders: Vec<&Path> = trash.iter().map(|path| folder_of(path)).collect();
     folders.dedup();
     folders.into_iter().try_for_each(sync_dir)?;
     for path in &trash {
@@ -351,12 +351,17 @@ pub fn create_dirs(dir: &Path) -> io::Result<()> {
 
 /// Syncs the folder that holds `path`, so that the name survives a power cut.
 pub fn sync_parent(path: &Path) -> io::Result<()> {
-    sync_dir(match path.parent() {
+    sync_dir(folder_of(path))
+}
+
+/// The folder that a name is in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         // A bare name: it is in the current folder.
         Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
         Some(folder) => folder,
         None => Path::new("/"),
-    })
+    }
 }
 
 /// Syncs a folder's own entries.

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::tree::failed;
+use super::tree::{failed, joined};
 use super::{Content, UnpackError};
 use crate::oci::Digest;
 use crate::sys::beneath::{self, FileType, Status};
@@ -126,10 +126,7 @@ fn walk_below(dir: BorrowedFd<'_>, path: &[u8], each: &mut Each<'_>) -> Result<(
     let read = |e| failed("read folder", path, e);
     beneath::visit(dir, |name, _| {
         let status = beneath::status_of(dir, name.to_bytes()).map_err(read)?;
-        let path = match path {
-            b"" => name.to_bytes().to_vec(),
-            _ => [path, b"/", name.to_bytes()].concat(),
-        };
+        let path = joined(path, name.to_bytes());
         each(dir, name.to_bytes(), &path, &status)?;
         if status.file_type == FileType::Directory {
             folders.push((name.to_owned(), path));

@@ -332,7 +332,7 @@ fn is_missing(error: &io::Error) -> bool {
     )
 }
 
-fn joined(folder: &[u8], name: &[u8]) -> Vec<u8> {
+pub(super) fn joined(folder: &[u8], name: &[u8]) -> Vec<u8> {
     if folder.is_empty() {
         return name.to_vec();
     }

@@ -15,7 +15,7 @@ use dray::engine::network::NetworkError;
 use dray::engine::network::defined::Definition;
 
 use super::filter::{Filters, is_older};
-use super::{Context, ask, each};
+use super::{Context, ask, each, prune};
 
 #[derive(Debug, Args)]
 pub struct Words {
@@ -99,9 +99,7 @@ fn prune(context: &Context<'_>, engine: &Engine, words: &Prune) -> anyhow::Resul
         )?;
     }
     let removed = remove_unused(engine, &filters, until)?;
-    if !removed.is_empty() {
-        println!("Deleted Networks:\n{}\n", removed.join("\n"));
-    }
+    prune::list("Networks", &removed);
     Ok(ExitCode::SUCCESS)
 }
 

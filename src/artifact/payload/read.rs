@@ -9,6 +9,7 @@ use super::{
     Carried, DEFAULT_SCOPE, Health, MAX_BYTES, MAX_COMMAND_WORDS, MAX_NAME, MAX_RUN_ARGS,
     MAX_SERVICES, MAX_STABLE_S, MAX_TIMEOUT_S, Payload, PayloadError, Service, VERSION,
 };
+use crate::artifact::json::kind;
 use crate::oci::Reference;
 
 type Result<T> = std::result::Result<T, PayloadError>;
@@ -348,17 +349,6 @@ fn mistyped(key: &str, expected: &'static str, value: &Value) -> PayloadError {
         key: key.to_owned(),
         expected,
         found: kind(value),
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
     }
 }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::ReadError;
-use super::header::{PayloadHead, Values};
 use crate::artifact::json::{self, kind};
 use crate::artifact::limits::MAX_PAYLOADS;
 
@@ -19,6 +18,30 @@ pub(super) struct HeaderInfo {
     pub(super) device_types: Vec<String>,
     pub(super) depends_names: Vec<String>,
     pub(super) depends_groups: Vec<String>,
+}
+
+/// What an artifact says of one payload.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PayloadHead {
+    /// The module it is for; `None` in the artifact that only says what a device was made with.
+    pub kind: Option<String>,
+    /// Keys that the device must have, each with one of these values.
+    pub depends: BTreeMap<String, Values>,
+    /// Keys that the device has afterwards.
+    pub provides: BTreeMap<String, String>,
+    /// Patterns of keys that the device loses before it gets the new ones.
+    pub clears_provides: Option<Vec<String>>,
+    /// The module's own document.
+    pub meta_data: Option<Map<String, Value>>,
+}
+
+/// A value, or a list of values of which one must match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Values {
+    /// Exactly this.
+    One(String),
+    /// Any of these.
+    AnyOf(Vec<String>),
 }
 
 /// A document being read.

@@ -1,11 +1,8 @@
 //! `header.tar`: who the artifact is for and what it says about itself.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use serde_json::{Map, Value};
-
-use super::documents::{self, HeaderInfo};
+use super::documents::{self, HeaderInfo, PayloadHead};
 use super::{ReadError, Taker, Verdict, content, place};
 use crate::artifact::compression::Compression;
 use crate::artifact::limits::{MAX_DOCUMENT, MAX_SCRIPT_BYTES};
@@ -31,30 +28,6 @@ pub struct Head {
     pub scripts: Vec<String>,
     /// At least one.
     pub payloads: Vec<PayloadHead>,
-}
-
-/// What an artifact says of one payload.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct PayloadHead {
-    /// The module it is for; `None` in the artifact that only says what a device was made with.
-    pub kind: Option<String>,
-    /// Keys that the device must have, each with one of these values.
-    pub depends: BTreeMap<String, Values>,
-    /// Keys that the device has afterwards.
-    pub provides: BTreeMap<String, String>,
-    /// Patterns of keys that the device loses before it gets the new ones.
-    pub clears_provides: Option<Vec<String>>,
-    /// The module's own document.
-    pub meta_data: Option<Map<String, Value>>,
-}
-
-/// A value, or a list of values of which one must match.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Values {
-    /// Exactly this.
-    One(String),
-    /// Any of these.
-    AnyOf(Vec<String>),
 }
 
 /// Reads the packed archive, which is what the manifest says it is.
