@@ -859,7 +859,8 @@ fn what_is_rotated_away_before_it_is_read_is_named() {
         ] {
             let options: Vec<String> = options.iter().map(|o| format!("--log-opt={o}")).collect();
             let options: Vec<&str> = options.iter().map(String::as_str).collect();
-            let line = format!("read go; busybox seq 1 {LINES}");
+            // The reader is known to be there once it has the first line.
+            let line = format!("echo 1; read go; busybox seq 2 {LINES}");
             start(
                 device,
                 &image,
@@ -874,7 +875,11 @@ fn what_is_rotated_away_before_it_is_read_is_named() {
                 .stderr(Stdio::piped())
                 .spawn()
                 .unwrap();
-            // Nobody reads what it prints before all is written.
+            let mut printed = BufReader::new(reader.stdout.take().unwrap());
+            let mut said = String::new();
+            printed.read_line(&mut said).unwrap();
+            assert_eq!(said, "1\n", "{options:?}");
+            // Nobody reads what else it prints before all is written.
             let go = Command::new(env!("CARGO_BIN_EXE_dray"))
                 .args(["attach", "fast"])
                 .env("DRAY_CONFIG", &device.host.config)
@@ -885,15 +890,9 @@ fn what_is_rotated_away_before_it_is_read_is_named() {
             let mut go = go;
             go.stdin.take().unwrap().write_all(b"go\n").unwrap();
             assert!(go.wait().unwrap().success());
-            let mut said = String::new();
             let stderr = reader.stderr.take().unwrap();
             let said_by = std::thread::spawn(move || std::io::read_to_string(stderr).unwrap());
-            reader
-                .stdout
-                .take()
-                .unwrap()
-                .read_to_string(&mut said)
-                .unwrap();
+            printed.read_to_string(&mut said).unwrap();
             assert!(reader.wait().unwrap().success());
             let warned = said_by.join().unwrap();
             let seen: Vec<u32> = said.lines().map(|line| line.parse().unwrap()).collect();
