@@ -57,6 +57,7 @@ fn debians_module_gives_way_and_comes_back() {
         same "$(dpkg-divert --truename $module)" /usr/share/dray/docker.distrib "diversion"
         cmp "${install%/*}/dray.ini" /etc/dray/dray.ini
         must test -L /etc/systemd/system/multi-user.target.wants/dray-boot.service
+        must test -L /etc/systemd/system/multi-user.target.wants/dray-names.path
         # Again, as an update of dray: nothing changes hands.
         "$install" "$binary"; ours
         same "$(sha256sum </usr/share/dray/docker.distrib)" "$before" "upstream's module is kept"
@@ -72,7 +73,8 @@ fn debians_module_gives_way_and_comes_back() {
         same "$(dpkg-divert --list '*mender*')" "" "no diversion left"
         gone /usr/bin/dray; gone /usr/share/dray; gone /etc/dray; gone /etc/systemd/system/dray-boot.service
         gone /etc/systemd/system/multi-user.target.wants/dray-boot.service; gone /etc/systemd/system/dray-scrub.timer
-        gone /etc/systemd/system/timers.target.wants/dray-scrub.timer
+        gone /etc/systemd/system/timers.target.wants/dray-scrub.timer; gone /etc/systemd/system/dray-names.path
+        gone /etc/systemd/system/multi-user.target.wants/dray-names.path; gone /etc/systemd/system/dray-names.service
         "#,
     );
     let installed = "installed: /usr/share/mender/modules/v3/docker, /usr/bin/dray -> /usr/share/mender/modules/v3/docker\n";
@@ -111,7 +113,7 @@ fn an_image_gets_files_only() {
         mkdir /mnt/image
         DESTDIR=/mnt/image "$install" "$binary" >/dev/null
         same "$(cd /mnt/image && find . -type f -o -type l | sort | tr '\n' ' ')" \
-            "./etc/dray/dray.ini ./usr/bin/dray ./usr/lib/systemd/system/dray-boot.service ./usr/lib/systemd/system/dray-scrub.service ./usr/lib/systemd/system/dray-scrub.timer ./usr/share/mender/modules/v3/docker " "files"
+            "./etc/dray/dray.ini ./usr/bin/dray ./usr/lib/systemd/system/dray-boot.service ./usr/lib/systemd/system/dray-names.path ./usr/lib/systemd/system/dray-names.service ./usr/lib/systemd/system/dray-scrub.service ./usr/lib/systemd/system/dray-scrub.timer ./usr/share/mender/modules/v3/docker " "files"
         same "$(sha256sum <$module)" "$before" "this machine's module is untouched"
         same "$(dpkg-divert --list '*mender*')" "" "no diversion"
         "#,
@@ -124,7 +126,7 @@ fn the_init_scripts_are_what_their_systems_take() {
     on_a_copy(
         r#"
         dist=${install%/*}
-        units="dray-boot.service dray-scrub.service dray-scrub.timer"
+        units="dray-boot.service dray-names.path dray-names.service dray-scrub.service dray-scrub.timer"
         for unit in $units; do install -m 0644 "$dist/$unit" /etc/systemd/system/; done
         ln -s /bin/true /usr/bin/dray
         for unit in $units; do systemd-analyze verify "/etc/systemd/system/$unit"; done

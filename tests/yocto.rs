@@ -82,7 +82,7 @@ fn the_recipe_names_what_there_is() {
         .split_whitespace()
         .filter_map(|word| word.strip_prefix("${S}/"))
         .collect();
-    assert_eq!(sources.len(), 5);
+    assert_eq!(sources.len(), 7);
     for source in sources {
         assert!(path(source).is_file(), "{source}");
     }

@@ -49,6 +49,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &["network connect --ip 10.5.0.7 --alias db front web"],
     ),
     ("network disconnect", &["network disconnect front web"]),
+    ("network reload", &["network reload"]),
     (
         "images",
         &[

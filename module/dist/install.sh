@@ -18,7 +18,9 @@ module=/usr/share/mender/modules/v3/docker
 diverted=/usr/share/dray/docker.distrib
 link=/usr/bin/dray
 config=/etc/dray/dray.ini
-units="dray-boot.service dray-scrub.service dray-scrub.timer"
+units="dray-boot.service dray-names.path dray-names.service dray-scrub.service dray-scrub.timer"
+# Those that are enabled.
+wanted="dray-boot.service dray-names.path dray-scrub.timer"
 
 fail() {
     echo "install: $*" >&2
@@ -64,7 +66,8 @@ install_init() {
             put 0644 "$here/$unit" "/etc/systemd/system/$unit"
         done
         [ ! -d /run/systemd/system ] || systemctl daemon-reload
-        systemctl --quiet enable dray-boot.service dray-scrub.timer
+        # shellcheck disable=SC2086
+        systemctl --quiet enable $wanted
         ;;
     openrc)
         put 0755 "$here/dray-boot.openrc" /etc/init.d/dray-boot
@@ -83,7 +86,8 @@ install_init() {
 remove_init() {
     case $(init) in
     systemd)
-        systemctl --quiet disable dray-boot.service dray-scrub.timer 2>/dev/null || true
+        # shellcheck disable=SC2086
+        systemctl --quiet disable $wanted 2>/dev/null || true
         for unit in $units; do
             rm -f "/etc/systemd/system/$unit"
         done

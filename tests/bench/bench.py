@@ -22,6 +22,7 @@ CACHE = os.environ["CACHE"]
 PULLS = 5
 DENSITY = 10  # containers over which the cost of one is averaged
 CROWD = 100  # containers on one network of their own
+FORGOTTEN = 120  # seconds after which a network that is still in use has been forgotten
 PORT = 18080
 DISK_BYTES = 4 << 30  # sparse
 
@@ -99,8 +100,11 @@ def crowd(engine):
     loaded = pss_kb(engine.resident())
     ending = time.monotonic()
     engine.remove_containers()
-    # Docker's containers may still be on it when they are gone.
+    # Docker's containers may still be on it when they are gone, some of them for ever.
+    deadline = ending + FORGOTTEN
     while engine.call("network", "rm", "crowd", check=False) != "crowd":
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{engine.name}: the network of {CROWD} removed containers cannot be removed after {FORGOTTEN} s")
         time.sleep(0.05)
     ended = time.monotonic()
     return {

@@ -13,6 +13,7 @@ mod crowd;
 mod defined;
 mod exposed;
 mod ipv6;
+mod name_servers;
 mod options;
 
 use std::io::{Read, Write};

@@ -41,6 +41,11 @@ enum Word {
     Connect(connect::Words),
     /// Take a container off a network, running or not
     Disconnect(connect::Off),
+    /// Give running containers this device's name servers of now, and their firewall rules back
+    ///
+    /// To be called when /etc/resolv.conf has changed or somebody has emptied the firewall; dray-names.path does the former
+    /// where systemd runs, elsewhere a hook of the DHCP client. A container that changed its file itself keeps it.
+    Reload,
 }
 
 #[derive(Debug, Args)]
@@ -77,7 +82,16 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         Word::Prune(words) => prune(context, &engine, words),
         Word::Connect(words) => connect::run(&engine, words),
         Word::Disconnect(words) => connect::off(&engine, words),
+        Word::Reload => reload(&engine),
     }
+}
+
+/// The rules have been looked at when the engine was opened.
+fn reload(engine: &Engine) -> anyhow::Result<ExitCode> {
+    for name in engine.follow_name_servers()? {
+        println!("{name}");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn rm(engine: &Engine, words: &Rm) -> ExitCode {

@@ -18,7 +18,7 @@ CARGO_BUILD_FLAGS:append:class-target = " --no-default-features --features devic
 CARGO_BUILD_FLAGS:append:class-native = " --no-default-features --features artifact-gen --bin docker-artifact-gen"
 CARGO_BUILD_FLAGS:append:class-nativesdk = " --no-default-features --features artifact-gen --bin docker-artifact-gen"
 
-SYSTEMD_SERVICE:${PN} = "dray-boot.service dray-scrub.timer"
+SYSTEMD_SERVICE:${PN} = "dray-boot.service dray-names.path dray-scrub.timer"
 INITSCRIPT_NAME = "dray-boot"
 # Early: it needs local disks only, and Mender's client must find deployments settled.
 INITSCRIPT_PARAMS = "start 90 2 3 4 5 . stop 10 0 1 6 ."
@@ -30,6 +30,7 @@ do_install:append:class-target() {
     ln -rs ${D}${datadir}/mender/modules/v3/docker ${D}${bindir}/dray
     install -D -m 0644 ${S}/module/dist/dray.ini ${D}${sysconfdir}/dray/dray.ini
     install -D -m 0644 ${S}/module/dist/dray-boot.service ${D}${systemd_system_unitdir}/dray-boot.service
+    install -m 0644 ${S}/module/dist/dray-names.path ${S}/module/dist/dray-names.service ${D}${systemd_system_unitdir}/
     install -m 0644 ${S}/module/dist/dray-scrub.service ${S}/module/dist/dray-scrub.timer ${D}${systemd_system_unitdir}/
     install -D -m 0755 ${S}/module/dist/dray-boot.sysv ${D}${sysconfdir}/init.d/dray-boot
 }

@@ -1,24 +1,27 @@
 //! The files that the runtime and the container find below the run folder: bundle, hosts, resolv.conf, hostname.
 
+mod devices;
+mod names;
+
 use std::collections::BTreeMap;
-use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::network::names::{self, HostFiles, HostsInput};
-use super::network::{Attachment, NetworkError};
-use super::networks;
 use super::record::{Folders, Record};
 use super::runtime::{self, Confinement};
 use super::share::{Joined, SharedIpc};
 use super::spec::user::MAX_ACCOUNT_FILE;
-use super::spec::{
-    self, CgroupVersion, Device, Kernel, Namespace, Namespaces, ResolvedMount, SpecInput,
-};
+use super::spec::{self, CgroupVersion, Kernel, Namespace, Namespaces, ResolvedMount, SpecInput};
 use super::{Engine, EngineError, groups, monitor, rootfs, volumes};
 use crate::api::{CreateBody, HostConfig};
 use crate::runargs::volume::clean;
 use crate::sys::{bpf, cgroup, fs};
+
+use devices::{devices, named_devices};
+use names::{NameFiles, write_names};
+pub use names::{hostname, write_hosts};
 
 /// The network modes there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,18 +50,6 @@ impl NetworkMode {
             mode if mode.starts_with("container:") => NetworkMode::Container,
             _ => NetworkMode::Bridge,
         }
-    }
-}
-
-/// The container's host name.
-pub fn hostname(engine: &Engine, record: &Record) -> String {
-    let config = &record.body.config;
-    match NetworkMode::of(record) {
-        _ if !config.hostname.is_empty() => config.hostname.clone(),
-        NetworkMode::Host => {
-            crate::sys::process::hostname().unwrap_or_else(|_| engine.host().boot_id.clone())
-        }
-        _ => record.id[..12].to_owned(),
     }
 }
 
@@ -99,62 +90,6 @@ pub fn write_all(
     write(&bundle.join("config.json"), &config.to_string())?;
     let guarded = cgroup::is_unified() && bpf::can_filter_devices();
     Ok(guarded.then(|| spec::device_program(&config)).flatten())
-}
-
-/// The files by which a container knows names: its own, or those of the container whose network it shares.
-struct NameFiles {
-    hostname: String,
-    paths: [PathBuf; 3],
-}
-
-impl NameFiles {
-    fn of(engine: &Engine, record: &Record, folders: &Folders) -> NameFiles {
-        NameFiles {
-            hostname: hostname(engine, record),
-            paths: ["hosts", "resolv.conf", "hostname"].map(|name| folders.run.join(name)),
-        }
-    }
-}
-
-fn write_names(engine: &Engine, record: &Record, folders: &Folders) -> Result<(), EngineError> {
-    let hostname = names::hostname(&hostname(engine, record));
-    write(&folders.run.join("hostname"), &hostname)?;
-    write_hosts(engine, record, folders, None)?;
-    let host_files = host_files(engine)?;
-    let config = &record.body.host_config;
-    let resolv_conf = match NetworkMode::of(record) {
-        NetworkMode::Host => names::resolv_conf_of_host(&host_files, config),
-        _ => names::resolv_conf(&host_files, config, networks::have_v6(engine, record)?),
-    };
-    write(&folders.run.join("resolv.conf"), &resolv_conf)
-}
-
-/// Writes `/etc/hosts` anew, in place: the container holds the file by a mount.
-pub fn write_hosts(
-    engine: &Engine,
-    record: &Record,
-    folders: &Folders,
-    attachment: Option<&Attachment>,
-) -> Result<(), EngineError> {
-    let config = &record.body.host_config;
-    let hosts = match NetworkMode::of(record) {
-        NetworkMode::Host => names::hosts_of_host(&host_files(engine)?, &config.extra_hosts),
-        _ => names::hosts(&HostsInput {
-            hostname: &hostname(engine, record),
-            domainname: &record.body.config.domainname,
-            addresses: &attachment.map_or_else(Vec::new, |all| all.addresses().collect()),
-            extra_hosts: &config.extra_hosts,
-            host_gateway: match attachment {
-                Some(attachment) => attachment.gateway,
-                None => engine.network().gateway()?,
-            },
-        }),
-    };
-    let hosts = hosts.map_err(|error| EngineError::Unsupported {
-        option: "--add-host".into(),
-        reason: error.to_string(),
-    })?;
-    write(&folders.run.join("hosts"), &hosts)
 }
 
 fn runtime_config(
@@ -272,102 +207,6 @@ pub(super) fn check(engine: &Engine, body: &CreateBody) -> Result<(), EngineErro
     })
 }
 
-/// The host's devices that a container gets: those named, or all of them if it is privileged.
-fn devices(host_config: &HostConfig) -> Result<Vec<Device>, EngineError> {
-    let mut devices = Vec::new();
-    if host_config.privileged {
-        all_devices(Path::new("/dev"), &mut devices).map_err(|source| EngineError::Read {
-            path: PathBuf::from("/dev"),
-            source,
-        })?;
-    }
-    devices.extend(named_devices(host_config)?);
-    Ok(devices)
-}
-
-/// The devices of `--device`, folders with all that is in them.
-fn named_devices(host_config: &HostConfig) -> Result<Vec<Device>, EngineError> {
-    let mut devices = Vec::new();
-    for mapping in &host_config.devices {
-        let path = Path::new(&mapping.path_on_host);
-        let failed = |source| EngineError::Read {
-            path: path.to_owned(),
-            source,
-        };
-        let device = device(
-            path,
-            Path::new(&mapping.path_in_container),
-            &mapping.cgroup_permissions,
-        );
-        match device.map_err(failed)? {
-            Some(device) => devices.push(device),
-            None if path.is_dir() => {
-                let mut below = Vec::new();
-                all_devices(path, &mut below).map_err(failed)?;
-                if below.is_empty() {
-                    return Err(failed(io::Error::new(
-                        io::ErrorKind::InvalidInput,
-                        "not a device node, nor is there one in it",
-                    )));
-                }
-                let inside = |device: &Device| {
-                    let rest = device.path.strip_prefix(path).unwrap_or(&device.path);
-                    Path::new(&mapping.path_in_container).join(rest)
-                };
-                devices.extend(below.into_iter().map(|device| Device {
-                    path: inside(&device),
-                    ..device
-                }));
-            }
-            None => {
-                return Err(failed(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "not a device node",
-                )));
-            }
-        }
-    }
-    Ok(devices)
-}
-
-fn all_devices(folder: &Path, devices: &mut Vec<Device>) -> io::Result<()> {
-    /// Made by the runtime for each container.
-    const OWN: [&str; 6] = ["pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts"];
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        if kind.is_dir() && !OWN.iter().any(|name| entry.file_name() == *name) {
-            all_devices(&entry.path(), devices)?;
-        } else if (kind.is_char_device() || kind.is_block_device())
-            && entry.file_name() != "console"
-        {
-            devices.extend(device(&entry.path(), &entry.path(), "rwm")?);
-        }
-    }
-    Ok(())
-}
-
-/// `None` for something that is no device.
-fn device(path: &Path, inside: &Path, permissions: &str) -> io::Result<Option<Device>> {
-    let meta = std::fs::metadata(path)?;
-    let kind = match meta.file_type() {
-        kind if kind.is_char_device() => 'c',
-        kind if kind.is_block_device() => 'b',
-        _ => return Ok(None),
-    };
-    let (major, minor) = crate::sys::process::device_numbers(meta.rdev());
-    Ok(Some(Device {
-        path: inside.to_owned(),
-        kind,
-        major,
-        minor,
-        mode: meta.mode() & 0o7777,
-        uid: meta.uid(),
-        gid: meta.gid(),
-        permissions: permissions.to_owned(),
-    }))
-}
-
 /// What the running kernel can do.
 pub(super) fn kernel() -> Result<Kernel, EngineError> {
     let system = crate::sys::process::system()
@@ -392,20 +231,17 @@ pub(super) fn kernel() -> Result<Kernel, EngineError> {
     })
 }
 
-/// Truncates and writes in place, so that a mount of the file sees the new content.
+/// Writes in place, so that a mount of the file sees the new content, and never an empty file.
 fn write(path: &Path, content: &str) -> Result<(), EngineError> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let file = std::fs::OpenOptions::new()
+    let file = OpenOptions::new()
         .write(true)
         .create(true)
-        .truncate(true)
+        .truncate(false)
         .mode(0o644)
         .open(path);
-    file.and_then(|mut file| io::Write::write_all(&mut file, content.as_bytes()))
-        .map_err(|source| EngineError::write(path, source))
-}
-
-/// The host's own name files.
-fn host_files(engine: &Engine) -> Result<HostFiles, EngineError> {
-    HostFiles::read(engine.host()).map_err(|error| NetworkError::from(error).into())
+    let written = file.and_then(|mut file| {
+        file.write_all(content.as_bytes())?;
+        file.set_len(content.len() as u64)
+    });
+    written.map_err(|source| EngineError::write(path, source))
 }
