@@ -8,6 +8,7 @@ Started by run.sh inside namespaces of its own, with CACHE, DRAY_BIN and GEN_BIN
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import statistics
@@ -16,7 +17,10 @@ import sys
 import time
 import urllib.request
 
-from engines import REGISTRY, Docker, Dray, Podman, engine_processes, is_service
+from engines import REGISTRY, Docker, Dray, Podman, Umoci, engine_processes, is_service
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "rig"))
+from layout import Layout, TarLayer  # noqa: E402
 
 CACHE = os.environ["CACHE"]
 PULLS = 5
@@ -24,7 +28,8 @@ DENSITY = 10  # containers over which the cost of one is averaged
 CROWD = 100  # containers on one network of their own
 FORGOTTEN = 120  # seconds after which a network that is still in use has been forgotten
 PORT = 18080
-DISK_BYTES = 4 << 30  # sparse
+BIG = 1 << 30  # bytes of the one layer of a large image
+DISK_BYTES = 6 << 30  # sparse
 
 
 def timed(engine, runs, words):
@@ -62,6 +67,17 @@ def image_to_runnable(engine):
         os.sync()
         rows += timed(engine, 1, engine.pull_words(f"{REGISTRY}/root:v1"))
     return {"image to runnable, ms": median_ms(rows)}
+
+
+def big_layer(engine):
+    """An image with one large layer: time, and the largest process that had to do with it."""
+    engine.forget_images()
+    os.sync()
+    forget_peaks()
+    [(ms, peak, _)] = timed(engine, 1, engine.pull_words(f"{REGISTRY}/big:v1"))
+    peak = max(peak, living_peak())
+    engine.forget_images()
+    return {"image with a layer of 1 GiB to runnable, s": ms / 1000, "the same, largest process, MB": peak / 1024}
 
 
 def run_exit_remove(engine, runs):
@@ -251,7 +267,9 @@ def measure(engine, runs):
     """Every row of one engine. Each gets the machine for itself."""
     engine.start()
     try:
-        found = image_to_runnable(engine) | run_exit_remove(engine, runs) | memory(engine) | crowd(engine) | deployment(engine)
+        found = image_to_runnable(engine) | big_layer(engine)
+        if engine.runs:
+            found |= run_exit_remove(engine, runs) | memory(engine) | crowd(engine) | deployment(engine)
         engine.forget_images()
     finally:
         engine.stop()
@@ -263,10 +281,36 @@ def table(columns):
     dray, *peers = columns
     print(f"{'':<44}" + "".join(f"{name:>12}" for name, _ in columns) + "".join(f"{name + '/dray':>14}" for name, _ in peers))
     for row, mine in dray[1].items():
-        line = f"{row:<44}" + "".join(f"{rows[row]:>12}" if isinstance(mine, str) else f"{rows[row]:>12.2f}" for _, rows in columns)
-        if not isinstance(mine, str):
-            line += "".join(f"{rows[row] / mine:>13.1f}x" if mine > 0.005 else f"{'-':>14}" for _, rows in peers)
-        print(line)
+        print(f"{row:<44}" + "".join(f"{figure(rows.get(row)):>12}" for _, rows in columns)
+              + "".join(f"{ratio(rows.get(row), mine):>14}" for _, rows in peers))  # fmt: skip
+
+
+def figure(value):
+    """As text; what an engine does not do is no figure."""
+    return "-" if value is None else value if isinstance(value, str) else f"{value:.2f}"
+
+
+def ratio(theirs, mine):
+    if isinstance(mine, str):
+        return ""
+    return f"{theirs / mine:.1f}x" if theirs is not None and mine > 0.005 else "-"
+
+
+def push_big():
+    """Puts the large image into the registry. A quarter of it is random, as much as programs and their data compress to."""
+    folder = f"{CACHE}/big"
+    if not os.path.exists(f"{folder}/index.json"):
+        print("making an image with a layer of 1 GiB", file=sys.stderr, flush=True)
+        numbers = random.Random("big")
+        data = b"".join(numbers.randbytes(8192) * 4 for _ in range(BIG // 32768))
+        layout = Layout(folder)
+        layer = layout.layer(TarLayer().file("big", data).bytes())
+        layout.image("v1", [layer], {"Entrypoint": ["/big"]})
+        layout.finish()
+    subprocess.run(
+        ["skopeo", "copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false", f"oci:{folder}:v1", f"docker://{REGISTRY}/big:v1"],
+        check=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
 
 
 def start_registry(work):
@@ -291,9 +335,10 @@ def main():
     work, runs = sys.argv[1], int(sys.argv[2])
     registry = start_registry(work)
     try:
-        wanted = os.environ.get("ENGINES", "dray,docker,podman").split(",")
+        push_big()
+        wanted = os.environ.get("ENGINES", "dray,docker,podman,umoci").split(",")
         columns = []
-        for kind in (Dray, Docker, Podman):
+        for kind in (Dray, Docker, Podman, Umoci):
             if kind.name in wanted:
                 print(f"measuring {kind.name}", file=sys.stderr, flush=True)
                 with disk(f"{work}/{kind.name}"):

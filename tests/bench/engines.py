@@ -1,6 +1,7 @@
 """dray and its peers, each with folders of its own, behind the same few words."""
 
 import os
+import shutil
 import subprocess
 import time
 
@@ -12,6 +13,8 @@ class Engine:
     """A container engine in the folder of its name below `work`. `words` is the start of each of its commands."""
 
     name = ""
+    # Whether it also runs containers.
+    runs = True
 
     def __init__(self, work, cache):
         self.work, self.cache = f"{work}/{self.name}", cache
@@ -148,6 +151,25 @@ class Podman(Engine):
 
     def binaries(self):
         return executables(self.root)
+
+
+class Umoci(Engine):
+    """skopeo fetches an image into a layout, umoci unpacks it: no engine, but what fetching and unpacking cost by themselves."""
+
+    name = "umoci"
+    runs = False
+
+    def pull_words(self, image):
+        fetch = f"skopeo copy --quiet --insecure-policy --src-tls-verify=false docker://{image} oci:{self.work}/layout:v1"
+        # sync: the peers have the image on the disk when they say so.
+        return ["sh", "-c", f"{fetch} && umoci unpack --image {self.work}/layout:v1 {self.work}/bundle && sync -f {self.work}"]
+
+    def forget_images(self):
+        for folder in ("layout", "bundle"):
+            shutil.rmtree(f"{self.work}/{folder}", ignore_errors=True)
+
+    def binaries(self):
+        return [shutil.which(program) for program in ("skopeo", "umoci")]
 
 
 def executables(root):
