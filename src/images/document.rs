@@ -2,10 +2,11 @@
 
 use super::source::Source;
 use super::{Images, ImagesError};
+use crate::oci::media_type::{Kind, manifest_kind};
 use crate::oci::stream::{Verified, read_limited};
 use crate::oci::{
-    Descriptor, Digest, Document, ImageConfig, LayerCompression, MAX_CONFIG, Manifest, Platform,
-    choose,
+    Descriptor, Digest, Document, ImageConfig, Index, LayerCompression, MAX_CONFIG, Manifest,
+    Platform, choose,
 };
 use crate::store::BlobDraft;
 
@@ -74,23 +75,40 @@ impl Search<'_> {
             Document::Manifest(manifest) => return Ok((digest, manifest)),
             Document::Index(index) => index,
         };
-        let chosen = choose(&index, platform).ok_or_else(|| {
-            let offered = index.manifests.iter().filter_map(|m| m.platform.as_ref());
-            let mut offered: Vec<String> = offered.map(Platform::to_string).collect();
-            // Attestations call themselves that.
-            offered.retain(|platform| !platform.starts_with("unknown"));
-            ImagesError::Platform {
-                image: self.image(),
-                wanted: platform.clone(),
-                offered: offered.join(", "),
-            }
-        })?;
+        let chosen = choose(&index, platform).ok_or_else(|| self.none_fits(&index, platform))?;
         match self.document(&chosen.digest)? {
             Document::Manifest(manifest) => Ok((chosen.digest, manifest)),
             Document::Index(_) => Err(ImagesError::NestedIndex {
                 image: self.image(),
                 digest: chosen.digest,
             }),
+        }
+    }
+
+    /// Why an index has no image for a platform.
+    fn none_fits(&self, index: &Index, platform: &Platform) -> ImagesError {
+        let image = self.image();
+        let of_kind = |kind| {
+            let entries = index.manifests.iter();
+            entries.filter(move |entry| manifest_kind(&entry.media_type) == Ok(kind))
+        };
+        let is_ours = |theirs: &Platform| platform.rank(theirs).is_some();
+        let mut inner = of_kind(Kind::Index);
+        if let Some(inner) = inner.find(|entry| entry.platform.as_ref().is_some_and(is_ours)) {
+            let digest = inner.digest;
+            return ImagesError::NestedIndex { image, digest };
+        }
+        let offered = of_kind(Kind::Manifest).filter_map(|entry| entry.platform.as_ref());
+        let mut offered: Vec<String> = offered.map(Platform::to_string).collect();
+        // Attestations call themselves that.
+        offered.retain(|platform| !platform.starts_with("unknown"));
+        if offered.is_empty() {
+            offered.push("nothing".to_owned());
+        }
+        ImagesError::Platform {
+            image,
+            wanted: platform.clone(),
+            offered: offered.join(", "),
         }
     }
 

@@ -78,12 +78,13 @@ impl Images {
     ) -> Result<Vec<Planned>, ImagesError> {
         let mut remotes = Vec::new();
         for (reference, platform) in asked {
+            // The time for the image runs from the first question on.
+            let remote = Remote::new(self, reference);
             let digest = match reference.digest {
                 Some(digest) => digest,
-                None => self.client().resolve(reference)?.digest,
+                None => remote.client().resolve(reference)?.digest,
             };
             progress.event(&Event::Resolved { reference, digest });
-            let remote = Remote::new(self, reference);
             remotes.push((remote, reference.familiar(), digest, *platform));
         }
         let mut wishes = Vec::new();

@@ -47,8 +47,8 @@ impl Patience {
     /// What the settings want.
     pub fn of(settings: &DownloadSettings) -> Patience {
         Patience {
-            connect: Duration::from_secs(15),
-            stall: Duration::from_secs(60),
+            connect: Duration::from_secs(15).min(settings.deadline),
+            stall: Duration::from_secs(60).min(settings.deadline),
             window: WINDOW,
             least: settings.least_rate.saturating_mul(WINDOW.as_secs()),
             retries: 3,
