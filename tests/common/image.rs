@@ -463,6 +463,46 @@ impl Built {
     }
 }
 
+/// `docker save` as it was from 1.10 to 24: folders with numbers of their own, a layer that appears twice as a link.
+pub fn docker_archive(built: &Built, tars: &[Vec<u8>], tags: &[&str]) -> Vec<Entry> {
+    let config = format!("{}.json", built.config.hex());
+    let mut entries = vec![Entry::file(&config, &built.blobs[&built.config])];
+    let mut paths = Vec::new();
+    for (number, content) in tars.iter().enumerate() {
+        let id = Digest::of(&[number as u8]).hex();
+        entries.push(Entry::dir(format!("{id}/")));
+        entries.push(Entry::file(format!("{id}/VERSION"), "1.0"));
+        entries.push(Entry::file(format!("{id}/json"), "{}"));
+        let path = format!("{id}/layer.tar");
+        match tars[..number].iter().position(|other| other == content) {
+            Some(first) => {
+                let first = Digest::of(&[first as u8]).hex();
+                entries.push(Entry::symlink(&path, format!("../{first}/layer.tar")));
+            }
+            None => entries.push(Entry::file(&path, content)),
+        }
+        paths.push(path);
+    }
+    let manifest = json!([{"Config": config, "RepoTags": tags, "Layers": paths}]);
+    entries.push(Entry::file("manifest.json", manifest.to_string()));
+    entries.push(Entry::file("repositories", "{}"));
+    entries
+}
+
+/// The members of an image layout, for a tar of it.
+pub fn layout_entries(dir: &Path) -> Vec<Entry> {
+    let mut entries = vec![Entry::dir("blobs"), Entry::dir("blobs/sha256")];
+    for blob in std::fs::read_dir(dir.join("blobs/sha256")).unwrap() {
+        let blob = blob.unwrap();
+        let name = format!("blobs/sha256/{}", blob.file_name().display());
+        entries.push(Entry::file(name, std::fs::read(blob.path()).unwrap()));
+    }
+    for name in ["index.json", "oci-layout"] {
+        entries.push(Entry::file(name, std::fs::read(dir.join(name)).unwrap()));
+    }
+    entries
+}
+
 /// An index of `images`, each listed with its platform.
 pub fn index(flavour: Flavour, images: &[&Built]) -> Built {
     let media_type = match flavour {
