@@ -17,7 +17,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dray::oci::Digest;
 
@@ -74,6 +74,8 @@ pub enum Fault {
     Drip(u64),
     /// So many bytes of the body at once, then a pause of so many milliseconds.
     Pace(usize, u64),
+    /// The same, and the connection is reset after so many milliseconds.
+    Cut(usize, u64, u64),
     /// The connection closes without an answer.
     Reset,
     /// 307 to this URL plus the request's path; one that ends in `?` is taken as it is.
@@ -635,6 +637,7 @@ impl Fault {
                 | Fault::Stall(_)
                 | Fault::Drip(_)
                 | Fault::Pace(..)
+                | Fault::Cut(..)
                 | Fault::NoDigest
                 | Fault::Digest(_)
                 | Fault::ContentType(_)
@@ -710,7 +713,12 @@ impl Fault {
             Fault::Tag(tag) => answer.set("ETag", tag.clone()),
             Fault::Length(length) => answer.declared = Some(*length),
             Fault::Encoding(encoding) => answer.set("Content-Encoding", encoding.clone()),
-            Fault::Drip(_) | Fault::Pace(..) | Fault::Silent | Fault::Reset | Fault::Whole => {}
+            Fault::Drip(_)
+            | Fault::Pace(..)
+            | Fault::Cut(..)
+            | Fault::Silent
+            | Fault::Reset
+            | Fault::Whole => {}
         }
     }
 }
@@ -745,11 +753,21 @@ fn send(
     } else {
         &answer.body[..end.min(answer.body.len())]
     };
-    if let Some(Fault::Pace(at_once, milliseconds)) = fault {
+    let pace = match fault {
+        Some(Fault::Pace(at_once, pause)) => Some((at_once, pause, u64::MAX)),
+        Some(Fault::Cut(at_once, pause, cut)) => Some((at_once, pause, cut)),
+        _ => None,
+    };
+    if let Some((at_once, pause, cut)) = pace.filter(|_| !is_head) {
+        let (begun, cut) = (Instant::now(), Duration::from_millis(cut));
         for part in body.chunks(at_once) {
             shared.count(part.len());
             connection.write_all(part)?;
-            if wait_for_end(shared, Duration::from_millis(milliseconds)) {
+            if wait_for_end(shared, Duration::from_millis(pause)) {
+                return Ok(false);
+            }
+            if begun.elapsed() >= cut {
+                reset(connection)?;
                 return Ok(false);
             }
         }
@@ -770,11 +788,7 @@ fn send(
     match fault {
         Some(Fault::Link(Link::Truncate, _) | Fault::Length(_)) if !is_head => Ok(false),
         Some(Fault::Link(Link::Reset, _)) if !is_head => {
-            let at_once = nix::libc::linger {
-                l_onoff: 1,
-                l_linger: 0,
-            };
-            nix::sys::socket::setsockopt(&connection, nix::sys::socket::sockopt::Linger, &at_once)?;
+            reset(connection)?;
             Ok(false)
         }
         Some(Fault::Link(Link::Stall, _)) if !is_head => {
@@ -797,6 +811,19 @@ fn send(
         }
         _ => Ok(true),
     }
+}
+
+/// Has the connection end with a reset, and with it whatever has not been read, once it is closed.
+fn reset(connection: &TcpStream) -> std::io::Result<()> {
+    let at_once = nix::libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    Ok(nix::sys::socket::setsockopt(
+        &connection,
+        nix::sys::socket::sockopt::Linger,
+        &at_once,
+    )?)
 }
 
 fn send_endlessly(
