@@ -1,8 +1,8 @@
 //! `network connect` and `disconnect`: the networks of a container that exists, running or not.
 
 use super::files::NetworkMode;
-use super::network::{DEFAULT, NetworkError, is_bridge};
-use super::{Container, Engine, EngineError, Status, networks};
+use super::network::{DEFAULT, NONE, NetworkError, is_bridge, is_user_defined};
+use super::{Container, Engine, EngineError, Record, Status, networks};
 use crate::api::EndpointSettings;
 
 impl Engine {
@@ -19,7 +19,7 @@ impl Engine {
         let container = self.load(id)?;
         check_modes(&container, network, true)?;
         let network = self.name_of_network(network)?;
-        if network != DEFAULT {
+        if is_user_defined(&network) {
             networks::check_address(&self.network.defined().find(&network)?, &settings)?;
         }
         let init = running(&container);
@@ -36,7 +36,7 @@ impl Engine {
         networks::replace(&mut record, all);
         // The record first: what was killed before it was there at once can be asked for again.
         self.folders(id).write_record(&record)?;
-        let Some(pid) = init else {
+        let Some(pid) = init.filter(|_| network != NONE) else {
             return Ok(());
         };
         let joining = networks::Joining::of(self, &record, pid, true);
@@ -67,7 +67,7 @@ impl Engine {
         };
         let before = all.len();
         all.retain(|(name, _)| *name != network);
-        let was_wanted = all.len() < before;
+        let was_wanted = all.len() < before || network == NONE;
         networks::replace(&mut record, all);
         // The record first: what is done at once can be done again.
         if was_wanted {
@@ -81,9 +81,10 @@ impl Engine {
     }
 
     fn name_of_network(&self, word: &str) -> Result<String, EngineError> {
-        match is_bridge(word) && !word.is_empty() {
-            true => Ok(DEFAULT.to_owned()),
-            false => Ok(self.network.defined().find(word)?.name),
+        match word {
+            NONE => Ok(NONE.to_owned()),
+            word if is_bridge(word) && !word.is_empty() => Ok(DEFAULT.to_owned()),
+            word => Ok(self.network.defined().find(word)?.name),
         }
     }
 }
@@ -95,10 +96,10 @@ fn running(container: &Container) -> Option<i32> {
     (now.status == Status::Running && init.is_alive()).then_some(init.pid)
 }
 
-/// Only bridges can come and go; Docker's words.
+/// Only bridges and `none` can come and go, and not at once; Docker's words.
 fn check_modes(container: &Container, network: &str, comes: bool) -> Result<(), EngineError> {
-    let mode = NetworkMode::of(&container.record);
-    let reason = match (mode, network) {
+    let record = &container.record;
+    let reason = match (NetworkMode::of(record), network) {
         (NetworkMode::Container, _) => {
             "container sharing network namespace with another container or host cannot be connected to any other network"
         }
@@ -108,18 +109,27 @@ fn check_modes(container: &Container, network: &str, comes: bool) -> Result<(), 
         (NetworkMode::Host, _) if comes => {
             "container sharing network namespace with another container or host cannot be connected to any other network"
         }
-        (NetworkMode::None, _) | (_, "none") if comes => {
-            "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+        (NetworkMode::None, _) if comes => return Err(private(record, NONE)),
+        (NetworkMode::Bridge, NONE) if comes => {
+            return match networks::of(record).first() {
+                Some((first, _)) => Err(private(record, first)),
+                None => Ok(()),
+            };
         }
-        (NetworkMode::None, "none") => "a container that was made without a network stays so",
-        (NetworkMode::Bridge, "none") | (NetworkMode::Host | NetworkMode::None, _) => {
-            let (container, network) = (container.record.name.clone(), network.to_owned());
+        (NetworkMode::None, NONE) => return Ok(()),
+        (NetworkMode::Bridge, NONE) | (NetworkMode::Host | NetworkMode::None, _) => {
+            let (container, network) = (record.name.clone(), network.to_owned());
             return Err(NetworkError::NotJoined { container, network }.into());
         }
         (NetworkMode::Bridge, _) => return Ok(()),
     };
     Err(EngineError::NetworkMode {
-        name: container.record.name.clone(),
+        name: record.name.clone(),
         reason,
     })
+}
+
+fn private(record: &Record, network: &str) -> EngineError {
+    let (container, network) = (record.name.clone(), network.to_owned());
+    NetworkError::Private { container, network }.into()
 }

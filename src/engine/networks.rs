@@ -6,7 +6,8 @@ use super::files::{self, NetworkMode};
 use super::network::defined::Definition;
 use super::network::make::Wish;
 use super::network::{
-    Attachment, DEFAULT, Join, Mac, NetworkError, PublishedPort, is_bridge, is_user_defined, ports,
+    Attachment, DEFAULT, Join, Mac, NONE, NetworkError, PublishedPort, is_bridge, is_user_defined,
+    ports,
 };
 use super::{Container, Engine, EngineError, Record, names, spec, time};
 use crate::api::{CreateBody, EndpointSettings, NetworkingConfig};
@@ -41,9 +42,8 @@ impl Container {
                 }
                 names
             }
-            NetworkMode::Host | NetworkMode::None => {
-                vec![record.body.host_config.network_mode.clone()]
-            }
+            NetworkMode::Host => vec!["host".to_owned()],
+            NetworkMode::None => vec![NONE.to_owned()],
         }
     }
 }
@@ -157,7 +157,7 @@ impl<'a> Joining<'a> {
             pid,
             now,
             hostname: files::hostname(engine, record),
-            ports: ports::from_body(&record.body, []).map_err(NetworkError::from)?,
+            ports: ports::wished(&record.body, []).map_err(NetworkError::from)?,
             replaced: replaced(engine, record)?,
         })
     }

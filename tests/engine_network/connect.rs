@@ -213,6 +213,80 @@ fn a_stopped_container_is_told_for_its_next_start() {
     });
 }
 
+/// As docker has it: away from `none` first, and then on whatever there is, with the ports that it was made with.
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn one_on_none_leaves_it_for_another_network() {
+    on_device("connect-none", |device| {
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+        device.push("web", SERVE, json!({}));
+        device.done(&["network", "create", "front"]);
+        serve_on(device, "db", &["--network", "front"]);
+        let image = device.registry.name("shop/web:1");
+        let made = "create --name early --network none";
+        let made: Vec<&str> = made.split(' ').chain([&*image]).collect();
+        device.done(&made);
+        let run = "run -d --name late --network none -p 8080:80";
+        let run: Vec<&str> = run.split(' ').chain([&*image]).collect();
+        device.done(&run);
+        let words = |words: &str| -> Vec<String> { words.split(' ').map(str::to_owned).collect() };
+        let network = |line: &str| {
+            let words = words(line);
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            device.done(&[&["network"], &words[..]].concat());
+        };
+        for name in ["early", "late"] {
+            assert_eq!(addresses(device, name), json!({"none": ""}));
+            network(&format!("disconnect none {name}"));
+            assert_eq!(addresses(device, name), json!({}));
+            let said = refused(device, &["network", "disconnect", "none", name]);
+            assert!(said.ends_with(&format!(
+                "container {name} is not connected to network none"
+            )));
+            network(&format!("connect front {name}"));
+        }
+        device.done(&["start", "early"]);
+        for name in ["late", "early"] {
+            until("the server", || fetch_from_inside(device, "db", name).ok());
+        }
+        assert_eq!(addresses(device, "late"), json!({"front": "172.30.0.3"}));
+        assert_eq!(addresses(device, "early"), json!({"front": "172.30.0.4"}));
+        assert_eq!(interfaces(device, "late"), ["eth0 172.30.0.3/24"]);
+        assert_eq!(
+            default_route(device, "late"),
+            "default via 172.30.0.1 dev eth0"
+        );
+        assert_eq!(fetch("127.0.0.1", 8080).unwrap(), "web");
+        assert_eq!(
+            device.inspect("late")["HostConfig"]["NetworkMode"],
+            json!("none")
+        );
+
+        // What its monitor knew when it came says nothing of the network: it is given back all the same.
+        device.done(&["stop", "-t", "0", "late"]);
+        until("the end of it", || {
+            fetch_from_inside(device, "db", "172.30.0.3").err()
+        });
+        fetch("127.0.0.1", 8080).unwrap_err();
+        assert!(!hosts(device, "db").concat().contains("late"));
+        device.done(&["start", "late"]);
+        until("the server", || fetch("127.0.0.1", 8080).ok());
+
+        // And back again, running and not.
+        device.done(&["stop", "-t", "0", "early"]);
+        for name in ["early", "late"] {
+            network(&format!("disconnect front {name}"));
+            network(&format!("connect none {name}"));
+            assert_eq!(addresses(device, name), json!({"none": ""}));
+        }
+        assert_eq!(interfaces(device, "late"), [""; 0]);
+        device.done(&["start", "early"]);
+        assert_eq!(interfaces(device, "early"), [""; 0]);
+        device.done(&["rm", "-f", "early", "late", "db"]);
+        until("clean host", || is_clean().then_some(()));
+    });
+}
+
 #[test]
 #[ignore = "needs root: namespaces and mounts"]
 fn what_cannot_be_connected_is_refused_and_changes_nothing() {
@@ -284,13 +358,13 @@ fn what_cannot_be_connected_is_refused_and_changes_nothing() {
             ),
             (
                 "connect front alone",
-                "container cannot be connected to multiple networks with one of the networks in private (none) mode; make \
-                 container alone anew with the --network that it is to have",
+                "container cannot be connected to multiple networks with one of the networks in private (none) mode; `dray \
+                 network disconnect none alone` comes first",
             ),
             (
                 "connect none web",
-                "container cannot be connected to multiple networks with one of the networks in private (none) mode; make \
-                 container web anew",
+                "container cannot be connected to multiple networks with one of the networks in private (none) mode; `dray \
+                 network disconnect bridge web` comes first",
             ),
             (
                 "connect host web",
@@ -305,8 +379,8 @@ fn what_cannot_be_connected_is_refused_and_changes_nothing() {
                 "container web is not connected to network none",
             ),
             (
-                "disconnect none alone",
-                "a container that was made without a network stays so; make container alone anew",
+                "connect none alone",
+                "private (none) mode; `dray network disconnect none alone` comes first",
             ),
             (
                 "disconnect front on-host",

@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::network::NONE;
 use super::record::{Folders, Record};
 use super::runtime::{self, Confinement};
 use super::share::{Joined, SharedIpc};
@@ -39,14 +40,24 @@ pub enum NetworkMode {
 impl NetworkMode {
     /// The mode of a container; others are refused when it is made.
     pub fn of(record: &Record) -> NetworkMode {
-        NetworkMode::of_config(&record.body.host_config)
+        let mode = NetworkMode::of_config(&record.body.host_config);
+        match (mode, &record.networks) {
+            // What it was made with has been changed since.
+            (NetworkMode::Bridge | NetworkMode::None, Some(now)) => {
+                match now.endpoints_config.contains_key(NONE) {
+                    true => NetworkMode::None,
+                    false => NetworkMode::Bridge,
+                }
+            }
+            _ => mode,
+        }
     }
 
     /// The mode that a configuration asks for.
     pub fn of_config(config: &HostConfig) -> NetworkMode {
         match config.network_mode.as_str() {
             "host" => NetworkMode::Host,
-            "none" => NetworkMode::None,
+            NONE => NetworkMode::None,
             mode if mode.starts_with("container:") => NetworkMode::Container,
             _ => NetworkMode::Bridge,
         }

@@ -19,8 +19,8 @@ pub(super) fn document(engine: &Engine, container: &Container) -> Result<Value, 
     let mut wanted = networks::of(record);
     let mode = NetworkMode::of(record);
     if matches!(mode, NetworkMode::Host | NetworkMode::None) {
-        let name = record.body.host_config.network_mode.clone();
-        wanted.push((name, EndpointSettings::default()));
+        let names = container.networks().into_iter();
+        wanted.extend(names.map(|name| (name, EndpointSettings::default())));
     }
     let mut settings = json!({ "Ports": docker_ports(&attachments, &record.body) });
     if let Some(pid) = container.pid().filter(|_| mode != NetworkMode::Container) {

@@ -322,7 +322,8 @@ impl<'a> Attendant<'a> {
     fn take_down(&mut self) -> Result<(), EngineError> {
         let id = &self.record.id;
         teardown::take_down(self.engine, id, Some(&self.record))?;
-        if NetworkMode::of(&self.record) == NetworkMode::Bridge {
+        // One without a network may have been put on one meanwhile.
+        if let NetworkMode::Bridge | NetworkMode::None = NetworkMode::of(&self.record) {
             self.engine.network().release(id)?;
         }
         Ok(())

@@ -137,6 +137,17 @@ pub enum NetworkError {
         /// The network.
         network: String,
     },
+    /// `none` goes together with no other network.
+    #[error(
+        "container cannot be connected to multiple networks with one of the networks in private (none) mode; `dray network \
+         disconnect {network} {container}` comes first"
+    )]
+    Private {
+        /// Its name.
+        container: String,
+        /// A network that it is on.
+        network: String,
+    },
     /// The container is not on the network.
     #[error("container {container} is not connected to network {network}")]
     NotJoined {

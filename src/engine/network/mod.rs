@@ -84,6 +84,8 @@ pub use ports::{BoundPort, PortError, Protocol, PublishedPort};
 
 /// The network that is there without having been made.
 pub const DEFAULT: &str = "bridge";
+/// What docker calls it to be on no network.
+pub const NONE: &str = "none";
 
 /// Whether a container with this network mode joins the default bridge.
 pub fn is_bridge(mode: &str) -> bool {
@@ -92,7 +94,7 @@ pub fn is_bridge(mode: &str) -> bool {
 
 /// Whether this network mode is the name of a network that somebody made.
 pub fn is_user_defined(mode: &str) -> bool {
-    !is_bridge(mode) && !matches!(mode, "host" | "none") && !mode.starts_with("container:")
+    !is_bridge(mode) && !matches!(mode, "host" | NONE) && !mode.starts_with("container:")
 }
 
 /// The id of a network that is there without having been made: its name, written as hexadecimal digits.

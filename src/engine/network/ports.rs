@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sys::port::Transport;
 
-pub use wishes::{check_v4_only, exposed, from_body, on};
+pub use wishes::{check_v4_only, exposed, from_body, on, wished};
 
 /// Transport protocols whose ports can be published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

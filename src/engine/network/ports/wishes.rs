@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+use super::super::NONE;
 use super::{EVERY_V4, EVERY_V6, PortError, Protocol, PublishedPort};
 use crate::api::{CreateBody, PortBinding};
 use crate::runargs::port;
@@ -13,11 +14,23 @@ pub fn from_body<'a>(
     body: &'a CreateBody,
     image_exposed: impl IntoIterator<Item = &'a str>,
 ) -> Result<Vec<PublishedPort>, PortError> {
-    let host = &body.host_config;
-    let mode = host.network_mode.as_str();
-    if mode == "host" || mode == "none" {
+    let mode = body.host_config.network_mode.as_str();
+    if mode == "host" || mode == NONE {
         return Ok(Vec::new());
     }
+    let published = wished(body, image_exposed)?;
+    match mode.starts_with("container:") && !published.is_empty() {
+        true => Err(PortError::Shared(mode.to_owned())),
+        false => Ok(published),
+    }
+}
+
+/// The same whatever its mode: one that was made without a network can be put on one later.
+pub fn wished<'a>(
+    body: &'a CreateBody,
+    image_exposed: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<PublishedPort>, PortError> {
+    let host = &body.host_config;
     let mut published = Vec::new();
     for (text, bindings) in &host.port_bindings {
         let (protocol, ports) = container_ports(text)?;
@@ -31,9 +44,6 @@ pub fn from_body<'a>(
             let (protocol, ports) = container_ports(text)?;
             add_exposed(&mut published, protocol, ports);
         }
-    }
-    if mode.starts_with("container:") && !published.is_empty() {
-        return Err(PortError::Shared(mode.to_owned()));
     }
     Ok(in_order(published))
 }
