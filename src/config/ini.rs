@@ -3,7 +3,7 @@
 use ::ini::{Ini, ParseOption};
 
 use super::value::{self, Invalid};
-use super::{RegistrySettings, Settings};
+use super::{DownloadSettings, RegistrySettings, Settings, StoreSettings};
 
 /// What is wrong with the text, and in which line.
 #[derive(Debug, PartialEq, Eq)]
@@ -109,92 +109,75 @@ impl Settings {
     }
 
     fn set(&mut self, section: &Section, key: &str, text: &str) -> Result<(), String> {
-        let result = match (section, key) {
-            (Section::Plain("paths"), "state") => {
-                value::path(text).map(|v| self.paths.state = Some(v))
-            }
-            (Section::Plain("paths"), "run") => value::path(text).map(|v| self.paths.run = Some(v)),
-            (Section::Registry(host), _) => {
+        let result = match section {
+            Section::Registry(host) => {
                 let settings = self.registries.entry(host.clone()).or_default();
-                match settings.set(key, text) {
-                    Some(result) => result,
-                    None => return Err(section.knows_no(key)),
-                }
+                settings.set(key, text)
             }
-            (Section::Plain("log"), "driver") => {
-                value::log_driver(text).map(|v| self.log.driver = v)
-            }
-            (Section::Plain("log"), "max-size") => value::size(text).map(|v| self.log.max_size = v),
-            (Section::Plain("log"), "max-file") => {
-                value::count(text, 1..=1000).map(|v| self.log.max_file = v)
-            }
-            (Section::Plain("health"), "stable_s") => {
-                value::seconds(text).map(|v| self.health.stable = v)
-            }
-            (Section::Plain("health"), "timeout_s") => {
-                value::seconds(text).map(|v| self.health.timeout = v)
-            }
-            (Section::Plain("store"), "keep_blobs") => {
-                value::boolean(text).map(|v| self.store.keep_blobs = v)
-            }
-            (Section::Plain("store"), "max_size") => {
-                value::limit(text).map(|v| self.store.max_size = v)
-            }
-            (Section::Plain("store"), "reserve") => {
-                value::size(text).map(|v| self.store.reserve = v)
-            }
-            (Section::Plain("store"), "keep_previous") => {
-                value::boolean(text).map(|v| self.store.keep_previous = v)
-            }
-            (Section::Plain("store"), "scrub") => {
-                value::interval(text).map(|v| self.store.scrub = v)
-            }
-            (Section::Plain("network"), "bridge") => {
-                value::interface(text).map(|v| self.network.bridge = v)
-            }
-            (Section::Plain("network"), "subnet") => {
-                value::subnet4(text).map(|v| self.network.subnet = v)
-            }
-            (Section::Plain("network"), "ip6") => {
-                value::subnet6(text).map(|v| self.network.ip6 = v)
-            }
-            (Section::Plain("download"), "parallel") => {
-                value::count(text, 1..=32).map(|v| self.download.parallel = v as usize)
-            }
-            (Section::Plain("download"), "retries") => {
-                value::count(text, 1..=1000).map(|v| self.download.retries = v)
-            }
-            (Section::Plain("download"), "deadline") => {
-                value::duration(text).map(|v| self.download.deadline = v)
-            }
-            (Section::Plain("download"), "least_rate") => {
-                value::size(text).map(|v| self.download.least_rate = v)
-            }
-            (Section::Plain("download"), "rate") => {
-                value::rate(text).map(|v| self.download.rate = v)
-            }
-            (Section::Plain("download"), "budget") => {
-                value::limit(text).map(|v| self.download.budget = v)
-            }
-            (Section::Plain("proxy"), "http") => {
-                value::proxy(text).map(|v| self.proxy.http = Some(v))
-            }
-            (Section::Plain("proxy"), "https") => {
-                value::proxy(text).map(|v| self.proxy.https = Some(v))
-            }
-            (Section::Plain("proxy"), "no_proxy") => {
-                self.proxy.no_proxy = Some(text.to_owned());
-                Ok(())
-            }
-            (Section::Plain("credentials"), "folder") => {
-                value::path(text).map(|v| self.credentials.folder = Some(v))
-            }
-            _ => return Err(section.knows_no(key)),
+            Section::Plain("store") => self.store.set(key, text),
+            Section::Plain("download") => self.download.set(key, text),
+            Section::Plain(name) => self.set_plain(name, key, text),
         };
+        let result = result.ok_or_else(|| section.knows_no(key))?;
         result.map_err(|Invalid(wanted)| match section {
             // A proxy's URL may have a password in it.
             Section::Plain("proxy") => format!("{key} must be {wanted}"),
             _ => format!("{key} is {text:?}, but must be {wanted}"),
+        })
+    }
+
+    /// Takes one key of a section with few of them; `None` if there is no such.
+    fn set_plain(&mut self, section: &str, key: &str, text: &str) -> Option<Result<(), Invalid>> {
+        Some(match (section, key) {
+            ("paths", "state") => value::path(text).map(|v| self.paths.state = Some(v)),
+            ("paths", "run") => value::path(text).map(|v| self.paths.run = Some(v)),
+            ("log", "driver") => value::log_driver(text).map(|v| self.log.driver = v),
+            ("log", "max-size") => value::size(text).map(|v| self.log.max_size = v),
+            ("log", "max-file") => value::count(text, 1..=1000).map(|v| self.log.max_file = v),
+            ("health", "stable_s") => value::seconds(text).map(|v| self.health.stable = v),
+            ("health", "timeout_s") => value::seconds(text).map(|v| self.health.timeout = v),
+            ("network", "bridge") => value::interface(text).map(|v| self.network.bridge = v),
+            ("network", "subnet") => value::subnet4(text).map(|v| self.network.subnet = v),
+            ("network", "ip6") => value::subnet6(text).map(|v| self.network.ip6 = v),
+            ("proxy", "http") => value::proxy(text).map(|v| self.proxy.http = Some(v)),
+            ("proxy", "https") => value::proxy(text).map(|v| self.proxy.https = Some(v)),
+            ("proxy", "no_proxy") => {
+                self.proxy.no_proxy = Some(text.to_owned());
+                Ok(())
+            }
+            ("credentials", "folder") => {
+                value::path(text).map(|v| self.credentials.folder = Some(v))
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl StoreSettings {
+    /// Takes one key of the section; `None` if there is no such.
+    fn set(&mut self, key: &str, text: &str) -> Option<Result<(), Invalid>> {
+        Some(match key {
+            "keep_blobs" => value::boolean(text).map(|v| self.keep_blobs = v),
+            "max_size" => value::limit(text).map(|v| self.max_size = v),
+            "reserve" => value::size(text).map(|v| self.reserve = v),
+            "keep_previous" => value::boolean(text).map(|v| self.keep_previous = v),
+            "scrub" => value::interval(text).map(|v| self.scrub = v),
+            _ => return None,
+        })
+    }
+}
+
+impl DownloadSettings {
+    /// Takes one key of the section; `None` if there is no such.
+    fn set(&mut self, key: &str, text: &str) -> Option<Result<(), Invalid>> {
+        Some(match key {
+            "parallel" => value::count(text, 1..=32).map(|v| self.parallel = v as usize),
+            "retries" => value::count(text, 1..=1000).map(|v| self.retries = v),
+            "deadline" => value::duration(text).map(|v| self.deadline = v),
+            "least_rate" => value::size(text).map(|v| self.least_rate = v),
+            "rate" => value::rate(text).map(|v| self.rate = v),
+            "budget" => value::limit(text).map(|v| self.budget = v),
+            _ => return None,
         })
     }
 }

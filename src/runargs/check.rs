@@ -87,93 +87,94 @@ fn identity(args: &RunArgs) -> Result<(), RunArgsError> {
     Ok(())
 }
 
-/// Namespaces and the other words of which only some are built.
+/// The words of which only some are built.
 fn modes(args: &RunArgs) -> Result<(), RunArgsError> {
     let host = &args.body.host_config;
-    let unsupported = |option: &str, reason: &str| {
-        Err(RunArgsError::Unsupported {
-            option: option.to_owned(),
-            reason: reason.to_owned(),
-        })
-    };
-    for (option, mode, allowed, invalid) in [
-        (
-            "pid",
-            &host.pid_mode,
-            &["", "host"][..],
-            "--pid: invalid PID mode".to_owned(),
-        ),
-        (
-            "uts",
-            &host.uts_mode,
-            &["", "host"],
-            "--uts: invalid UTS mode".to_owned(),
-        ),
-        (
-            "userns",
-            &host.userns_mode,
-            &["", "host"],
-            "--userns: invalid USER mode".to_owned(),
-        ),
-        (
-            "cgroupns",
-            &host.cgroupns_mode,
-            &["", "host", "private"],
-            "--cgroupns: invalid CGROUP mode".to_owned(),
-        ),
-        (
-            "ipc",
-            &host.ipc_mode,
-            &["", "none", "private", "shareable", "host"],
-            format!("invalid IPC mode: {}", host.ipc_mode),
-        ),
-    ] {
-        let joins = matches!(option, "pid" | "ipc")
-            && mode
-                .strip_prefix("container:")
-                .is_some_and(|name| !name.is_empty());
-        if !joins && !allowed.contains(&mode.as_str()) {
-            return Err(invalid.into());
-        }
-    }
-    let parent = host.cgroup_parent.trim_matches('/');
-    if !parent.is_empty()
-        && parent
-            .split('/')
-            .any(|part| matches!(part, "" | "." | ".."))
-    {
-        return Err(format!(
-            "invalid cgroup parent {:?}: it has to be a path such as /machines/web, without empty, . and .. parts",
-            host.cgroup_parent
-        )
-        .into());
-    }
-    if parent.ends_with(".slice") {
-        return unsupported(
-            "cgroup-parent",
-            "slices are systemd's, which dray does not ask; give a path such as /machines/web",
-        );
-    }
+    namespaces(host)?;
+    cgroup_parent(host)?;
     if host.uts_mode == "host" && !args.body.config.hostname.is_empty() {
         return Err("conflicting options: hostname and the UTS mode"
             .to_owned()
             .into());
     }
     if !matches!(host.isolation.to_lowercase().as_str(), "" | "default") {
-        return unsupported("isolation", "Linux has only \"default\"");
+        return Err(unsupported("isolation", "Linux has only \"default\""));
     }
     if !matches!(host.runtime.as_str(), "" | "runc" | "io.containerd.runc.v2") {
-        return unsupported("runtime", "dray is the runtime; leave it out");
+        return Err(unsupported("runtime", "dray is the runtime; leave it out"));
     }
     if !matches!(host.volume_driver.as_str(), "" | "local") {
-        return unsupported("volume-driver", "there is local only; leave it out");
+        return Err(unsupported(
+            "volume-driver",
+            "there is local only; leave it out",
+        ));
     }
     let mut addresses = host.port_bindings.values().flatten();
     let refused = addresses.find_map(|binding| port::unpublishable(binding.host_ip.parse().ok()?));
-    if let Some(reason) = refused {
-        return unsupported("publish", reason);
+    match refused {
+        Some(reason) => Err(unsupported("publish", reason)),
+        None => Ok(()),
+    }
+}
+
+fn unsupported(option: &str, reason: &str) -> RunArgsError {
+    RunArgsError::Unsupported {
+        option: option.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+fn namespaces(host: &HostConfig) -> Check {
+    let invalid_ipc = format!("invalid IPC mode: {}", host.ipc_mode);
+    let some = ["", "host"];
+    for (mode, allowed, joins, invalid) in [
+        (&host.pid_mode, &some[..], true, "--pid: invalid PID mode"),
+        (&host.uts_mode, &some, false, "--uts: invalid UTS mode"),
+        (
+            &host.userns_mode,
+            &some,
+            false,
+            "--userns: invalid USER mode",
+        ),
+        (
+            &host.cgroupns_mode,
+            &["", "host", "private"],
+            false,
+            "--cgroupns: invalid CGROUP mode",
+        ),
+        (
+            &host.ipc_mode,
+            &["", "none", "private", "shareable", "host"],
+            true,
+            &invalid_ipc,
+        ),
+    ] {
+        let name = mode.strip_prefix("container:").filter(|_| joins);
+        let is_joined = name.is_some_and(|name| !name.is_empty());
+        if !is_joined && !allowed.contains(&mode.as_str()) {
+            return Err(invalid.to_owned());
+        }
     }
     Ok(())
+}
+
+fn cgroup_parent(host: &HostConfig) -> Result<(), RunArgsError> {
+    let parent = host.cgroup_parent.trim_matches('/');
+    let is_odd = |part: &str| matches!(part, "" | "." | "..");
+    if !parent.is_empty() && parent.split('/').any(is_odd) {
+        return Err(format!(
+            "invalid cgroup parent {:?}: it has to be a path such as /machines/web, without empty, . and .. parts",
+            host.cgroup_parent
+        )
+        .into());
+    }
+    match parent.ends_with(".slice") {
+        true => Err(unsupported(
+            "cgroup-parent",
+            "slices are systemd's, which dray does not ask; give a path such as /machines/web",
+        )),
+        false => Ok(()),
+    }
 }
 
 fn block_io(host: &HostConfig) -> Check {
