@@ -420,6 +420,117 @@ fn images_are_chosen(device: &Device, one: &str, two: &str) {
     device.done(&["images", two]);
 }
 
+/// As docker's client 28.2.2: `json` is short for `{{json .}}`, and what `-q` means beside a format depends on the list.
+#[test]
+fn json_is_a_template_and_quiet_is_as_there() {
+    on_device("shapes", |device| {
+        let image = populate(device);
+        device.done(&["tag", &image, "own/web:1"]);
+        let id = device.inspect("web")["Id"].as_str().unwrap()[..12].to_owned();
+        let image_id = device.done(&["images", "-q", "own/web"]).stdout;
+        let network = "6e6f6e650000\n";
+        for (words, members, quiet) in [
+            (
+                &["ps", "-f", "name=web"][..],
+                &[
+                    ("ID", id.as_str()),
+                    ("Command", "\"sh -c trap 'exit 4'…\""),
+                    ("LocalVolumes", "1"),
+                    ("Size", "B (virtual "),
+                ][..],
+                format!("{id}\n"),
+            ),
+            (
+                &["images", "own/web"],
+                &[
+                    ("ID", image_id.trim_end()),
+                    ("Containers", "N/A"),
+                    ("CreatedSince", " years ago"),
+                    ("Size", "B"),
+                ],
+                image_id.clone(),
+            ),
+            (
+                &["volume", "ls"],
+                &[("Name", "data"), ("Driver", "local"), ("Size", "N/A")],
+                "data\n".to_owned(),
+            ),
+            (
+                &["network", "ls", "-f", "name=none"],
+                &[("ID", network.trim_end()), ("Internal", "false")],
+                network.to_owned(),
+            ),
+        ] {
+            let of = |more: &[&str]| device.dray(&[words, more].concat());
+            let json = of(&["--format=json"]).stdout;
+            assert_eq!(of(&["--format={{json .}}"]).stdout, json, "{words:?}");
+            assert_eq!(json.lines().count(), 1, "{json}");
+            let line: serde_json::Value = serde_json::from_str(&json).unwrap();
+            for (name, wanted) in members {
+                let value = line[name].as_str().unwrap();
+                assert!(value.contains(wanted), "{name}: {json}");
+            }
+            let is_ps = words[0] == "ps";
+            for (format, as_asked) in [
+                ("--format=", &quiet),
+                ("--format=table", &quiet),
+                ("--format=json", &json),
+                ("--format={{json .}}", &json),
+                ("--format=x", &"x\n".to_owned()),
+                ("--format=table x", &"x\nx\n".to_owned()),
+            ] {
+                let said = of(&["-q", format]);
+                let is_ignored = is_ps && !format.ends_with(['=', 'e']);
+                let wanted = if is_ps { &quiet } else { as_asked };
+                assert_eq!(&said.stdout, wanted, "{words:?} {format}");
+                let warning =
+                    "WARNING: Ignoring custom format, because both --format and --quiet are set.\n";
+                let warning = if is_ignored { warning } else { "" };
+                assert_eq!(said.stderr, warning, "{words:?} {format}");
+            }
+        }
+        device.done(&["rmi", "own/web:1"]);
+        device.done(&["rm", "-f", "web", "db", "old"]);
+    });
+}
+
+/// As moby: a container is shown with the name that it was made with for as long as that stands for its image.
+#[test]
+fn an_image_whose_name_has_moved_on_is_shown_by_its_id() {
+    on_device("moved", |device| {
+        let [one, two] = ["v1", "v2"].map(|name| device.registry.name(&format!("shop/{name}:1")));
+        for image in [&one, &two] {
+            device.done(&["pull", "-q", image]);
+        }
+        device.done(&["tag", &one, "own/web:1"]);
+        let id = device.inspect("own/web:1")["Id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let short = id["sha256:".len()..][..12].to_owned();
+        device.done(&["create", "--name=named", "--network=none", "own/web:1"]);
+        device.done(&["create", "--name=of-id", "--network=none", &short]);
+        let shown = |words: &[&str]| {
+            let said = device.done(&[&["ps", "-a"], words].concat()).stdout;
+            said.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let images = |words: &[&str]| shown(&[&["--format={{.Image}}"], words].concat());
+        assert_eq!(images(&[]), [short.as_str(), "own/web:1"]);
+        device.done(&["tag", &two, "own/web:1"]);
+        assert_eq!(images(&[]), [short.as_str(), &short]);
+        assert_eq!(images(&["--no-trunc"]), [short.as_str(), &id]);
+        let table = shown(&["-f", "name=named"]);
+        assert!(table[1].contains(&format!("   {short}   ")), "{table:?}");
+        let config = device.inspect("named")["Config"]["Image"].clone();
+        assert_eq!(config, "own/web:1");
+        device.done(&["tag", &one, "own/web:1"]);
+        assert_eq!(images(&["-f", "name=named"]), ["own/web:1"]);
+        device.done(&["rmi", "own/web:1"]);
+        assert_eq!(images(&["-f", "name=named"]), [short.as_str()]);
+        device.done(&["rm", "named", "of-id"]);
+    });
+}
+
 /// Each field that docker's client 28.2.2 has in these lists, and what it writes above it.
 #[test]
 fn tables_have_dockers_headings() {

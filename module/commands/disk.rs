@@ -7,7 +7,8 @@ use dray::engine::{Container, Engine, Volume, VolumeUsers, volumes};
 use dray::images::{Image, Kept, StoreUsage};
 use dray::oci::Digest;
 
-use super::{images, ps, table};
+use super::ps::{self, ImageNames};
+use super::{images, table};
 
 /// All of it.
 pub struct Usage {
@@ -113,7 +114,7 @@ impl Usage {
         println!("Images space usage:\n");
         self.print_images(now);
         println!("\nContainers space usage:\n");
-        self.print_containers(now);
+        self.print_containers(engine, now);
         println!("\nLocal Volumes space usage:\n");
         self.print_volumes();
         println!("\nPartial Downloads space usage:\n");
@@ -145,7 +146,7 @@ impl Usage {
         table::print(HEADINGS, &rows.collect::<Vec<_>>());
     }
 
-    fn print_containers(&self, now: SystemTime) {
+    fn print_containers(&self, engine: &Engine, now: SystemTime) {
         const HEADINGS: [&str; 8] = [
             "CONTAINER ID",
             "IMAGE",
@@ -156,12 +157,13 @@ impl Usage {
             "STATUS",
             "NAMES",
         ];
+        let names = ImageNames::of(engine, self.containers.iter().map(|(one, _)| one));
         let row = |(container, bytes): &(Container, u64)| {
             let mounts = &container.record.mounts;
             let volumes = mounts.iter().filter(|mount| mount.kind == "volume").count();
             [
                 container.id()[..12].to_owned(),
-                ps::image(container),
+                names.cut(container),
                 ps::command(container, false),
                 volumes.to_string(),
                 table::short_size(*bytes),

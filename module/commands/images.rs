@@ -36,7 +36,7 @@ pub struct Words {
     /// Digests too
     #[arg(long)]
     digests: bool,
-    /// Ids only
+    /// Ids only, unless a format is given
     #[arg(short, long)]
     quiet: bool,
     /// Whole ids
@@ -95,7 +95,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         .flat_map(rows)
         .filter(|row| row.is_one_of(&named) && row.is_one_of(&referred))
         .collect();
-    if words.quiet {
+    if words.quiet && words.format == Shape::Table {
         let mut ids: Vec<_> = rows.iter().map(|row| words.id(row.image)).collect();
         // An image with several names is one image.
         ids.dedup();
@@ -154,16 +154,14 @@ impl Words {
 
     fn object(&self, row: &Row<'_>, pins: &[Pin], now: SystemTime) -> Value {
         let mut object = as_json(row, pins);
-        if self.format.is_template() {
-            object["VirtualSize"] = table::size(row.image.size).into();
-            // Docker's client counts these only for `system df`.
-            for key in ["Containers", "SharedSize", "UniqueSize"] {
-                object[key] = "N/A".into();
-            }
-            object["ID"] = self.id(row.image).into();
-            object["CreatedSince"] = created(row.image, now).into();
-            object["Size"] = table::short_size(row.image.size).into();
+        object["VirtualSize"] = table::size(row.image.size).into();
+        // Docker's client counts these only for `system df`.
+        for key in ["Containers", "SharedSize", "UniqueSize"] {
+            object[key] = "N/A".into();
         }
+        object["ID"] = self.id(row.image).into();
+        object["CreatedSince"] = created(row.image, now).into();
+        object["Size"] = table::short_size(row.image.size).into();
         object
     }
 
@@ -202,9 +200,9 @@ fn as_json(row: &Row<'_>, pins: &[Pin]) -> Value {
     let image = row.image;
     let holders = pins.iter().filter(|pin| pin.images.contains(&image.digest));
     json!({
-        "ID": image.id, "Repository": row.repository, "Tag": row.tag,
+        "Repository": row.repository, "Tag": row.tag,
         "Digest": digest(image),
-        "CreatedAt": table::moment(image.created.as_deref().unwrap_or_default()), "Size": image.size,
+        "CreatedAt": table::moment(image.created.as_deref().unwrap_or_default()),
         "PinnedBy": holders.map(|pin| &pin.holder).collect::<Vec<_>>(),
     })
 }

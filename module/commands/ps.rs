@@ -1,10 +1,12 @@
 //! `dray ps`: containers and what they do.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::Args;
 use dray::engine::{Container, Engine, MountPoint, Status};
+use dray::oci::Digest;
 use dray::runargs::value::decimal;
 use serde_json::json;
 
@@ -27,7 +29,7 @@ pub struct Words {
     /// The last one that was made, running or not
     #[arg(short, long)]
     latest: bool,
-    /// Ids only
+    /// Ids only, whatever the format
     #[arg(short, long)]
     quiet: bool,
     /// What they wrote outside of volumes, and that with their images
@@ -75,6 +77,11 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         true => container.id().to_owned(),
         false => container.id()[..12].to_owned(),
     };
+    let names = ImageNames::of(&engine, &containers);
+    if words.quiet && words.format != Shape::Table {
+        // Docker's words; its other lists print as asked for instead.
+        eprintln!("WARNING: Ignoring custom format, because both --format and --quiet are set.");
+    }
     if words.quiet {
         containers
             .iter()
@@ -82,13 +89,12 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     } else if words.format != Shape::Table {
         let object = |container: &Container| {
             let mut object = as_json(container, &ports(container), now);
-            if words.size || words.format.names("Size") {
+            if words.size || words.format.shows("Size") {
                 object["Size"] = size(&engine, container).into();
             }
-            if words.format.is_template() {
-                object["ID"] = id(container).into();
-                object["Command"] = command(container, words.no_trunc).into();
-            }
+            object["ID"] = id(container).into();
+            object["Image"] = names.whole(container, words.no_trunc).into();
+            object["Command"] = command(container, words.no_trunc).into();
             if words.format.names("Label") {
                 object["Label"] = json!(container.record.body.config.labels);
             }
@@ -104,8 +110,8 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
                 let mut row = vec![
                     id(container),
                     match words.no_trunc {
-                        true => container.record.body.config.image.clone(),
-                        false => image(container),
+                        true => names.whole(container, true),
+                        false => names.cut(container),
                     },
                     command(container, words.no_trunc),
                     format!("{} ago", since(&container.record.created, now)),
@@ -134,11 +140,8 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
 
 fn as_json(container: &Container, ports: &str, now: SystemTime) -> serde_json::Value {
     json!({
-        "ID": container.id(),
         "Names": container.name(),
-        "Image": container.record.body.config.image,
         "ImageDigest": Some(container.record.image_digest).filter(|digest| *digest != container.record.image),
-        "Command": line(container),
         "CreatedAt": table::moment(&container.record.created),
         "State": container.status.word(),
         "Status": status(container, now),
@@ -171,12 +174,43 @@ pub fn sizes(engine: &Engine, container: &Container) -> (u64, u64) {
     (own, own + image.map_or(0, |image| image.size))
 }
 
-/// The reference as asked for, with a long digest cut.
-pub fn image(container: &Container) -> String {
-    let image = &container.record.body.config.image;
-    match image.split_once("@sha256:") {
-        Some((name, digest)) => format!("{name}@{}", &digest[..12.min(digest.len())]),
-        None => image.clone(),
+/// Which images the names stand for that containers were made with.
+pub struct ImageNames(BTreeMap<String, Option<Digest>>);
+
+impl ImageNames {
+    /// As they are now.
+    pub fn of<'a>(
+        engine: &Engine,
+        containers: impl IntoIterator<Item = &'a Container>,
+    ) -> ImageNames {
+        let mut names = BTreeMap::new();
+        for container in containers {
+            let name = &container.record.body.config.image;
+            if !names.contains_key(name) {
+                names.insert(name.clone(), engine.images().id(name).ok());
+            }
+        }
+        ImageNames(names)
+    }
+
+    /// The name as asked for. As with Docker its id, where that name is another image's by now or nobody's.
+    fn whole(&self, container: &Container, whole_id: bool) -> String {
+        let name = &container.record.body.config.image;
+        let id = &container.record.image;
+        match self.0.get(name) {
+            Some(Some(now)) if now == id => name.clone(),
+            _ if whole_id => id.to_string(),
+            _ => id.hex()[..12].to_owned(),
+        }
+    }
+
+    /// The same with a long digest cut.
+    pub fn cut(&self, container: &Container) -> String {
+        let image = self.whole(container, false);
+        match image.split_once("@sha256:") {
+            Some((name, digest)) => format!("{name}@{}", &digest[..12.min(digest.len())]),
+            None => image,
+        }
     }
 }
 

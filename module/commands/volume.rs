@@ -87,7 +87,7 @@ struct Ls {
     /// dangling=BOOL, driver=NAME, label=KEY[=VALUE] or name=PART, several times
     #[arg(short, long, value_name = "FILTER")]
     filter: Vec<String>,
-    /// Names only
+    /// Names only, unless a format is given
     #[arg(short, long)]
     quiet: bool,
     /// table, json (one object a line), or a template such as '{{.Name}} {{.Mountpoint}}'
@@ -107,7 +107,7 @@ fn ls(engine: &Engine, words: &Ls) -> anyhow::Result<ExitCode> {
         })
     });
     volumes.iter().for_each(warn_of_damage);
-    if words.quiet {
+    if words.quiet && words.format == Shape::Table {
         volumes
             .iter()
             .for_each(|volume| println!("{}", volume.name));

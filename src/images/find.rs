@@ -17,6 +17,11 @@ impl Images {
         self.load(&root)
     }
 
+    /// The id of the image that [`Images::find`] finds, whether its documents can be read or not.
+    pub fn id(&self, words: &str) -> Result<Digest, ImagesError> {
+        Ok(self.find_root(words)?.config)
+    }
+
     /// All images that a name or a pin keeps, newest first. One whose documents are damaged is left out, and one whose name
     /// is ([`Images::damaged`]): a pull of its name brings it back.
     pub fn list(&self) -> Result<Vec<Image>, ImagesError> {

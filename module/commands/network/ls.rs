@@ -17,7 +17,7 @@ pub struct Words {
     /// dangling=BOOL, driver=, id=, label=, name=, scope= or type=custom|builtin, several times
     #[arg(short, long, value_name = "FILTER")]
     filter: Vec<String>,
-    /// Ids only
+    /// Ids only, unless a format is given
     #[arg(short, long)]
     quiet: bool,
     /// Whole ids
@@ -70,7 +70,7 @@ pub fn run(engine: &Engine, words: &Words) -> anyhow::Result<ExitCode> {
         true => network.id.clone(),
         false => network.short_id().to_owned(),
     };
-    if words.quiet {
+    if words.quiet && words.format == Shape::Table {
         all.iter().for_each(|network| println!("{}", id(network)));
     } else if words.format != Shape::Table {
         let object = |network: &Shown| {

@@ -40,6 +40,8 @@ pub struct Template {
     nodes: Vec<Node>,
     /// The fields that are asked for, at any depth.
     fields: BTreeSet<String>,
+    /// Whether it may print all that there is, as `{{json .}}` does.
+    is_whole: bool,
 }
 
 impl FromStr for Shape {
@@ -58,9 +60,15 @@ impl FromStr for Shape {
 }
 
 impl Shape {
-    /// Whether fields are chosen: then they are as lists show them.
-    pub fn is_template(&self) -> bool {
-        matches!(self, Shape::Template(_) | Shape::Columns(_))
+    /// Whether this field will be seen, by its name or with all the others.
+    pub fn shows(&self, field: &str) -> bool {
+        match self {
+            Shape::Template(template) | Shape::Columns(template) => {
+                template.is_whole || template.fields.contains(field)
+            }
+            Shape::Json => true,
+            Shape::Table => false,
+        }
     }
 
     /// Whether a template asks for this field: for those that are looked up only then.
@@ -116,8 +124,10 @@ impl Template {
     fn parse(text: &str) -> Result<Template, String> {
         let pieces = lex::pieces(text)?;
         let mut fields = BTreeSet::new();
+        let mut is_whole = false;
         for piece in &pieces {
             if let Piece::Action(tokens) = piece {
+                is_whole |= tokens.contains(&Token::Dot);
                 fields.extend(tokens.iter().filter_map(|token| match token {
                     Token::Field(name, _) => Some(name.clone()),
                     _ => None,
@@ -125,7 +135,11 @@ impl Template {
             }
         }
         let nodes = parse::parse(pieces)?;
-        Ok(Template { nodes, fields })
+        Ok(Template {
+            nodes,
+            fields,
+            is_whole,
+        })
     }
 
     /// The text for one thing.
