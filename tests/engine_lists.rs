@@ -531,6 +531,57 @@ fn an_image_whose_name_has_moved_on_is_shown_by_its_id() {
     });
 }
 
+/// As moby's image store of containerd: `-f` takes the last name of what a stopped container has, not of what one runs from.
+#[test]
+fn an_image_that_is_used_loses_names_by_force_unless_it_runs() {
+    on_device("forced", |device| {
+        let image = device.registry.name("shop/v1:1");
+        let words = ["--network=none", "--name=web", &image];
+        device.done(&[&["create"], &words[..]].concat());
+        device.done(&["tag", &image, "own/web:1"]);
+        let id = device.done(&["images", "-q", "own/web"]).stdout;
+        let id = id.trim_end();
+        let named = || device.done(&["images", "--format={{.Repository}}"]).stdout;
+        for runs in [false, true] {
+            for word in [&image, id] {
+                device.done(&["tag", &image, "own/web:1"]);
+                if runs {
+                    device.done(&["rm", "-f", "web"]);
+                    let line = ["sleep", "1000"];
+                    device.done(&[&["run", "-d"], &words[..], &line].concat());
+                }
+                // One name of two goes in any case.
+                device.done(&["rmi", "-f", "own/web:1"]);
+                let said = device.dray(&["rmi", "-f", word]);
+                if runs {
+                    let container = device.inspect("web")["Id"].as_str().unwrap()[..12].to_owned();
+                    assert_eq!(said.status.code(), Some(1), "{word}: {said:?}");
+                    let wanted = format!(
+                        "dray: conflict: unable to delete {word} (cannot be forced) - image is being used by running \
+                         container {container}; stop web first\n"
+                    );
+                    assert_eq!(said.stderr, wanted);
+                    assert_eq!(named().lines().count(), 1, "{word}");
+                    continue;
+                }
+                assert_eq!(said.status.code(), Some(0), "{word}: {said:?}");
+                assert_eq!(said.stdout, format!("Untagged: {image}\n"), "{word}");
+                assert_eq!(named(), "<none>\n", "{word}");
+                // What the container needs stays, and it starts.
+                device.done(&["start", "web"]);
+                device.done(&["stop", "-t0", "web"]);
+                device.done(&["pull", "-q", &image]);
+            }
+        }
+        // With several names, an id means all of them.
+        device.done(&["tag", &image, "own/web:1"]);
+        let said = device.dray(&["rmi", "-f", id]);
+        assert!(said.stderr.contains("(cannot be forced)"), "{said:?}");
+        assert_eq!(named().lines().count(), 2, "{said:?}");
+        device.done(&["rm", "-f", "web"]);
+    });
+}
+
 /// Each field that docker's client 28.2.2 has in these lists, and what it writes above it.
 #[test]
 fn tables_have_dockers_headings() {

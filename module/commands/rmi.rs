@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use dray::engine::Engine;
+use dray::engine::{Container, Engine};
 use dray::images::Removed;
 use dray::oci::Reference;
 
@@ -13,7 +13,7 @@ use crate::exit;
 
 #[derive(Debug, Args)]
 pub struct Rmi {
-    /// All names of an image given by id
+    /// All names of an image given by id, and the last one of an image that a stopped container has
     #[arg(short, long)]
     force: bool,
     /// Names, digests or ids
@@ -59,6 +59,9 @@ pub fn tag(context: &Context<'_>, words: &Tag) -> anyhow::Result<ExitCode> {
 }
 
 fn remove(engine: &Engine, image: &str, force: bool) -> anyhow::Result<Vec<String>> {
+    if force {
+        check_unused(engine, image)?;
+    }
     let removed = engine
         .images()
         .remove(image, force, &engine.layers_in_use()?)?;
@@ -67,4 +70,31 @@ fn remove(engine: &Engine, image: &str, force: bool) -> anyhow::Result<Vec<Strin
         Removed::Deleted(digest) => format!("Deleted: {digest}"),
     };
     Ok(removed.into_iter().map(line).collect())
+}
+
+/// Refuses to take the last name of an image away while a container runs from it: its next update would find it under none.
+/// Docker's words.
+fn check_unused(engine: &Engine, words: &str) -> anyhow::Result<()> {
+    let id = engine.images().id(words)?;
+    let all = engine.images().list()?.into_iter();
+    let names: Vec<String> = all
+        .filter(|image| image.id == id)
+        .flat_map(|image| image.names)
+        .map(|name| name.familiar())
+        .collect();
+    let one = words.parse::<Reference>().ok().map(|name| name.familiar());
+    if names.len() > 1 && one.is_some_and(|one| names.contains(&one)) {
+        return Ok(());
+    }
+    let runs =
+        |container: &Container| container.record.image == id && container.status.is_attended();
+    match engine.list()?.into_iter().find(runs) {
+        None => Ok(()),
+        Some(container) => anyhow::bail!(
+            "conflict: unable to delete {words} (cannot be forced) - image is being used by running container {:.12}; stop \
+             {} first",
+            container.id(),
+            container.name()
+        ),
+    }
 }
