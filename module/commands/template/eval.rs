@@ -3,7 +3,7 @@
 use anyhow::{anyhow, bail};
 use serde_json::{Value, json};
 
-use super::parse::{Base, Node, Operand, Pipe};
+use super::parse::{Base, Named, Node, Operand, Pipe};
 use super::value::{in_order, is_something, shown};
 use super::{Headings, functions, words};
 
@@ -78,23 +78,31 @@ pub struct Scope<'a> {
     variables: Vec<(String, Value)>,
     /// What stands above columns is wanted, and not what is in them.
     headings: Option<&'a Headings>,
+    named: &'a Named,
+    /// How many templates are being filled in for each other.
+    depth: usize,
 }
+
+/// So many templates may be filled in for each other: one that names itself has no end. Go allows more, with a stack that grows.
+const MAX_DEPTH: usize = 100;
 
 impl<'a> Scope<'a> {
     /// For one thing.
-    pub fn new(whole: &'a Value) -> Scope<'a> {
+    pub fn new(whole: &'a Value, named: &'a Named) -> Scope<'a> {
         Scope {
             whole,
             variables: Vec::new(),
             headings: None,
+            named,
+            depth: 0,
         }
     }
 
     /// For the heading of a table.
-    pub fn of_heading(headings: &'a Headings) -> Scope<'a> {
+    pub fn of_heading(headings: &'a Headings, named: &'a Named) -> Scope<'a> {
         Scope {
             headings: Some(headings),
-            ..Scope::new(&Value::Null)
+            ..Scope::new(&Value::Null, named)
         }
     }
 
@@ -127,10 +135,32 @@ impl<'a> Scope<'a> {
                     }
                 }
                 Node::Range(pipe, each, none) => self.range(pipe, (each, none), dot, text)?,
+                Node::Call(name, pipe) => {
+                    let value = match pipe {
+                        Some(pipe) => self.pipe(pipe, dot)?,
+                        None => Value::Null,
+                    };
+                    self.call(name, &value, text)?;
+                }
             }
             self.variables.truncate(known);
         }
         Ok(())
+    }
+
+    /// Another template: of the one that names it, it knows what it is given and nothing else.
+    fn call(&self, name: &str, value: &Value, text: &mut String) -> anyhow::Result<()> {
+        let nodes = self.named.get(name);
+        let nodes = nodes.ok_or_else(|| anyhow!("template: template {name:?} not defined"))?;
+        if self.depth == MAX_DEPTH {
+            bail!("template: {name:?} is named by itself, over and over");
+        }
+        let mut scope = Scope {
+            headings: self.headings,
+            depth: self.depth + 1,
+            ..Scope::new(value, self.named)
+        };
+        scope.render(nodes, value, text)
     }
 
     fn range(

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::table;
 use eval::Scope;
 use lex::{Piece, Token};
-use parse::Node;
+use parse::{Named, Node};
 
 /// Fields of a list and what stands above them in a table, where that is not their name.
 pub type Headings = [(&'static str, &'static str)];
@@ -38,6 +38,7 @@ pub enum Shape {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
     nodes: Vec<Node>,
+    named: Named,
     /// The fields that are asked for, at any depth.
     fields: BTreeSet<String>,
     /// Whether it may print all that there is, as `{{json .}}` does.
@@ -134,9 +135,10 @@ impl Template {
                 }));
             }
         }
-        let nodes = parse::parse(pieces)?;
+        let (nodes, named) = parse::parse(pieces)?;
         Ok(Template {
             nodes,
+            named,
             fields,
             is_whole,
         })
@@ -145,14 +147,14 @@ impl Template {
     /// The text for one thing.
     fn render(&self, thing: &Value) -> anyhow::Result<String> {
         let mut text = String::new();
-        Scope::new(thing).render(&self.nodes, thing, &mut text)?;
+        Scope::new(thing, &self.named).render(&self.nodes, thing, &mut text)?;
         Ok(text)
     }
 
     /// What stands above the columns.
     fn heading(&self, headings: &Headings) -> anyhow::Result<String> {
         let mut text = String::new();
-        Scope::of_heading(headings).render(&self.nodes, &Value::Null, &mut text)?;
+        Scope::of_heading(headings, &self.named).render(&self.nodes, &Value::Null, &mut text)?;
         Ok(text)
     }
 }

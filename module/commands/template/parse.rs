@@ -1,5 +1,6 @@
 //! A template's pieces as a tree.
 
+use std::collections::BTreeMap;
 use std::vec::IntoIter;
 
 use serde_json::Value;
@@ -20,7 +21,12 @@ pub enum Node {
     With(Pipe, Vec<Node>, Vec<Node>),
     /// The first parts for each entry, the second ones if there is none.
     Range(Pipe, Vec<Node>, Vec<Node>),
+    /// The template of this name, with the outcome as the dot and as the whole.
+    Call(String, Option<Pipe>),
 }
+
+/// Templates that others name, by `define` or `block`.
+pub type Named = BTreeMap<String, Vec<Node>>;
 
 /// Commands, each of which gets what the one before gave as its last argument.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,74 +74,141 @@ enum Ended {
     Else(Vec<Token>),
 }
 
-/// The tree of a whole template.
-pub fn parse(pieces: Vec<Piece>) -> Result<Vec<Node>, String> {
-    let mut pieces = pieces.into_iter();
-    match block(&mut pieces)? {
-        (nodes, Ended::Whole) => Ok(nodes),
+/// The tree of a whole template, and what it names.
+pub fn parse(pieces: Vec<Piece>) -> Result<(Vec<Node>, Named), String> {
+    let mut parser = Parser {
+        pieces: pieces.into_iter(),
+        named: Named::new(),
+        depth: 0,
+    };
+    match parser.block()? {
+        (nodes, Ended::Whole) => Ok((nodes, parser.named)),
         (_, Ended::End) => Err("template: an {{end}} ends nothing".into()),
         (_, Ended::Else(_)) => Err("template: an {{else}} belongs to nothing".into()),
     }
 }
 
-fn block(pieces: &mut IntoIter<Piece>) -> Result<(Vec<Node>, Ended), String> {
-    let mut nodes = Vec::new();
-    while let Some(piece) = pieces.next() {
-        let mut tokens = match piece {
-            Piece::Text(text) => {
-                nodes.push(Node::Text(text));
-                continue;
-            }
-            Piece::Action(tokens) => tokens,
-        };
-        let word = match tokens.first() {
-            Some(Token::Word(word)) => word.clone(),
-            _ => String::new(),
-        };
-        match &word[..] {
-            "end" => return Ok((nodes, Ended::End)),
-            "else" => return Ok((nodes, Ended::Else(tokens.split_off(1)))),
-            "if" | "with" | "range" => {
-                nodes.push(control(&word, tokens.split_off(1), pieces)?);
-            }
-            "block" | "break" | "continue" | "define" | "template" => {
-                return Err(format!("template: {{{{{word}}}}} is not supported by dray"));
-            }
-            _ => nodes.push(Node::Print(whole(tokens)?)),
-        }
-    }
-    Ok((nodes, Ended::Whole))
+struct Parser {
+    pieces: IntoIter<Piece>,
+    named: Named,
+    /// How many blocks are open.
+    depth: usize,
 }
 
-/// `if`, `with` or `range`, up to the end of it.
-fn control(word: &str, tokens: Vec<Token>, pieces: &mut IntoIter<Piece>) -> Result<Node, String> {
-    let pipe = whole(tokens)?;
-    let unended = || format!("template: an {{{{{word}}}}} has no {{{{end}}}}");
-    let (first, end) = block(pieces)?;
-    let second = match end {
-        Ended::Whole => return Err(unended()),
-        Ended::End => Vec::new(),
-        Ended::Else(mut more) => match more.first() {
-            None => match block(pieces)? {
-                (nodes, Ended::End) => nodes,
-                _ => return Err(unended()),
-            },
-            // It shares the end.
-            Some(Token::Word(same)) if same == word && word != "range" => {
-                vec![control(word, more.split_off(1), pieces)?]
+impl Parser {
+    fn block(&mut self) -> Result<(Vec<Node>, Ended), String> {
+        let mut nodes = Vec::new();
+        while let Some(piece) = self.pieces.next() {
+            let mut tokens = match piece {
+                Piece::Text(text) => {
+                    nodes.push(Node::Text(text));
+                    continue;
+                }
+                Piece::Action(tokens) => tokens,
+            };
+            let word = match tokens.first() {
+                Some(Token::Word(word)) => word.clone(),
+                _ => String::new(),
+            };
+            match &word[..] {
+                "end" => return Ok((nodes, Ended::End)),
+                "else" => return Ok((nodes, Ended::Else(tokens.split_off(1)))),
+                "if" | "with" | "range" => {
+                    nodes.push(self.control(&word, tokens.split_off(1))?);
+                }
+                "define" if self.depth > 0 => {
+                    return Err("template: unexpected {{define}} inside of a block".into());
+                }
+                "block" | "define" | "template" => {
+                    nodes.extend(self.call(&word, tokens.split_off(1))?);
+                }
+                "break" | "continue" => {
+                    return Err(format!("template: {{{{{word}}}}} is not supported by dray"));
+                }
+                _ => nodes.push(Node::Print(whole(tokens)?)),
             }
-            Some(_) => {
+        }
+        Ok((nodes, Ended::Whole))
+    }
+
+    /// Parts up to the end of a block, and how they end.
+    fn inner(&mut self) -> Result<(Vec<Node>, Ended), String> {
+        self.depth += 1;
+        let inner = self.block();
+        self.depth -= 1;
+        inner
+    }
+
+    /// `template`, and `block`, which is one that is defined where it stands; `define` alone leaves nothing in its place.
+    fn call(&mut self, word: &str, mut tokens: Vec<Token>) -> Result<Option<Node>, String> {
+        let rest = tokens.split_off(tokens.len().min(1));
+        let Some(Token::Constant(Value::String(name))) = tokens.pop() else {
+            return Err(format!(
+                "template: {{{{{word}}}}} needs a name in quotation marks"
+            ));
+        };
+        let pipe = match (word, rest.is_empty()) {
+            ("define", false) => return Err("template: {{define}} takes a name only".into()),
+            ("block", true) => return Err("template: {{block}} needs a value".into()),
+            (_, true) => None,
+            (_, false) => Some(whole(rest)?),
+        };
+        if word != "template" {
+            let (nodes, Ended::End) = self.inner()? else {
+                return Err(format!("template: an {{{{{word}}}}} has no {{{{end}}}}"));
+            };
+            self.name(&name, nodes)?;
+        }
+        Ok((word != "define").then_some(Node::Call(name, pipe)))
+    }
+
+    /// As in Go, one with nothing in it gives way to any other of its name.
+    fn name(&mut self, name: &str, nodes: Vec<Node>) -> Result<(), String> {
+        let is_blank =
+            |node: &Node| matches!(node, Node::Text(text) if text.trim_start().is_empty());
+        let is_empty = |nodes: &[Node]| nodes.iter().all(is_blank);
+        match self.named.get(name).is_none_or(|known| is_empty(known)) {
+            true => drop(self.named.insert(name.to_owned(), nodes)),
+            false if is_empty(&nodes) => {}
+            false => {
                 return Err(format!(
-                    "template: {{{{else}}}} of {word} is followed by more"
+                    "template: multiple definition of template {name:?}"
                 ));
             }
-        },
-    };
-    Ok(match word {
-        "if" => Node::If(pipe, first, second),
-        "with" => Node::With(pipe, first, second),
-        _ => Node::Range(pipe, first, second),
-    })
+        }
+        Ok(())
+    }
+
+    /// `if`, `with` or `range`, up to the end of it.
+    fn control(&mut self, word: &str, tokens: Vec<Token>) -> Result<Node, String> {
+        let pipe = whole(tokens)?;
+        let unended = || format!("template: an {{{{{word}}}}} has no {{{{end}}}}");
+        let (first, end) = self.inner()?;
+        let second = match end {
+            Ended::Whole => return Err(unended()),
+            Ended::End => Vec::new(),
+            Ended::Else(mut more) => match more.first() {
+                None => match self.inner()? {
+                    (nodes, Ended::End) => nodes,
+                    _ => return Err(unended()),
+                },
+                // It shares the end.
+                Some(Token::Word(same)) if same == word && word != "range" => {
+                    vec![self.control(word, more.split_off(1))?]
+                }
+                Some(_) => {
+                    return Err(format!(
+                        "template: {{{{else}}}} of {word} is followed by more"
+                    ));
+                }
+            },
+        };
+        Ok(match word {
+            "if" => Node::If(pipe, first, second),
+            "with" => Node::With(pipe, first, second),
+            _ => Node::Range(pipe, first, second),
+        })
+    }
 }
 
 fn whole(tokens: Vec<Token>) -> Result<Pipe, String> {

@@ -113,6 +113,27 @@ fn templates_print_as_gos_do() {
             "db",
         ),
         ("a  {{- .Name -}}  b {{/* nothing */}}c", "awebb c"),
+        // As docker's client 28.2.2 prints them.
+        (
+            "{{define \"one\"}}<{{.}}>{{end}}{{range .Args}}{{template \"one\" .}}{{end}}",
+            "<a><b>",
+        ),
+        (
+            "{{template \"late\" .State}}{{define \"late\"}}{{.Pid}} {{$.Running}}{{end}}",
+            "7 true",
+        ),
+        (
+            "{{define \"x\"}}{{.}}{{end}}{{template \"x\"}}",
+            "<no value>",
+        ),
+        (
+            "{{block \"b\" .Name}}[{{.}}]{{end}}{{template \"b\" 1}}",
+            "[web][1]",
+        ),
+        (
+            "{{define \"x\"}} {{end}}{{define \"x\"}}2{{end}}{{define \"x\"}}{{end}}{{template \"x\"}}",
+            "2",
+        ),
         ("{{\"a\\\"b\\n\"}}{{`\\n`}}", "a\"b\n\\n"),
         (
             "{{$.Name}} {{(.State).Pid}} {{true}} {{-1}} {{1.5}}",
@@ -143,6 +164,15 @@ fn templates_print_as_gos_do() {
         ("{{$x}}", "undefined variable \"$x\""),
         ("{{len}}", "0 is a wrong number of arguments for len"),
         ("{{range .Name}}{{end}}", "range can't iterate over web"),
+        ("{{template \"x\"}}", "template \"x\" not defined"),
+        (
+            "{{define \"x\"}}{{template \"x\"}}{{end}}{{template \"x\"}}",
+            "\"x\" is named by itself, over and over",
+        ),
+        (
+            "{{define \"x\"}}{{$a}}{{end}}{{$a := 1}}{{template \"x\" .}}",
+            "undefined variable \"$a\"",
+        ),
         ("{{printf \"%z\" 1}}", "%z is not supported"),
         ("{{printf \"%s\"}}", "has more verbs than arguments"),
     ] {
@@ -159,10 +189,26 @@ fn what_is_not_there_is_refused_by_name() {
             "{{html .Name}}",
             "function \"html\" is not supported by dray",
         ),
+        ("{{break}}", "{{break}} is not supported by dray"),
         (
-            "{{template \"x\"}}",
-            "{{template}} is not supported by dray",
+            "{{if .Name}}{{define \"x\"}}{{end}}{{end}}",
+            "unexpected {{define}} inside of a block",
         ),
+        (
+            "{{define x}}{{end}}",
+            "{{define}} needs a name in quotation marks",
+        ),
+        (
+            "{{template}}",
+            "{{template}} needs a name in quotation marks",
+        ),
+        ("{{define \"x\" .}}{{end}}", "{{define}} takes a name only"),
+        ("{{block \"x\"}}{{end}}", "{{block}} needs a value"),
+        (
+            "{{define \"x\"}}1{{end}}{{define \"x\"}}2{{end}}",
+            "multiple definition of template \"x\"",
+        ),
+        ("{{define \"x\"}}", "an {{define}} has no {{end}}"),
         ("{{.Name", "has no \"}}\""),
         ("{{range .Args}}", "range}} has no {{end}}"),
         ("{{if .Args}}{{else}}", "if}} has no {{end}}"),
@@ -197,6 +243,10 @@ fn tables_have_headings_for_what_is_asked_for() {
         ),
         ("{{.Label \"com.shop.web-tier\"}}", "web tier"),
         ("{{if .Ports}}{{.Ports}}{{end}}", "PORTS"),
+        (
+            "{{define \"x\"}}<{{.}}>{{end}}{{template \"x\" .Names}}",
+            "<NAMES>",
+        ),
         (
             "{{range (split .Names \",\")}}{{.}}{{end}}{{.Image}}",
             "IMAGE",
