@@ -55,7 +55,7 @@ take() {
 rm -rf "$root"
 mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/run" "$root/tmp" "$root/etc" "$root/var"
 for name in ip nft mount umount mknod mkfifo setsid findmnt find; do take "$(command -v $name)"; done
-take /bin/busybox "$(dirname "$(program engine_limits)")/../dray"
+take /bin/busybox "$(dirname "$(program "${1%% *}")")/../dray"
 /bin/busybox --list | while read -r name; do
     [ -e "$root/bin/$name" ] || ln -s busybox "$root/bin/$name"
 done
