@@ -11,6 +11,12 @@ set -eu
 tests=$(cd "$(dirname "$0")" && pwd)
 . "$tests/rig/lib.sh"
 
+if [ $# -gt 0 ]; then
+    # Its head says what it does; nothing can be chosen.
+    sed -n '2,/^set -eu/{/^set/d;s/^# \{0,1\}//;p;}' "$0" >&2
+    exit 2
+fi
+
 outside() {
     prepare_demo "$tests"
     "$tests/rig/private.sh" "$tests/demo.sh"
