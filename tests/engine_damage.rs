@@ -490,12 +490,15 @@ fn with_a_read_only_disk_one_can_look_and_stop() {
         let trigger = put_on_a_disk(device);
         let [image, other] =
             ["v1", "v2"].map(|name| device.registry.name(&format!("shop/{name}:1")));
-        let line = "trap 'exit 5' TERM; echo up; while :; do sleep 0.05; done";
+        let line = "trap 'exit 5' TERM; echo own > /own; echo kept > /data/kept; rm /version; echo up; \
+                    while :; do sleep 0.05; done";
         for name in ["one", "passing", "ended"] {
             let words = [
                 "run",
                 "-d",
                 "--network=none",
+                "-v",
+                "kept:/data",
                 "--name",
                 name,
                 &image,
@@ -509,10 +512,13 @@ fn with_a_read_only_disk_one_can_look_and_stop() {
         device.done(&["rm", "-f", "passing"]);
         device.done(&["volume", "create", "vol"]);
         device.done(&["network", "create", "net"]);
+        device.done(&["tag", &image, "own/web:1"]);
         let words = [
             "run",
             "--rm",
             "--network=none",
+            "-v",
+            "kept:/data",
             "--name=brief",
             &image,
             "sh",
@@ -543,14 +549,27 @@ fn with_a_read_only_disk_one_can_look_and_stop() {
         assert_eq!(probe.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
 
         look(device, &image);
+        // What it wrote is read without the overlay that would write; so is what it has removed, and a volume.
+        for (path, wanted) in [("/own", "own\n"), ("/data/kept", "kept\n")] {
+            let target = device.join("copied");
+            let source = format!("ended:{path}");
+            device.done(&["cp", &source, target.to_str().unwrap()]);
+            assert_eq!(fs::read_to_string(&target).unwrap(), wanted);
+        }
+        let gone = device.dray(&["cp", "ended:/version", "-"]);
+        assert!(
+            gone.stderr.contains("failed to find \"/version\""),
+            "{gone:?}"
+        );
         for (words, code) in [
             (&["run", "--network=none", &image, "true"][..], 125),
             (&["create", &image], 1),
             (&["start", "ended"], 1),
             (&["restart", "one"], 1),
             (&["pull", &other], 1),
-            (&["rmi", "-f", &image], 1),
+            (&["rmi", "own/web:1"], 1),
             (&["rm", "ended"], 1),
+            (&["cp", "/etc/hostname", "ended:/own"], 1),
             (&["rename", "ended", "renamed"], 1),
             (&["volume", "create", "more"], 1),
             (&["volume", "rm", "vol"], 1),
@@ -588,6 +607,7 @@ fn look(device: &Device, image: &str) {
         &["ps"][..],
         &["ps", "-a", "--format=json"],
         &["logs", "one"],
+        &["cp", "ended:/etc/hostname", "-"],
         &["inspect", "one", image, "vol"],
         &["images"],
         &["volume", "ls"],

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use dray::engine::copy::{NAME_FILES, Root};
+use dray::engine::copy::{Access, NAME_FILES, Root};
 use dray::engine::tree::Rules;
 use dray::engine::{Engine, EngineError};
 use dray::sys::beneath;
@@ -38,7 +38,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     let engine = context.engine()?;
     let done = match (split(&words.source), split(&words.target)) {
         (Some(from), None) if words.target == "-" => {
-            let root = open(&engine, from.0)?;
+            let root = open(&engine, from.0, Access::Read)?;
             let source = Place::new(root.as_fd(), from.1);
             stream::pack(&source, words.follow_link)?;
             return Ok(ExitCode::SUCCESS);
@@ -67,8 +67,8 @@ fn split(word: &str) -> Option<(&str, &str)> {
         .filter(|(name, _)| !of_host && !name.is_empty())
 }
 
-fn open(engine: &Engine, name: &str) -> anyhow::Result<Root> {
-    with(engine, name, |found| Ok(engine.root(found)?))
+fn open(engine: &Engine, name: &str, access: Access) -> anyhow::Result<Root> {
+    with(engine, name, |found| Ok(engine.root(found, access)?))
 }
 
 /// A path of the host, which may be relative to where we are.
@@ -92,7 +92,7 @@ fn out_of(engine: &Engine, words: &Words, (name, path): (&str, &str)) -> anyhow:
     // Before the container's root is mounted, which may hide it.
     let host = beneath::open_dir("/".as_ref())?;
     let target = on_host(host.as_fd(), &words.target)?;
-    let root = open(engine, name)?;
+    let root = open(engine, name, Access::Read)?;
     let job = Job {
         rules: rules(words),
         follow: words.follow_link,
@@ -107,7 +107,7 @@ fn into(engine: &Engine, words: &Words, (name, path): (&str, &str)) -> anyhow::R
         "-" => None,
         source => Some(on_host(host.as_fd(), source)?),
     };
-    let root = open(engine, name)?;
+    let root = open(engine, name, Access::Write)?;
     let target = Place::new(root.as_fd(), path);
     let job = Job {
         rules: rules(words),
@@ -118,7 +118,7 @@ fn into(engine: &Engine, words: &Words, (name, path): (&str, &str)) -> anyhow::R
         None => stream::unpack(&root, name, &target),
         Some(source) => place::copy(&job, source, &target),
     };
-    // The disk may be read-only too, but then the container's record could not have been looked at.
+    // Of a disk that is read-only as a whole the mount of the root has said so.
     let done = done.map_err(|error| match error.downcast_ref::<EngineError>() {
         Some(cause) if cause.is_read_only() => error.context("mounted volume is marked read-only"),
         _ => error,

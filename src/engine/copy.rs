@@ -14,6 +14,15 @@ use crate::sys::mount;
 /// What the engine writes for a container and mounts below its `/etc`.
 pub const NAME_FILES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
 
+/// What somebody wants to do with a container's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Look at them.
+    Read,
+    /// Change them.
+    Write,
+}
+
 /// The root of a container.
 #[derive(Debug)]
 pub struct Root {
@@ -52,8 +61,9 @@ impl Root {
 
 impl Engine {
     /// The root of a container as its processes see it. That of one which does not run is mounted for it, volumes too, in a
-    /// mount namespace of this process, so the calling process has to end after it.
-    pub fn root(&self, container: &Container) -> Result<Root, EngineError> {
+    /// mount namespace of this process, so the calling process has to end after it. Who only reads gets it from a disk that is
+    /// read-only too.
+    pub fn root(&self, container: &Container, access: Access) -> Result<Root, EngineError> {
         let id = container.id();
         let failed = || EngineError::system(format!("open the root of {}", container.name()));
         let readonly = container.record.body.host_config.readonly_rootfs;
@@ -72,7 +82,13 @@ impl Engine {
             return Err(EngineError::NotRunning { name });
         }
         mount::private_namespace().map_err(failed())?;
-        let path = rootfs::mount(self, &container.record, &self.folders(id))?;
+        let (record, folders) = (&container.record, self.folders(id));
+        let path = match rootfs::mount(self, record, &folders) {
+            Err(error) if access == Access::Read && error.is_read_only() => {
+                rootfs::mount_to_read(self, record, &folders)
+            }
+            mounted => mounted,
+        }?;
         let handle = beneath::open_dir(&path).map_err(failed())?;
         self.show_names(handle.as_fd(), &container.record)
             .map_err(failed())?;
@@ -162,7 +178,11 @@ fn show(root: BorrowedFd<'_>, mount: &MountPoint, source: &Path) -> io::Result<(
     let place = match beneath::find_in_root(root, mount.destination.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let is_dir = beneath::status(source.as_fd())?.file_type == FileType::Directory;
-            make_place(root, &mount.destination, is_dir)?;
+            match make_place(root, &mount.destination, is_dir) {
+                // Of one that never ran, on a disk that takes nothing: what is there can be read all the same.
+                Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => return Ok(()),
+                made => made?,
+            }
             beneath::find_in_root(root, mount.destination.as_bytes())?
         }
         found => found?,

@@ -56,36 +56,59 @@ pub fn make(images: &Images, image: &Image, container: &Path) -> Result<(), Engi
 
 /// Mounts a container's root, in the mount namespace of the calling process, and returns where.
 pub fn mount(engine: &Engine, record: &Record, folders: &Folders) -> Result<PathBuf, EngineError> {
+    let (upper, work) = (folders.state.join("upper"), folders.state.join("work"));
+    mount_over(engine, record, folders, Some([&upper, &work])).map_err(|error| {
+        // The kernel says of a disk that is read-only that the mount is invalid.
+        writable(folders).err().unwrap_or(error)
+    })
+}
+
+/// The same for those who only read, as it is without a disk that takes anything.
+pub fn mount_to_read(
+    engine: &Engine,
+    record: &Record,
+    folders: &Folders,
+) -> Result<PathBuf, EngineError> {
+    mount_over(engine, record, folders, None)
+}
+
+fn mount_over(
+    engine: &Engine,
+    record: &Record,
+    folders: &Folders,
+    upper: Option<[&Path; 2]>,
+) -> Result<PathBuf, EngineError> {
     let (root, links) = (folders.run.join("rootfs"), folders.run.join("layers"));
     for folder in [&root, &links] {
         fs::create_dirs(folder).map_err(|source| EngineError::write(folder, source))?;
     }
     let mut lower = vec![folders.state.join("top")];
+    if upper.is_none() {
+        lower.insert(0, folders.state.join("upper"));
+    }
     lower.extend(engine.images().lower_dirs(&record.layers)?);
-    let (upper, work) = (folders.state.join("upper"), folders.state.join("work"));
     let overlay = mount::Overlay {
         lower: &lower,
-        upper: &upper,
-        work: &work,
+        upper,
         scratch: &links,
     };
-    mount::overlay(&overlay, &root).map_err(|source| {
-        // The kernel says of a disk that is read-only that the mount is invalid.
-        let is_disk = writable(folders).err();
-        is_disk.unwrap_or_else(|| EngineError::System {
-            action: format!("mount the root of {}", record.name),
-            source,
-        })
+    mount::overlay(&overlay, &root).map_err(|source| EngineError::System {
+        action: format!("mount the root of {}", record.name),
+        source,
     })?;
     Ok(root)
 }
 
 /// Refuses a container whose own files are on a disk that is read-only.
 pub fn writable(folders: &Folders) -> Result<(), EngineError> {
-    let upper = folders.state.join("upper");
-    match fs::try_beside(&upper) {
+    check_writable(&folders.state.join("upper"))
+}
+
+/// Refuses a folder on a disk that is read-only.
+pub fn check_writable(folder: &Path) -> Result<(), EngineError> {
+    match fs::try_beside(folder) {
         Err(source) if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-            Err(EngineError::write(&upper, source))
+            Err(EngineError::write(folder, source))
         }
         // Of everything else whoever writes there says more.
         _ => Ok(()),

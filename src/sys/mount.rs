@@ -51,10 +51,9 @@ pub fn private_namespace() -> io::Result<()> {
 pub struct Overlay<'a> {
     /// Read-only layers, the uppermost first.
     pub lower: &'a [PathBuf],
-    /// Receives what is written.
-    pub upper: &'a Path,
-    /// The overlay's own, on the same filesystem as `upper`.
-    pub work: &'a Path,
+    /// What receives all that is written, and a folder of the overlay's own on the same filesystem; without them nobody can
+    /// write.
+    pub upper: Option<[&'a Path; 2]>,
     /// Folder of the caller's, on any filesystem, for short names where the kernel needs them.
     pub scratch: &'a Path,
 }
@@ -88,8 +87,10 @@ fn overlay_by_parts(overlay: &Overlay<'_>, target: &Path) -> io::Result<()> {
     for layer in overlay.lower {
         set_string(&context, c"lowerdir+", layer)?;
     }
-    set_string(&context, c"upperdir", overlay.upper)?;
-    set_string(&context, c"workdir", overlay.work)?;
+    if let Some([upper, work]) = overlay.upper {
+        set_string(&context, c"upperdir", upper)?;
+        set_string(&context, c"workdir", work)?;
+    }
     for (key, value) in [
         (c"metacopy", c"off"),
         (c"redirect_dir", c"off"),
@@ -155,8 +156,9 @@ fn overlay_by_options(overlay: &Overlay<'_>, target: &Path) -> io::Result<()> {
         std::os::unix::fs::symlink(layer, &link)?;
         names.push(name);
     }
-    let mut options = format!("lowerdir={},upperdir=", names.join(":")).into_bytes();
-    for (text, separator) in [(overlay.upper, &b",workdir="[..]), (overlay.work, b"")] {
+    let mut options = format!("lowerdir={}", names.join(":")).into_bytes();
+    let own = [&b",upperdir="[..], b",workdir="].into_iter();
+    for (key, text) in own.zip(overlay.upper.into_iter().flatten()) {
         let bytes = text.as_os_str().as_bytes();
         if bytes.iter().any(|b| matches!(b, b',' | b':' | b'\\')) {
             return Err(io::Error::new(
@@ -167,8 +169,8 @@ fn overlay_by_options(overlay: &Overlay<'_>, target: &Path) -> io::Result<()> {
                 ),
             ));
         }
+        options.extend_from_slice(key);
         options.extend_from_slice(bytes);
-        options.extend_from_slice(separator);
     }
     if options.len() > OPTIONS_LIMIT {
         return Err(io::Error::new(
