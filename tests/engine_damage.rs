@@ -597,6 +597,11 @@ fn with_a_read_only_disk_one_can_look_and_stop() {
                 (&"exited".into(), &5.into())
             );
         }
+        let boot = device.dray(&["boot"]);
+        assert_eq!(boot.status.code(), Some(1), "{boot:?}");
+        let hint =
+            "check the filesystem and mount it again; then `dray boot` starts what is to run\n";
+        assert_eq!(boot.stderr.matches(hint).count(), 1, "{boot:?}");
         run("umount", &[device.host.state.to_str().unwrap()]);
     });
 }

@@ -754,3 +754,51 @@ fn a_volume_that_does_not_answer_holds_nobody_else_up() {
         device.done(&["volume", "rm", "far"]);
     });
 }
+
+/// Four that wait one after the other would take four times as long.
+#[cfg(feature = "failpoints")]
+#[test]
+fn who_has_a_volume_that_does_not_answer_waits_for_it_once_in_a_boot() {
+    use common::device::Call;
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    const NAMES: [&str; 4] = ["a1", "a2", "a3", "a4"];
+    on_device("silent", |device| {
+        let image = device.registry.name("shop/v1:1");
+        let options = ["--opt=type=tmpfs", "--opt=device=tmpfs"];
+        device.done(&[&["volume", "create"], &options[..], &["far"]].concat());
+        for name in NAMES {
+            let run = ["run", "-d", "--restart=always", "--network=none"];
+            device.done(&[&run[..], &["--name", name, "-v=far:/data", &image]].concat());
+        }
+        let hanging = |words: &[&str]| {
+            let mut dray = Command::new(env!("CARGO_BIN_EXE_dray"));
+            dray.args(words)
+                .env("DRAY_CONFIG", &device.host.config)
+                .env("DRAY_BREAK", "mount-hangs")
+                .stdin(Stdio::null())
+                .stderr(Stdio::piped());
+            Call::of(dray)
+        };
+        device.lose_power();
+        let begun = Instant::now();
+        let (status, said) = hanging(&["boot"]).end();
+        let took = begun.elapsed();
+        assert_eq!(status.code(), Some(1), "{said:?}");
+        for name in NAMES {
+            let lost = format!(
+                "failed to mount volume far at /data in container {name}: failed to mount local volume: no answer within 3 s"
+            );
+            assert!(said.iter().any(|line| line.contains(&lost)), "{said:?}");
+        }
+        assert!(took < Duration::from_secs(4 * 3), "{took:?}");
+
+        // Whoever starts one afterwards is not put off with what the boot heard, and the next boot asks again.
+        device.done(&["start", "a1"]);
+        assert_eq!(device.done(&["boot"]).stderr.lines().count(), 3);
+        assert_eq!(device.running(), ["v1"; 4]);
+        device.done(&[&["rm", "-f"], &NAMES[..]].concat());
+        device.done(&["volume", "rm", "far"]);
+    });
+}

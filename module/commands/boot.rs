@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use dray::deploy;
+use dray::engine::volumes::Booting;
 use dray::images::Images;
 
 use super::{Context, verify};
+use crate::exit;
 use crate::update_module::say;
 
 #[derive(Debug, Args)]
@@ -22,17 +24,30 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         Images::open(context.host, context.settings)?.note_clean_stop()?;
         return Ok(ExitCode::SUCCESS);
     }
+    let mut code = ExitCode::SUCCESS;
+    let booting = Booting::begin(context.host);
+    if let Err(error) = &booting {
+        // Without it everybody waits for a volume that does not answer; nothing to fail of.
+        say(&format!("dray: {error}"));
+    }
     let deployments = deploy::boot(&deploy::Context {
         host: context.host,
         settings: context.settings,
         say: &say,
     });
-    let mut code = ExitCode::SUCCESS;
     if deployments.is_err() {
         // Each failure has been said; containers of people are started all the same.
         code = ExitCode::FAILURE;
     }
     let engine = context.engine()?;
+    if let Err(error) = engine.check_disk() {
+        // Once: all that fails because of it says no more.
+        let error = exit::message(&error.into());
+        say(&format!(
+            "dray: {error}; then `dray boot` starts what is to run"
+        ));
+        code = ExitCode::FAILURE;
+    }
     for damaged in engine.damaged()? {
         say(&format!("dray: {damaged}"));
         code = ExitCode::FAILURE;
@@ -44,6 +59,7 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
             code = ExitCode::FAILURE;
         }
     })?;
+    drop(booting);
     // What started runs; a device without a network must not wait for what would be better.
     if let Err(error) = verify::after_boot(context, &engine) {
         say(&format!("dray: failed to look at the images: {error:#}"));

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::thread;
 
-use super::{Container, Engine, EngineError, Remove};
+use super::{Container, Engine, EngineError, Remove, rootfs};
 
 /// A container that was to be started at boot.
 #[derive(Debug)]
@@ -18,6 +18,11 @@ pub struct Started {
 }
 
 impl Engine {
+    /// Refuses a disk that is read-only, from which nothing can be started.
+    pub fn check_disk(&self) -> Result<(), EngineError> {
+        rootfs::check_writable(&self.host.state.join("containers"))
+    }
+
     /// Starts what is to run after a boot: by policy, and only containers that no deployment owns; those are `deploy`'s. Removes
     /// those with `--rm` that the power went away under. Each is told to `started` when that is known.
     pub fn start_at_boot(&self, mut started: impl FnMut(Started)) -> Result<(), EngineError> {

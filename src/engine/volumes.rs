@@ -4,6 +4,7 @@
 mod fill;
 mod mounted;
 mod named;
+mod silent;
 mod subpath;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use crate::sys::lock::Exclusive;
 
 pub use mounted::{mount_all, unmount_all};
 pub use named::{ANONYMOUS, Volume, VolumeUsers, size};
+pub use silent::Booting;
 pub use subpath::{Subpaths, source_of};
 
 /// A mount, and what has to be made for it.

@@ -39,6 +39,11 @@ impl Shared {
         Ok(Shared(lock(path, libc::LOCK_SH)?))
     }
 
+    /// Shares the lock unless somebody has it alone; `None` then.
+    pub fn attempt(path: &Path) -> io::Result<Option<Shared>> {
+        unless_held(lock(path, libc::LOCK_SH | libc::LOCK_NB)).map(|file| file.map(Shared))
+    }
+
     /// Does `work` while nobody else has the lock, and then shares it again; `None` if somebody has it. Before `work` and after
     /// it others may have had it to themselves.
     pub fn alone<T>(&self, work: impl FnOnce(&Exclusive) -> T) -> io::Result<Option<T>> {

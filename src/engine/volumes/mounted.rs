@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::record::Record;
 use super::super::{Engine, EngineError};
+use super::silent;
 use crate::sys::lock::Exclusive;
 use crate::sys::{fs, mount};
 
@@ -38,7 +39,9 @@ pub fn mount_all(engine: &Engine, record: &Record) -> Result<(), EngineError> {
             Some(tree) => mount::attach(tree.as_fd(), &place),
             None => {
                 let option = |name: &str| volume.options.get(name).map_or("", String::as_str);
-                mount::filesystem_in_time(option("device"), &place, option("type"), option("o"))
+                silent::ask(&engine.host().run, &point.name, || {
+                    mount::filesystem_in_time(option("device"), &place, option("type"), option("o"))
+                })
             }
         }
         // A place without a mount would be taken for the volume by others.
