@@ -40,7 +40,7 @@ fn push_tools(device: &Device) -> String {
     let applets = [
         "sh", "sleep", "true", "false", "cat", "echo", "id", "ls", "env", "hostname", "pwd",
         "stat", "touch", "grep", "kill", "ps", "seq", "head", "wc", "mknod", "mount", "dd", "nc",
-        "wget", "ulimit", "readlink", "test", "df", "cut", "tty",
+        "ln", "wget", "ulimit", "readlink", "test", "df", "cut", "tty",
     ];
     entries.extend(applets.map(|applet| Entry::symlink(format!("bin/{applet}"), "busybox")));
     let config = json!({ "Env": ["PATH=/bin"], "Cmd": ["/bin/sh"] });
@@ -180,6 +180,7 @@ fn what_cannot_run_says_what_and_why() {
             "sleep",
             "1000",
         ]);
+        device.done(&["exec", "up", "ln", "-s", "/nowhere", "/dangling"]);
         let not_found = "no such file or directory";
         let misfit = "not a directory: a folder can only be mounted over a folder";
         for (words, code, said) in [
@@ -187,6 +188,11 @@ fn what_cannot_run_says_what_and_why() {
                 &["exec", "-w", "/nowhere", "up", "true"][..],
                 127,
                 "chdir to \"/nowhere\": no such file",
+            ),
+            (
+                &["exec", "-w", "/dangling", "up", "true"],
+                127,
+                "chdir to \"/dangling\": no such file",
             ),
             (
                 &["exec", "-w", "/etc/passwd", "up", "true"],

@@ -375,6 +375,56 @@ fn a_limit_without_its_controller_is_refused() {
         assert_eq!(called.status.code(), Some(0), "{called:?}");
         let said = "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.";
         assert!(called.stderr.contains(said), "{called:?}");
+        let disk = std::fs::read_dir("/sys/block").unwrap().next().unwrap();
+        let disk = disk.unwrap().file_name();
+        let weight = format!("--blkio-weight-device=/dev/{}:300", disk.to_str().unwrap());
+        let called = device.dray(&["run", "--rm", "--network=none", &weight, &image, "true"]);
+        assert_eq!(called.status.code(), Some(0), "{called:?}");
+        let said = "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded.";
+        assert!(called.stderr.contains(said), "{called:?}");
+    });
+}
+
+/// What is known when it starts, and was otherwise when it was made.
+#[test]
+fn what_fails_at_the_start_is_named() {
+    on_device("starting", |device| {
+        let image = push(device, "tools", json!({}));
+        let source = device.join("going");
+        std::fs::create_dir(&source).unwrap();
+        let bind = format!("{}:/data/deep", source.display());
+        let mount = format!("type=bind,src={},dst=/data/deep", source.display());
+        for (name, options) in [("short", ["-v", &bind]), ("long", ["--mount", &mount])] {
+            let words = ["create", "--network=none", "--name", name];
+            device.done(&[&words[..], &options, &[&image, "true"]].concat());
+        }
+        std::fs::remove_dir(&source).unwrap();
+        for name in ["short", "long"] {
+            let called = device.dray(&["start", name]);
+            assert_eq!(called.status.code(), Some(1), "{called:?}");
+            let parts = [source.to_str().unwrap(), "/data/deep", "No such file"];
+            for part in parts {
+                assert!(called.stderr.contains(part), "{part}: {called:?}");
+            }
+        }
+        device.done(&["rm", "short", "long"]);
+
+        // Root without the capability to raise limits has its own to give.
+        let words = ["run", "--rm", "--network=none", "--ulimit=nproc=2000:3000"];
+        let mut limited = Command::new("prlimit");
+        limited.args(["--nproc=1000:1000", "setpriv"]);
+        limited.args(["--bounding-set=-sys_resource", "--inh-caps=-sys_resource"]);
+        limited.arg(env!("CARGO_BIN_EXE_dray")).args(words);
+        limited.args([&image, "true"]);
+        let called = limited
+            .env("DRAY_CONFIG", &device.host.config)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(called.stderr).unwrap();
+        assert_eq!(called.status.code(), Some(125), "{said}");
+        let wanted = "error setting rlimit: ulimit nproc=2000:3000 is more than dray itself has and may give: at most 1000";
+        assert!(said.contains(wanted), "{said}");
+        assert_eq!(device.containers().len(), 0);
     });
 }
 
