@@ -25,6 +25,7 @@ use dray::images::{self, Event, Images, ImagesError, Progress};
 use dray::oci::{Digest, Platform, Reference};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::json;
 
 /// Bytes that do not compress.
 fn noise(size: usize, seed: u64) -> Vec<u8> {
@@ -520,6 +521,118 @@ fn a_download_that_was_killed_goes_on_after_the_cleanup() {
             <[String; 0]>::default()
         );
     });
+}
+
+/// Two images of which the second is lost on the way: what the first call of a deployment brings.
+struct Broken {
+    first: Built,
+    second: Built,
+    meta: String,
+}
+
+impl Broken {
+    fn of(device: &common::device::Device, scope: &str) -> Broken {
+        let image = |seed| Image::oci([layer(1 << 20, seed)]).build();
+        let (first, second) = (image(1), image(2));
+        device.registry.push("shop/first", "1", &first);
+        device.registry.push("shop/second", "1", &second);
+        let images = [device.pinned("first"), device.pinned("second")];
+        let dray = json!({"version": 1, "scope": scope});
+        let run_args = "--entrypoint /f";
+        let meta = json!({"containers": images, "run_args": run_args, "dray": dray}).to_string();
+        device.registry.lose(&blob(&second).0);
+        let tree = device.tree("both", &meta);
+        let called = device.call("Download", &tree);
+        assert_eq!(called.status.code(), Some(1), "{called:?}");
+        assert!(device.call("Cleanup", &tree).succeeded());
+        Broken {
+            first,
+            second,
+            meta,
+        }
+    }
+
+    fn note(&self, device: &common::device::Device) -> PathBuf {
+        let name = format!("partial/layer-{}", self.first.diff_ids[0].hex());
+        device.host.state.join(name)
+    }
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn an_image_that_has_come_does_not_come_again_for_the_sake_of_another_one() {
+    on_device("beside", |device| {
+        let broken = Broken::of(device, "shop");
+        device.registry.push("shop/second", "1", &broken.second);
+        device.registry.reset_counts();
+        let tree = device.tree("both", &broken.meta);
+        assert!(device.call("Download", &tree).succeeded());
+        let asked = |built: &Built| device.registry.count("GET", &blob(built).0.to_string());
+        assert_eq!((asked(&broken.first), asked(&broken.second)), (0, 1));
+        // What a name or a pin keeps needs no note.
+        let notes = kept(&device.host.state.join("partial"));
+        assert_eq!(notes, <[String; 0]>::default());
+    });
+}
+
+/// The rule in the header of `store/unfinished.rs`.
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn what_came_of_a_broken_off_deployment_is_kept_until_one_is_through() {
+    on_device("through", |device| {
+        device.configure("[health]\nstable_s = 1\ntimeout_s = 10\n[store]\nkeep_blobs = yes\n");
+        let broken = Broken::of(device, "shop");
+        let has = |folder: &str, digest: &Digest| {
+            let path = format!("{folder}/sha256/{}", digest.hex());
+            device.host.state.join(path).exists()
+        };
+        let is_kept = || {
+            let layer = has("layers", &broken.first.diff_ids[0]);
+            assert_eq!(layer, has("blobs", &blob(&broken.first).0));
+            assert_eq!(layer, broken.note(device).exists());
+            layer
+        };
+        let whole = |scope: &str, verbs: &[&str]| {
+            let mut meta = device.artifact("v1", &format!("--name {scope} --network none"));
+            meta["dray"] = json!({"version": 1, "scope": scope});
+            let tree = device.tree(scope, &meta.to_string());
+            for verb in verbs {
+                let called = device.call(verb, &tree);
+                assert!(called.succeeded(), "{scope} {verb}: {called:?}");
+            }
+        };
+        assert!(is_kept());
+        whole(
+            "other",
+            &["Download", "ArtifactInstall", "ArtifactCommit", "Cleanup"],
+        );
+        assert!(is_kept(), "another scope's deployment is through");
+        whole(
+            "shop",
+            &["Download", "ArtifactInstall", "ArtifactRollback", "Cleanup"],
+        );
+        assert!(is_kept(), "one that is rolled back is not through");
+        whole(
+            "shop",
+            &["Download", "ArtifactInstall", "ArtifactCommit", "Cleanup"],
+        );
+        assert!(!is_kept());
+    });
+}
+
+#[test]
+fn an_image_is_kept_between_its_last_sync_and_its_pin() {
+    let device = Device::new();
+    let built = Image::oci([layer(1 << 20, 1)]).build();
+    let reference = device.push("large", &built);
+    let images = device.images();
+    let image = images.pull(&reference, &Platform::host(), &()).unwrap();
+    images.collect_old(&BTreeSet::new()).unwrap();
+    images.pin("container-1", &image).unwrap_err();
+    let image = images.pull(&reference, &Platform::host(), &()).unwrap();
+    assert_eq!(device.starts(&blob(&built).0), [0], "it came once");
+    images.pin("container-1", &image).unwrap();
+    assert_eq!(device.kept(), <[String; 0]>::default());
 }
 
 #[test]

@@ -136,6 +136,17 @@ pub enum DeployError {
     },
 }
 
+impl DeployError {
+    /// Whether a download failed for reasons that have nothing to do with what has come of it: the next one goes on with that.
+    pub(super) fn is_broken_off(&self) -> bool {
+        match self {
+            DeployError::Hold(_) | DeployError::Budget { .. } => true,
+            DeployError::Images(error) => error.is_of_network(),
+            _ => false,
+        }
+    }
+}
+
 fn more(others: usize) -> String {
     match others {
         0 => String::new(),

@@ -79,7 +79,8 @@ fn fetch(
     let _kept = site.images().hold()?;
     let image = match planned {
         None => site.images().find(&wanted.image.to_string())?,
-        Some(planned) => {
+        Some(mut planned) => {
+            planned.on_behalf_of(&site.pin_prefix());
             let tally = Tally::of(meter);
             let pulled = tally.telling(site, &name, || site.images().pull_planned(planned, &tally));
             // Whatever it says it failed of: it was told to.

@@ -7,7 +7,7 @@ use super::error::DeployError;
 use super::fetch::fetch_all;
 use super::inbox::Inbox;
 use super::journal::{Generation, Health, Service};
-use super::recover::{Previous, discard_candidate, settle};
+use super::recover::{Previous, discard_candidate, keep_what_came, settle};
 use super::request::{self, Wanted};
 use super::site::Site;
 use super::state::State;
@@ -58,7 +58,10 @@ pub(super) fn prepare(site: &mut Site<'_>, inbox: Inbox) -> Result<(), DeployErr
     })?;
 
     let made = make(site, number, &wanted).and_then(|services| record_prepared(site, services));
-    if made.is_err() {
+    if let Err(error) = &made {
+        if error.is_broken_off() {
+            keep_what_came(site)?;
+        }
         // The first error is the one that matters; what this leaves behind goes with the next settling.
         if let Err(error) = discard_candidate(site) {
             site.say(&format!("failed to remove the candidate: {error}"));

@@ -27,6 +27,7 @@ pub(super) fn roll_back(site: &mut Site<'_>) -> Result<(), DeployError> {
         && record.trial.is_none()
         && !record.unsettled;
     if nothing_ran {
+        keep_what_came(site)?;
         discard_candidate(site)
     } else {
         go_back(site)
@@ -59,6 +60,7 @@ pub(super) fn clean_up(site: &mut Site<'_>) -> Result<(), DeployError> {
 /// Brings the scope to [`State::Idle`], or to [`State::Trial`] or [`State::Committed`] where a client may still decide:
 /// an unfinished install or rollback is rolled back, a candidate that never ran is dropped.
 pub(super) fn settle(site: &mut Site<'_>, previous: Previous) -> Result<(), DeployError> {
+    keep_what_came(site)?;
     if matches!(
         site.journal.record().state,
         State::Downloading | State::Prepared
@@ -71,6 +73,9 @@ pub(super) fn settle(site: &mut Site<'_>, previous: Previous) -> Result<(), Depl
             // Worth a word, but nothing that a deployment could fail of.
             if let Err(error) = keep_previous(site) {
                 site.say(&format!("failed to keep the images before: {error}"));
+            }
+            if let Err(error) = site.images().end_notes(&site.pin_prefix()) {
+                site.say(&format!("failed to forget a broken-off download: {error}"));
             }
             site.journal.update(|record| {
                 record.previous = None;
@@ -94,6 +99,16 @@ fn keep_previous(site: &Site<'_>) -> Result<(), DeployError> {
         Some(_) => site.images().unpin(&previous)?,
         // The first deployment has none.
         None => {}
+    }
+    Ok(())
+}
+
+/// What has come of a download that was broken off need not come again when a client tries once more.
+pub(super) fn keep_what_came(site: &Site<'_>) -> Result<(), DeployError> {
+    let record = site.journal.record();
+    if let (State::Downloading, Some(candidate)) = (record.state, &record.candidate) {
+        let (pin, scope) = (site.pin(candidate.number), site.pin_prefix());
+        site.images().keep_for_a_while(&pin, &scope)?;
     }
     Ok(())
 }

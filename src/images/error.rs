@@ -314,7 +314,7 @@ pub enum ImagesError {
 
 impl ImagesError {
     /// Whether it is the network that failed, or the wish for it: what has come is as good as it was.
-    pub(super) fn is_of_network(&self) -> bool {
+    pub fn is_of_network(&self) -> bool {
         let mut next: Option<&(dyn Error + 'static)> = Some(self);
         while let Some(error) = next {
             // The system's errors do not name what is inside them as their source.

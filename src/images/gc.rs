@@ -48,6 +48,9 @@ impl Images {
         let collected = self.collect_but(&Marks::default(), in_use)?;
         // Whoever brings something was waited for.
         self.store.remove_partials(|_| true)?;
+        for unfinished in self.store.unfinished()? {
+            self.store.forget_unfinished(&[unfinished.layer])?;
+        }
         Ok(collected)
     }
 
@@ -55,11 +58,11 @@ impl Images {
     /// again. What is too old for that goes.
     pub fn collect_old(&self, in_use: &BTreeSet<Digest>) -> Result<Collected, ImagesError> {
         self.store.tidy_partials(self.host.now())?;
-        let unfinished = self.store.unfinished()?.into_iter();
-        let keep = Marks {
-            layers: unfinished.map(|(layer, _)| layer).collect(),
-            ..Marks::default()
-        };
+        let mut keep = Marks::default();
+        for unfinished in self.store.unfinished()? {
+            keep.layers.insert(unfinished.layer);
+            keep.blobs.extend(unfinished.blob);
+        }
         self.collect_but(&keep, in_use)
     }
 

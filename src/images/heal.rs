@@ -164,6 +164,7 @@ impl Images {
             platform: &platform,
         };
         self.bring(&wish, progress)?;
+        self.store.forget_unfinished(&root.layers)?;
         for blob in blobs.iter().filter(|_| self.keep_blobs) {
             self.keep_again(source, blob)?;
         }

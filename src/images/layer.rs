@@ -56,6 +56,8 @@ pub(super) struct Fetched {
     pub(super) layer: LayerDraft,
     pub(super) blob: Option<BlobDraft>,
     pub(super) diff_id: Digest,
+    /// The digest of its compressed bytes.
+    pub(super) packed: Digest,
     /// Its compressed bytes, until it is durable.
     pub(super) partial: Option<Partial>,
     /// It came at once, so that it is no loss if it has to come again.
@@ -214,6 +216,7 @@ impl Fetch<'_> {
             layer,
             blob,
             diff_id: wanted.diff_id,
+            packed: wanted.blob.digest,
             partial: spool.partial.take(),
             is_quick: !is_old && begun.elapsed() < QUICK,
         })

@@ -17,6 +17,7 @@ use super::source::{Remote, Source, Wish};
 use super::{Collected, Event, Hold, Images, ImagesError, Progress, StoreUsage};
 use crate::oci::{LayerCompression, Platform, Reference};
 use crate::registry::Client;
+use crate::store::NOBODY;
 use crate::sys::beneath::{self, Room};
 
 /// What fits this many times over fits: real layers are compressed to a fifth at best.
@@ -45,7 +46,16 @@ pub struct Planned {
     pub(super) documents: Documents,
     /// Bytes that copies of what is on its way may take.
     pub(super) spool: u64,
+    /// For whom what comes of it is noted until it is pinned or named.
+    pub(super) holder: String,
     _hold: Hold,
+}
+
+impl Planned {
+    /// It is for a deployment: what comes of it is noted for that one's scope, by what its pins' names begin with.
+    pub fn on_behalf_of(&mut self, holder: &str) {
+        holder.clone_into(&mut self.holder);
+    }
 }
 
 /// Whether there is room.
@@ -168,6 +178,7 @@ impl Images {
             is_stated: wish.is_stated,
             documents: self.documents(wish.source, wish.name, wish.digest, wish.platform)?,
             spool: 0,
+            holder: NOBODY.to_owned(),
             _hold: hold,
         })
     }

@@ -100,9 +100,11 @@ impl Images {
                 .map_err(|_| ImagesError::Absent(name.to_owned()))?;
             self.write_name(&reference, &root)?;
         }
-        let arrived = self.fetch(source, &missing, planned.spool, progress)?;
+        let holder = &planned.holder;
+        let arrived = self.fetch(source, &missing, (planned.spool, holder), progress)?;
+        // Until a name or a pin has them, nothing else keeps them from a collection.
+        self.note(&arrived, holder);
         self.commit(arrived, planned.documents.drafts)?;
-        self.store.forget_unfinished(&root.layers)?;
         self.load(&root)
     }
 
@@ -125,10 +127,19 @@ impl Images {
     }
 
     /// Makes the layers durable that have come so far of an image that has not, so that they need not come again.
-    fn commit_some(&self, fetched: Vec<Fetched>) -> Result<(), ImagesError> {
-        let layers: Vec<Digest> = fetched.iter().map(|fetched| fetched.diff_id).collect();
-        self.store.note_unfinished(&layers);
+    fn commit_some(&self, fetched: Vec<Fetched>, holder: &str) -> Result<(), ImagesError> {
+        self.note(&fetched, holder);
         self.commit(fetched, Vec::new())
+    }
+
+    /// Notes for whom these layers have come.
+    fn note(&self, fetched: &[Fetched], holder: &str) {
+        for Fetched {
+            diff_id, packed, ..
+        } in fetched
+        {
+            self.store.note_unfinished(diff_id, Some(packed), holder);
+        }
     }
 
     /// The layers to be brought, each once.
@@ -167,7 +178,7 @@ impl Images {
         &self,
         source: &dyn Source,
         missing: &[Wanted],
-        spool: u64,
+        (spool, holder): (u64, &str),
         progress: &dyn Progress,
     ) -> Result<Vec<Fetched>, ImagesError> {
         if missing.is_empty() {
@@ -205,7 +216,8 @@ impl Images {
                 let fetched = fetch.layer(wanted);
                 // A poisoned lock means a panic, which the scope passes on.
                 let mut arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Err(error) = fetched.and_then(|layer| self.take(&mut arrived, layer)) {
+                if let Err(error) = fetched.and_then(|layer| self.take(&mut arrived, layer, holder))
+                {
                     cancelled.store(true, Ordering::Relaxed);
                     source.give_up();
                     // What fails after the first failure fails because of it.
@@ -225,20 +237,20 @@ impl Images {
             None => Ok(arrived.layers),
             Some(error) => {
                 let is_wanted = error.is_of_network() || progress.is_cancelled();
-                self.leave(arrived, missing, is_wanted);
+                self.leave(arrived, missing, is_wanted.then_some(holder));
                 Err(error)
             }
         }
     }
 
     /// A layer has arrived; from time to time all that have are made durable.
-    fn take(&self, arrived: &mut Arrived, layer: Fetched) -> Result<(), ImagesError> {
+    fn take(&self, arrived: &mut Arrived, layer: Fetched, holder: &str) -> Result<(), ImagesError> {
         arrived.layers.push(layer);
         match arrived.is_due(self.host.instant()) {
             false => Ok(()),
             true => {
                 let some = std::mem::take(&mut arrived.layers);
-                let committed = self.commit_some(some);
+                let committed = self.commit_some(some, holder);
                 arrived.synced = self.host.instant();
                 committed
             }
@@ -246,14 +258,18 @@ impl Images {
     }
 
     /// What is done with the parts of an image that does not come: another pull may go on with them, unless they are what is
-    /// wrong or in the way. The failure that led here is the one to tell.
-    fn leave(&self, mut arrived: Arrived, missing: &[Wanted], is_wanted: bool) {
-        if !is_wanted {
+    /// wrong or in the way; `wanted` says for whom. The failure that led here is the one to tell.
+    fn leave(&self, mut arrived: Arrived, missing: &[Wanted], wanted: Option<&str>) {
+        let Some(holder) = wanted else {
             drop(arrived);
             let is_meant = |blob: &Digest| missing.iter().any(|m| m.blob.digest == *blob);
             let _ = self.store.remove_partials(is_meant);
-        } else if arrived.is_due(self.host.instant()) {
-            let _ = self.commit_some(std::mem::take(&mut arrived.layers));
+            let layers: Vec<Digest> = missing.iter().map(|wanted| wanted.diff_id).collect();
+            let _ = self.store.forget_unfinished(&layers);
+            return;
+        };
+        if arrived.is_due(self.host.instant()) {
+            let _ = self.commit_some(std::mem::take(&mut arrived.layers), holder);
         }
     }
 }

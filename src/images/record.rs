@@ -130,6 +130,7 @@ impl Images {
         let _shared = self.store.lock_shared()?;
         self.require(image)?;
         self.write_name(reference, &Root::of(image))?;
+        self.store.forget_unfinished(&image.layers)?;
         let stand_in = unnamed(image.id);
         if *reference == stand_in || !self.name_path(&stand_in.to_string()).exists() {
             return Ok(());
@@ -210,7 +211,29 @@ impl Images {
             return Ok(());
         }
         file.images.push(root);
-        write_by(&path, &file, replace)
+        write_by(&path, &file, replace)?;
+        Ok(self.store.forget_unfinished(&image.layers)?)
+    }
+
+    /// Notes for a scope what `holder` pins: the images beside it have not come yet, and whoever wants those wants it too.
+    pub fn keep_for_a_while(&self, holder: &str, scope: &str) -> Result<(), ImagesError> {
+        let _shared = self.store.lock_shared()?;
+        // A damaged one is said wherever something hangs on it.
+        let pinned = sound(read::<PinFile>(&self.pin_path(holder)?))?;
+        for root in pinned.map_or(Vec::new(), |file| file.images) {
+            let packed = self.packed(&root);
+            for layer in &root.layers {
+                let blob = packed.iter().find(|(_, diff_id)| diff_id == layer);
+                let blob = blob.map(|(blob, _)| &blob.digest);
+                self.store.note_unfinished(layer, blob, scope);
+            }
+        }
+        Ok(())
+    }
+
+    /// A deployment of this scope has come to its end: what was noted for one that was broken off is kept no longer.
+    pub fn end_notes(&self, scope: &str) -> Result<(), ImagesError> {
+        Ok(self.store.end_unfinished(scope)?)
     }
 
     /// Lets another holder pin what `holder` pins, and that only.

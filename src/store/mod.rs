@@ -13,7 +13,8 @@
 //!   layers/sha256/.damaged-*   layers that no longer looked like it and were replaced; a collection removes them once no
 //!                              container runs on them
 //!   names/<hex>, pins/<holder> roots of collection; `images` writes them
-//!   partial/                   what came of blobs that are not whole (`partial`)
+//!   partial/                   what came of blobs that are not whole (`partial`), and notes about layers that are, of images that
+//!                              are not (`unfinished`)
 //! <run>/
 //!   store.lock                 shared: somebody brings images; exclusive: somebody removes them
 //!   records.lock               held while names and pins change
@@ -29,6 +30,7 @@ mod blob;
 mod boot;
 mod draft;
 mod partial;
+mod unfinished;
 mod verified;
 
 use std::collections::BTreeSet;
@@ -44,6 +46,7 @@ use crate::sys::lock::{Exclusive, Shared};
 
 pub use draft::{BlobDraft, LayerDraft, commit};
 pub use partial::{Kept, Partial, Replay};
+pub use unfinished::{NOBODY, Unfinished};
 pub use verified::Verified;
 
 /// The format this release writes; it reads no other.

@@ -4,7 +4,7 @@
 //! <state>/partial/               made when first needed; nothing in it is believed, and no sweep looks at it
 //!   <hex>                        the first bytes of a blob, locked by who brings it
 //!   <hex>.marks                  lines `BYTES DIGEST`: what the blob's first BYTES bytes hash to
-//!   layer-<hex of its diff id>   empty: that layer is whole, the image it is of is not; collections spare it for a while
+//!   layer-<hex of its diff id>   a note that this layer is whole, and the image it is of is not (`unfinished`)
 //! ```
 //!
 //! After a power cut a file may have its size and not its content, so it is read from its beginning and compared with
@@ -41,11 +41,8 @@ const SYNC_EVERY: Duration = Duration::from_secs(10);
 /// How long anything here is kept for a pull that may come again.
 const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How many blobs and how many layers are kept for that.
+/// How many blobs are kept for that.
 const MAX_NUMBER: usize = 64;
-
-/// Prefix of the names that stand for layers.
-const LAYER_PREFIX: &str = "layer-";
 
 /// A blob on its way; whoever has it is the only one who writes it.
 #[derive(Debug)]
@@ -84,7 +81,7 @@ pub struct Kept {
 }
 
 impl Store {
-    fn partial_dir(&self) -> PathBuf {
+    pub(super) fn partial_dir(&self) -> PathBuf {
         self.root().join("partial")
     }
 
@@ -164,38 +161,6 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that these layers are whole and of an image that is still to come. Worth having, and no more than that: a note
-    /// that a power cut takes costs a download.
-    pub fn note_unfinished(&self, layers: &[Digest]) {
-        let write = |layer: &Digest| {
-            fs::create_dirs(&self.partial_dir())?;
-            fs::replace_volatile(&self.unfinished_path(layer), 0o600, b"")
-        };
-        // One that cannot be written costs a download too.
-        layers.iter().for_each(|layer| drop(write(layer)));
-    }
-
-    /// The image that these layers are of is whole too, or nobody waits for it any more.
-    pub fn forget_unfinished(&self, layers: &[Digest]) -> Result<(), StoreError> {
-        layers.iter().try_for_each(|layer| {
-            let path = self.unfinished_path(layer);
-            fs::remove_file_volatile(&path).map_err(failed("remove", &path))
-        })
-    }
-
-    /// Layers that were noted, and when.
-    pub fn unfinished(&self) -> Result<Vec<(Digest, SystemTime)>, StoreError> {
-        let mut found = Vec::new();
-        for (name, path) in self.partial_entries()? {
-            let hex = name.strip_prefix(LAYER_PREFIX);
-            if let Some(Ok(layer)) = hex.map(Digest::from_hex) {
-                let changed = path.metadata().and_then(|metadata| metadata.modified());
-                found.push((layer, changed.unwrap_or(SystemTime::UNIX_EPOCH)));
-            }
-        }
-        Ok(found)
-    }
-
     /// Removes what is too old or too much to be kept for a pull that may come again.
     pub fn tidy_partials(&self, now: SystemTime) -> Result<(), StoreError> {
         let dir = self.partial_dir();
@@ -205,18 +170,13 @@ impl Store {
         }
         let idle = self.partials()?.into_iter();
         let idle = idle.filter(|(_, kept)| !kept.is_active);
-        let doomed = outdated(idle.map(|(blob, kept)| (blob, kept.changed)), now);
+        let idle = idle.map(|(blob, kept)| (blob, kept.changed));
+        let doomed = outdated(idle, MAX_NUMBER, now);
         self.remove_partials(|blob| doomed.contains(blob))?;
-        let doomed = outdated(self.unfinished()?.into_iter(), now);
-        self.forget_unfinished(&doomed)
+        self.tidy_unfinished(now)
     }
 
-    fn unfinished_path(&self, layer: &Digest) -> PathBuf {
-        self.partial_dir()
-            .join(format!("{LAYER_PREFIX}{}", layer.hex()))
-    }
-
-    fn partial_entries(&self) -> Result<Vec<(String, PathBuf)>, StoreError> {
+    pub(super) fn partial_entries(&self) -> Result<Vec<(String, PathBuf)>, StoreError> {
         let dir = self.partial_dir();
         let entries = match std::fs::read_dir(&dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -233,8 +193,12 @@ impl Store {
     }
 }
 
-/// Those that are older than they may be, or further back than may be kept. A clock that was set back makes nothing old.
-fn outdated(all: impl Iterator<Item = (Digest, SystemTime)>, now: SystemTime) -> Vec<Digest> {
+/// Those that are older than they may be, or have `most` newer ones. A clock that was set back makes nothing old.
+pub(super) fn outdated(
+    all: impl Iterator<Item = (Digest, SystemTime)>,
+    most: usize,
+    now: SystemTime,
+) -> Vec<Digest> {
     let mut all: Vec<_> = all.collect();
     all.sort_by_key(|(_, changed)| std::cmp::Reverse(*changed));
     let is_old = |changed: SystemTime| {
@@ -242,7 +206,7 @@ fn outdated(all: impl Iterator<Item = (Digest, SystemTime)>, now: SystemTime) ->
         age.is_ok_and(|age| age > MAX_AGE)
     };
     let all = all.into_iter().enumerate();
-    all.filter(|(place, (_, changed))| *place >= MAX_NUMBER || is_old(*changed))
+    all.filter(|(place, (_, changed))| *place >= most || is_old(*changed))
         .map(|(_, (digest, _))| digest)
         .collect()
 }

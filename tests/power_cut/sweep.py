@@ -188,7 +188,9 @@ class Sweep:
         if mode == "power" and order == BOOT_LAST:
             breaches += self.unaided(("boot",))
         breaches += checks.serves((version if version in ("v1", "v2") else None,))
-        breaches += self.baseline.breaches(version, self.device, self.ignored)
+        # The end of a deployment ends the notes for its scope, and a name those for a pull.
+        is_through = verbs[0] == "pull" or "ArtifactCommit" in verbs or version == scenario.artifact
+        breaches += self.baseline.breaches(version, self.device, self.ignored, is_through)
         return breaches + checks.torn(self.device.state, self.catalogue)
 
     def unaided(self, words):
