@@ -161,6 +161,7 @@ impl Engine {
     /// started again where their policy says so.
     pub fn open(host: &Host, settings: &Settings) -> Result<Engine, EngineError> {
         let mut engine = Engine::open_as_is(host, settings)?;
+        engine.images.note_use()?;
         engine.repaired = engine.images.repair()?;
         engine.images.sweep()?;
         engine.settle()?;

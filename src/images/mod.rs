@@ -193,3 +193,9 @@ impl Images {
             .get_or_init(|| Client::new(&self.host, &self.settings))
     }
 }
+    /// To be called by whoever may change something, before that: an orderly shutdown before this boot says nothing about the
+    /// next one.
+    pub fn note_use(&self) -> Result<(), ImagesError> {
+        Ok(self.store.note_use()?)
+    }
+

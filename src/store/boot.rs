@@ -25,31 +25,36 @@ impl Store {
         fs::remove_file_volatile(&path).map_err(failed("remove", &path))
     }
 
-    /// Notes durably that the device is being shut down in order; the next use takes the note away.
+    /// Notes durably that the device is being shut down in order, until [`Store::note_use`].
     pub fn note_clean_stop(&self) -> Result<(), StoreError> {
         let _shared = self.lock_shared()?;
         let path = self.clean_stop();
         fs::replace(&path, 0o600, b"").map_err(failed("write", &path))
     }
 
-    /// Takes the note of an orderly shutdown away before anything else happens, and remembers for this boot whether
-    /// there was one.
-    pub(super) fn note_use(&self) -> Result<(), StoreError> {
-        let path = self.clean_stop();
-        let clean = path.exists();
-        if clean {
-            match fs::remove_file(&path) {
-                // Nothing can be harmed either while the disk takes nothing.
-                Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {}
-                removed => removed.map_err(failed("remove", &path))?,
-            }
-        }
+    /// Remembers for this boot whether there was an orderly shutdown before it.
+    pub(super) fn note_boot(&self) -> Result<(), StoreError> {
         let dir = self.boot_dir();
         if dir.is_dir() {
             return Ok(());
         }
+        let clean = self.clean_stop().exists();
         std::fs::create_dir_all(&dir).map_err(failed("create", &dir))?;
         if clean { self.note("clean") } else { Ok(()) }
+    }
+
+    /// Takes the note of an orderly shutdown away: from now on a power cut may harm something. For whoever only looks it stays
+    /// true, and says the same to the next boot.
+    pub fn note_use(&self) -> Result<(), StoreError> {
+        let path = self.clean_stop();
+        if !path.exists() {
+            return Ok(());
+        }
+        match fs::remove_file(&path) {
+            // Nothing can be harmed either while the disk takes nothing.
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+            removed => removed.map_err(failed("remove", &path)),
+        }
     }
 
     fn note(&self, name: &str) -> Result<(), StoreError> {

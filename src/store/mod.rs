@@ -3,7 +3,7 @@
 //! ```text
 //! <state>/                     0700: nothing an image brings can be reached from outside, set-user-ID or not
 //!   store.json                 {"version":1}; a store of a later version is refused, a damaged file written anew
-//!   clean-stop                 exists only between an orderly shutdown and the next use
+//!   clean-stop                 exists only between an orderly shutdown and the next use by whoever may change something
 //!   blobs/sha256/<hex>         manifests, indexes, configurations; compressed layers if the settings keep them
 //!   layers/sha256/<diff id>/   an unpacked layer, whole if it has this name
 //!     tree/                    its files, as overlay wants them
@@ -118,7 +118,7 @@ impl Store {
         }
         std::fs::create_dir_all(&store.run).map_err(failed("create", &store.run))?;
         store.damage = store.check_version()?;
-        store.note_use()?;
+        store.note_boot()?;
         Ok(store)
     }
 
