@@ -242,6 +242,36 @@ fn what_is_killed_twenty_times_fetches_next_to_nothing_twice() {
     }
 }
 
+/// As many layers as one likes, however few files a process may have open, and whether or not it may have threads.
+#[test]
+fn an_image_needs_few_files_and_no_threads() {
+    let layers = (0..100).map(|seed| layer(130 << 10, seed));
+    let built = Image::oci(layers).build();
+    for limit in ["ulimit -n 240", "export RUST_MIN_STACK=70368744177664"] {
+        let device = Device::new();
+        let reference = device.push("many", &built);
+        let script = format!("{limit} && exec \"$@\"");
+        let output = Command::new("sh")
+            .args([
+                "-c",
+                &script,
+                "sh",
+                env!("CARGO_BIN_EXE_dray"),
+                "pull",
+                "-q",
+            ])
+            .arg(reference.to_string())
+            .env("DRAY_CONFIG", &device.host.config)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{limit}: {output:?}");
+        let image = device.images().find(&reference.to_string()).unwrap();
+        device.images().check(&image).unwrap();
+        assert_eq!(device.kept(), <[String; 0]>::default());
+    }
+}
+
 /// What lies in the folder is not believed: a bad end costs the end.
 #[test]
 fn a_partial_is_proven_from_its_first_byte() {

@@ -48,28 +48,39 @@ impl Engine {
                     held_up.insert(container.record.id.clone());
                     after.push(container);
                 } else {
-                    started(self.start_one(container));
+                    started(self.start_one(&container));
                 }
             }
         }
         thread::scope(|scope| {
-            let start = |container| scope.spawn(move || self.start_one(container));
-            let all: Vec<_> = waiting.into_iter().map(start).collect();
-            for one in all {
-                let one = one.join();
-                started(one.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            let start = |container| {
+                let own = thread::Builder::new();
+                (
+                    own.spawn_scoped(scope, move || self.start_one(container)),
+                    container,
+                )
+            };
+            let all: Vec<_> = waiting.iter().map(start).collect();
+            for (one, container) in all {
+                started(match one {
+                    Ok(one) => one
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                    // Where no thread can be had they come up one after the other.
+                    Err(_) => self.start_one(container),
+                });
             }
         });
         after
-            .into_iter()
+            .iter()
             .for_each(|container| started(self.start_one(container)));
         Ok(())
     }
 
-    fn start_one(&self, container: Container) -> Started {
+    fn start_one(&self, container: &Container) -> Started {
         Started {
             result: self.start(container.id()),
-            name: container.record.name,
+            name: container.record.name.clone(),
         }
     }
 

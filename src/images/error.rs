@@ -329,6 +329,11 @@ impl ImagesError {
         matches!(self, ImagesError::Registry(_))
     }
 
+    /// Whether a layer found no room.
+    pub(super) fn is_of_room(&self) -> bool {
+        matches!(self, ImagesError::Layer { source, .. } if source.is_of_room())
+    }
+
     /// Whether the image is just not there, or not all of it, so that bringing it would help.
     pub fn is_absent(&self) -> bool {
         matches!(

@@ -1,12 +1,13 @@
 //! One layer: fetched, checked, unpacked and sealed in one pass by three threads.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use sha2::{Digest as _, Sha256};
 use zstd::zstd_safe::DCtx;
 
 use super::check::seal_file;
@@ -95,6 +96,8 @@ impl Fetch<'_> {
                 partial.remove()?;
             }
             match attempted {
+                // Where there is no room, none of them is at fault.
+                Err(error) if error.is_of_room() => return Err(error),
                 // What came earlier may have been wrong.
                 Err(error @ (ImagesError::Layer { .. } | ImagesError::DiffId { .. }))
                     if is_old && !self.is_broken_off(&error) => {}
@@ -245,17 +248,58 @@ fn unpack_from(
     tree: BorrowedFd<'_>,
     budget: &Budget,
 ) -> io::Result<(Unpacked, Digest)> {
+    let mut packed = Some((source, codec));
     let (inlet, meter, mut outlet) = pipe();
-    std::thread::scope(|scope| {
+    let unpacked = std::thread::scope(|scope| {
         let spawn = std::thread::Builder::new;
-        spawn().spawn_scoped(scope, move || inflate(source, codec, &inlet))?;
-        let digest = spawn().spawn_scoped(scope, move || meter.run())?;
+        let digest = spawn().spawn_scoped(scope, move || meter.run()).ok()?;
+        let begin = &mut packed;
+        let inflate = move || {
+            begin
+                .take()
+                .map(|(source, codec)| inflate(source, codec, &inlet))
+        };
+        spawn().spawn_scoped(scope, inflate).ok()?;
         let unpacked = unpack(&mut outlet, tree, budget);
         // Lets the other threads end, wherever they are.
         drop(outlet);
-        let digest = digest.join().map_err(|_| io::Error::other("it panicked"))?;
-        Ok((unpacked, digest))
-    })
+        Some(digest.join().map(|digest| (unpacked, digest)))
+    });
+    match (unpacked, packed) {
+        (Some(unpacked), _) => unpacked.map_err(|_| io::Error::other("it panicked")),
+        (None, Some((source, codec))) => unpack_alone(source, codec, tree, budget),
+        (None, None) => Err(io::Error::other("it began and ended")),
+    }
+}
+
+/// The same where no threads can be had, in this one.
+fn unpack_alone(
+    source: Tee<'_, Metered<'_>>,
+    codec: Codec<'_>,
+    tree: BorrowedFd<'_>,
+    budget: &Budget,
+) -> io::Result<(Unpacked, Digest)> {
+    let hashed = Hashed {
+        inner: Inflated::new(source, codec)?,
+        hasher: Sha256::new(),
+    };
+    let mut hashed = BufReader::new(hashed);
+    let unpacked = unpack(&mut hashed, tree, budget);
+    Ok((unpacked, Digest::finish(hashed.into_inner().hasher)))
+}
+
+/// Hashes what comes by.
+struct Hashed<R> {
+    inner: R,
+    hasher: Sha256,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        Ok(read)
+    }
 }
 
 /// Decompresses the blob into the pipe.

@@ -228,7 +228,8 @@ impl Images {
         };
         std::thread::scope(|scope| {
             for _ in 1..self.parallel.min(missing.len()) {
-                scope.spawn(work);
+                // Without it the others have more to do.
+                let _ = std::thread::Builder::new().spawn_scoped(scope, work);
             }
             work();
         });
@@ -278,6 +279,9 @@ impl Images {
 /// write to it.
 const SYNC_EVERY: Duration = Duration::from_secs(10);
 
+/// How many layers are brought before they are made durable: up to then each keeps four files open.
+const MOST_OPEN: usize = 50;
+
 /// What has come of an image.
 struct Arrived {
     /// Not yet durable.
@@ -288,6 +292,7 @@ struct Arrived {
 
 impl Arrived {
     fn is_due(&self, now: Instant) -> bool {
-        !self.layers.is_empty() && now.duration_since(self.synced) >= SYNC_EVERY
+        let is_late = now.duration_since(self.synced) >= SYNC_EVERY;
+        self.layers.len() >= MOST_OPEN || !self.layers.is_empty() && is_late
     }
 }

@@ -42,3 +42,23 @@ pub enum UnpackError {
     #[error("failed to read the unpacked layer: {0}")]
     Read(#[from] io::Error),
 }
+
+impl UnpackError {
+    /// Whether the disk, and not the layer, is at fault: it has filled up.
+    pub fn is_of_room(&self) -> bool {
+        let is_full = |error: &io::Error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            )
+        };
+        match self {
+            // What is more than was planned may be the layer's fault.
+            UnpackError::Archive(error) => matches!(error, ArchiveError::Filled { .. }),
+            UnpackError::Write { source, .. } | UnpackError::Xattr { source, .. } => {
+                is_full(source)
+            }
+            UnpackError::Refused { .. } | UnpackError::Read(_) => false,
+        }
+    }
+}
