@@ -137,11 +137,11 @@ impl Store {
             let Ok(metadata) = path.metadata() else {
                 continue;
             };
-            let free = Exclusive::attempt(&path).map_err(failed("lock", &path))?;
+            let held = Exclusive::is_held(&path).map_err(failed("lock", &path))?;
             let kept = Kept {
                 bytes: metadata.len(),
                 changed: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
-                is_active: free.is_none(),
+                is_active: held,
             };
             found.push((blob, kept));
         }

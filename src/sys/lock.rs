@@ -24,6 +24,16 @@ impl Exclusive {
     pub fn attempt(path: &Path) -> io::Result<Option<Exclusive>> {
         unless_held(lock(path, libc::LOCK_EX | libc::LOCK_NB)).map(|file| file.map(Exclusive))
     }
+
+    /// Whether somebody has the lock. Makes nothing, and so can be asked on a disk that takes nothing; what is gone nobody has.
+    pub fn is_held(path: &Path) -> io::Result<bool> {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            opened => opened?,
+        };
+        let free = unless_held(convert(&file, libc::LOCK_SH | libc::LOCK_NB))?;
+        Ok(free.is_none())
+    }
 }
 
 /// A process that is given the descriptor holds the lock too: it is free once both have closed it.
