@@ -669,7 +669,8 @@ fn an_image_is_kept_between_its_last_sync_and_its_pin() {
 #[ignore = "needs root: namespaces and mounts"]
 fn a_deployment_fetches_no_more_than_it_may_however_often_it_is_tried() {
     on_device("budget", |device| {
-        device.configure("[download]\nbudget = 3m\nparallel = 1\n");
+        let health = "[health]\nstable_s = 1\ntimeout_s = 10\n";
+        device.configure(&format!("{health}[download]\nbudget = 3m\nparallel = 1\n"));
         let built = Image::oci([layer(6 << 20, 1)]).build();
         device.registry.push("shop/big", "1", &built);
         let meta = device
@@ -687,8 +688,20 @@ fn a_deployment_fetches_no_more_than_it_may_however_often_it_is_tried() {
         let (digest, _) = blob(&built);
         let asked = device.registry.count("GET", &digest.to_string());
         assert_eq!(asked, 1, "the second time nothing is asked for");
-        // Another deployment has a budget of its own.
+        // Nobody has to fetch what somebody else has brought.
+        device.done(&["pull", &device.registry.name("shop/big:1")]);
+        let tree = device.tree("big", &meta);
+        let called = device.call("Download", &tree);
+        assert!(called.succeeded(), "{called:?}");
+        assert!(device.call("Cleanup", &tree).succeeded());
+        // Another deployment has a budget of its own, which ends with it.
+        let counted = device.host.state.join("deployments/docker/fetched.json");
         let tree = device.tree("v1", &device.artifact("v1", "--name web").to_string());
-        assert!(device.call("Download", &tree).succeeded());
+        for verb in ["Download", "ArtifactInstall", "ArtifactCommit"] {
+            assert!(device.call(verb, &tree).succeeded());
+            assert!(counted.exists());
+        }
+        assert!(device.call("Cleanup", &tree).succeeded());
+        assert!(!counted.exists());
     });
 }

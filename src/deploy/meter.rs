@@ -5,8 +5,9 @@
 //! ```
 //!
 //! A deployment is known by its request, as its meta-data are the same however often it is tried. Without a limit nothing is
-//! counted, and the file of an earlier one may be removed.
+//! counted, and the file of an earlier one may be removed. It goes when a deployment of the scope is through.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -57,7 +58,7 @@ impl Meter {
         let Some((limit, request)) = site.settings.download.budget.zip(request) else {
             return Ok(Meter::unlimited());
         };
-        let path = folder(site.host, site.scope).join("fetched.json");
+        let path = path(site);
         let bytes = std::fs::read(&path).unwrap_or_default();
         // Of another deployment, of another release, or damaged: as good as none.
         let known = serde_json::from_slice::<Record>(&bytes).ok();
@@ -73,6 +74,11 @@ impl Meter {
         };
         meter.check()?;
         Ok(meter)
+    }
+
+    /// A deployment is through: should it come again, it begins anew.
+    pub(super) fn forget(site: &Site<'_>) -> io::Result<()> {
+        fs::remove_file(&path(site))
     }
 
     /// Counts nothing.
@@ -132,4 +138,8 @@ impl Meter {
         // On a disk that takes nothing the download fails by itself, and says why.
         let _ = fs::replace(&limited.path, 0o600, &bytes);
     }
+}
+
+fn path(site: &Site<'_>) -> PathBuf {
+    folder(site.host, site.scope).join("fetched.json")
 }

@@ -4,6 +4,7 @@
 use super::error::DeployError;
 use super::hold::Claimant;
 use super::journal::{Generation, Health, Service};
+use super::meter::Meter;
 use super::plan::{self, Step};
 use super::site::{Site, folders};
 use super::state::State;
@@ -76,6 +77,9 @@ pub(super) fn settle(site: &mut Site<'_>, previous: Previous) -> Result<(), Depl
             }
             if let Err(error) = site.images().end_notes(&site.pin_prefix()) {
                 site.say(&format!("failed to forget a broken-off download: {error}"));
+            }
+            if let Err(error) = Meter::forget(site) {
+                site.say(&format!("failed to forget what was fetched: {error}"));
             }
             site.journal.update(|record| {
                 record.previous = None;
