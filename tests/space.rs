@@ -14,6 +14,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use common::Scratch;
 use common::device::{on_device, run};
@@ -21,7 +22,7 @@ use common::image::{Built, Entry, Image, Layer, Packing};
 use common::registry::{Fault, On, Registry};
 use dray::config::Settings;
 use dray::host::Host;
-use dray::images::{self, Event, Images, ImagesError};
+use dray::images::{self, Event, Images, ImagesError, Progress};
 use dray::oci::{Platform, Reference};
 use dray::sys::beneath::room;
 use dray::sys::mount::private_namespace;
@@ -277,15 +278,15 @@ fn all_images_of_a_deployment_have_room_together_or_none_is_brought() {
     let platform = Platform::host();
     let images = device.images();
     let both = [(&one, &platform), (&two, &platform)];
-    let error = images.plan(&both, &()).unwrap_err().to_string();
+    let error = images.plan(&both, None, &()).unwrap_err().to_string();
     assert!(
         error.contains(&format!("{}, {}", one.familiar(), two.familiar())),
         "{error}"
     );
     assert_eq!(device.content(), <[PathBuf; 0]>::default());
     // Each alone would have fitted.
-    assert_eq!(images.plan(&both[..1], &()).unwrap().len(), 1);
-    assert_eq!(images.plan(&both[1..], &()).unwrap().len(), 1);
+    assert_eq!(images.plan(&both[..1], None, &()).unwrap().len(), 1);
+    assert_eq!(images.plan(&both[1..], None, &()).unwrap().len(), 1);
     // What they share counts once.
     let shared = Image::oci([Layer::of(&[Entry::file(
         "f",
@@ -294,7 +295,7 @@ fn all_images_of_a_deployment_have_room_together_or_none_is_brought() {
     let again = shared.build();
     let other = shared.config(json!({"Cmd": ["other"]})).build();
     let [one, two] = [("a", &again), ("b", &other)].map(|(n, b)| device.push(n, b));
-    let planned = images.plan(&[(&one, &platform), (&two, &platform)], &());
+    let planned = images.plan(&[(&one, &platform), (&two, &platform)], None, &());
     for planned in planned.unwrap() {
         images.pull_planned(planned, &()).unwrap();
     }
@@ -410,6 +411,89 @@ fn a_disk_that_somebody_else_fills_meanwhile_leaves_nothing_and_its_reserve() {
     assert_eq!(device.content(), <[PathBuf; 0]>::default());
     fs::remove_file(&filler).unwrap();
     device.pull(&reference).unwrap();
+}
+
+/// What came before the disk was full is not at fault, and what is asked for again finds no more room.
+#[test]
+#[ignore = "needs root: mounts"]
+fn a_full_disk_is_not_asked_twice() {
+    let device = Device::tmpfs("size=96m");
+    let built = image(30 << 20, Packing::Plain, false, 1);
+    let reference = device.push("web", &built);
+    let pace = Fault::Pace(256 << 10, 10);
+    device.registry.fault(On::Blobs, pace, usize::MAX);
+    let until = Until(AtomicU64::new(0));
+    let images = device.images();
+    let pulled = images.pull(&reference, &Platform::host(), &until);
+    pulled.unwrap_err();
+    device.registry.reset_counts();
+    let filler = device.host.state.join("filler");
+    let fill = |event: &Event<'_>| {
+        if matches!(event, Event::Received { .. }) && !filler.exists() {
+            take(&filler, device.free() - (6 << 20));
+        }
+    };
+    let error = images.pull(&reference, &Platform::host(), &fill);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("filled up meanwhile"), "{error}");
+    let layer = built.blobs.iter().max_by_key(|(_, bytes)| bytes.len());
+    let layer = layer.unwrap().0.to_string();
+    assert_eq!(device.registry.count("GET", &layer), 1);
+    let asked = device.registry.requests().into_iter();
+    let asked: Vec<_> = asked.filter(|one| one.path.contains(&layer)).collect();
+    assert!(asked[0].header("range").is_some(), "{asked:?}");
+    assert_eq!(device.content(), <[PathBuf; 0]>::default());
+}
+
+/// Wants no more after 4 MiB.
+struct Until(AtomicU64);
+
+impl Progress for Until {
+    fn event(&self, event: &Event<'_>) {
+        if let Event::Received { bytes, .. } = event {
+            self.0.fetch_add(*bytes, Relaxed);
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.0.load(Relaxed) > 4 << 20
+    }
+}
+
+/// Somebody's images go for the sake of others if that suffices, and only then.
+#[test]
+#[ignore = "needs root: mounts"]
+fn what_would_be_given_up_in_vain_stays() {
+    let device = Device::tmpfs("size=48m");
+    let old = device.push("old", &image(20 << 20, Packing::Plain, false, 1));
+    let large = device.push("large", &image(40 << 20, Packing::Plain, false, 2));
+    let huge = device.push("huge", &image(60 << 20, Packing::Plain, false, 3));
+    let images = device.images();
+    let previous = device.pull(&old).unwrap();
+    images.pin("previous-docker", &previous).unwrap();
+    let holders = || {
+        let pins = images.pins().unwrap().into_iter();
+        pins.map(|pin| pin.holder).collect::<Vec<_>>()
+    };
+    let given = Mutex::new(0);
+    let told = |event: &Event<'_>| {
+        if let Event::GivenUp { holder } = event {
+            assert_eq!(*holder, "previous-docker");
+            *given.lock().unwrap() += 1;
+        }
+    };
+    let host = Platform::host();
+    let plan = |reference, spare| images.plan(&[(reference, &host)], spare, &told);
+    let spare = Some("previous-docker");
+    for (reference, spare) in [(&huge, spare), (&large, None), (&large, Some("nobody"))] {
+        let error = plan(reference, spare).unwrap_err();
+        assert!(matches!(error, ImagesError::Space(_)), "{error}");
+        assert_eq!(holders(), ["previous-docker"]);
+        images.check(&previous).unwrap();
+    }
+    assert_eq!(plan(&large, spare).unwrap().len(), 1);
+    assert_eq!(holders(), <[String; 0]>::default());
+    assert_eq!(given.into_inner().unwrap(), 1);
 }
 
 /// Takes so many bytes of a disk.

@@ -17,7 +17,7 @@ use common::image::{Built, Entry, Flavour, Image, Layer, index};
 use common::registry::Registry;
 use dray::config::Settings;
 use dray::host::Host;
-use dray::images::{self, Collected, Images, ImagesError, Pin, Removed};
+use dray::images::{self, Collected, Depth, Images, ImagesError, Pin, Removed, Verify, Watch};
 use dray::oci::{Digest, Platform, Reference};
 
 /// A device and a registry with three images: `base` is the lower layer of `one` and `two`.
@@ -139,7 +139,11 @@ fn a_dry_run_says_the_same_and_touches_nothing() {
     let device = Device::new();
     device.pull_named("one");
     device.pull("two");
-    let would = device.images.collectable().unwrap();
+    let partial = device.folder("partial");
+    fs::create_dir_all(&partial).unwrap();
+    let blob = Digest::of(b"some of it");
+    fs::write(partial.join(blob.hex()), "some").unwrap();
+    let would = device.images.collectable(&BTreeSet::new()).unwrap();
     device.holds(&[&device.one, &device.two]);
     assert_eq!(would.layers, [device.two.diff_ids[1]]);
     let documents = [device.two.digest, device.two.config];
@@ -147,8 +151,42 @@ fn a_dry_run_says_the_same_and_touches_nothing() {
         let path = device.folder("blobs/sha256").join(digest.hex());
         fs::metadata(path).unwrap().len()
     });
-    assert_eq!(would.bytes, "two".len() as u64 + sizes[0] + sizes[1]);
+    assert_eq!(would.partial, [blob]);
+    assert_eq!(would.bytes, "twosome".len() as u64 + sizes[0] + sizes[1]);
     assert_eq!(device.images.collect(&BTreeSet::new()).unwrap(), would);
+}
+
+/// What nobody needs may go at any time.
+#[test]
+fn a_layer_that_goes_while_others_are_looked_at_is_not_damaged() {
+    let device = Device::new();
+    device.pull("one");
+    device.pull_named("two");
+    let everything = Verify {
+        images: &[],
+        depth: Depth::Content,
+        unless_within: None,
+    };
+    let watch = Watch {
+        planned: &|_| drop(device.images.collect(&BTreeSet::new()).unwrap()),
+        read: &|_| (),
+        found: &|damage| panic!("{damage}"),
+    };
+    let verdict = device.images.verify(&everything, &watch).unwrap();
+    device.holds(&[&device.two]);
+    assert_eq!((verdict.layers, verdict.damages), (2, Vec::new()));
+    // One that is needed does not go unnoticed.
+    let lost = device
+        .folder("layers/sha256")
+        .join(device.two.diff_ids[1].hex());
+    fs::remove_dir_all(lost).unwrap();
+    let watch = Watch {
+        planned: &|_| (),
+        read: &|_| (),
+        found: &|_| (),
+    };
+    let verdict = device.images.verify(&everything, &watch).unwrap();
+    assert_eq!((verdict.layers, verdict.damages.len()), (2, 1));
 }
 
 #[test]

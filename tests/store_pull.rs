@@ -20,7 +20,7 @@ use common::image::{Built, Entry, Flavour, Image, Layer, Packing, index};
 use common::registry::{Fault, On, Registry};
 use dray::config::Settings;
 use dray::host::Host;
-use dray::images::{self, Event, Images, ImagesError};
+use dray::images::{self, Collected, Event, Images, ImagesError};
 use dray::oci::{Digest, Platform, Reference};
 use dray::store::Store;
 use dray::sys::lock::Exclusive;
@@ -437,15 +437,36 @@ fn damage_is_found_after_a_cut_and_healed_by_a_pull() {
             "{name}"
         );
         // Whoever runs on the damaged one keeps its files.
+        let folder = device.host.state.join("layers/sha256");
         let aside = || {
-            let layers = fs::read_dir(device.host.state.join("layers/sha256")).unwrap();
+            let layers = fs::read_dir(&folder).unwrap();
             let names = layers.map(|entry| entry.unwrap().file_name().into_string().unwrap());
             names.filter(|name| name.starts_with(".damaged-")).count()
         };
         images.tag(&pinned.parse().unwrap(), &healed).unwrap();
-        images.collect(&BTreeSet::from([healed.layers[0]])).unwrap();
+        let runs = BTreeSet::from([healed.layers[0]]);
+        let none = BTreeSet::new();
+        assert_eq!(images.collect(&runs).unwrap(), Collected::default());
         assert_eq!(aside(), 1, "{name}");
-        images.collect(&BTreeSet::new()).unwrap();
+        let size = 100_000 + "hello\n".len() as u64;
+        let usage = |in_use| {
+            let usage = images.usage(in_use).unwrap();
+            (usage.damaged, usage.damaged_free)
+        };
+        assert_eq!((usage(&runs), usage(&none)), ((size, 0), (size, size)));
+        let would = Collected {
+            damaged: healed.layers.clone(),
+            bytes: size,
+            ..Collected::default()
+        };
+        assert_eq!(images.collectable(&none).unwrap(), would, "{name}");
+        // After a boot everybody runs on what replaced it.
+        match name {
+            "no tree" => device.reboot(),
+            _ => assert_eq!(images.collect_old(&none).unwrap(), would, "{name}"),
+        }
+        let images = device.images();
+        images.collect(&runs).unwrap();
         assert_eq!(aside(), 0, "{name}");
         device.reboot();
         device.images().check(&healed).unwrap();
@@ -513,7 +534,13 @@ fn an_orderly_shutdown_saves_the_walk() {
     truncate(&motd, 0);
     device.images().check(&image).unwrap();
     device.images().note_clean_stop().unwrap();
-    device.reboot();
+    // Whoever only looks does not take the note away.
+    for _ in 0..2 {
+        device.reboot();
+        device.images().check(&image).unwrap();
+    }
+    // Otherwise it counts for one boot only.
+    device.images().note_use().unwrap();
     device.images().check(&image).unwrap();
     device.reboot();
     assert!(device.images().check(&image).is_err());
@@ -541,13 +568,7 @@ fn kept_blobs_heal_without_the_network() {
         &device.images().layer_dir(&image.layers[0]).join("etc/motd"),
         0,
     );
-    // Whoever only looks does not take the note away.
-    for _ in 0..2 {
-        device.reboot();
-        device.images().check(&image).unwrap();
-    }
-    // Otherwise it counts for one boot only.
-    device.images().note_use().unwrap();
+    device.reboot();
     registry.reset_counts();
     let healed = device.pull(&pinned).unwrap();
     device.images().check(&healed).unwrap();

@@ -9,8 +9,12 @@
 mod common;
 
 use std::fs;
+use std::process::{Command, Stdio};
 
-use common::device::{Device, on_device};
+use common::device::{Device, on_device, run};
+use dray::config::Settings;
+use dray::engine::Engine;
+use dray::sys::mount::private_namespace;
 use serde_json::Value;
 
 const WHOLE: [&str; 4] = ["Download", "ArtifactInstall", "ArtifactCommit", "Cleanup"];
@@ -136,7 +140,10 @@ fn prune_takes_all_that_nobody_needs_and_asks_before() {
         let said = device
             .done(&["system", "prune", "-f", "--filter=until=1h"])
             .stdout;
-        assert_eq!(said, "Total reclaimed space: 0B\n", "nothing is that old");
+        assert_eq!(
+            said, "Total reclaimed space: 5kB\n",
+            "nothing is that old, but the download that broke off"
+        );
         let ended = device.inspect("ended")["Id"].as_str().unwrap().to_owned();
         let said = device.done(&["system", "prune", "-f"]).stdout;
         let wanted =
@@ -179,5 +186,109 @@ fn the_images_before_stay_if_the_settings_say_so() {
         deploy(device, "v1");
         assert!(!held(&device.pins()));
         assert_eq!(device.layers(), 2);
+    });
+}
+
+/// However little a device can give, it can be looked at, and comes up.
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn what_only_looks_needs_no_disk_that_takes_anything() {
+    on_device("look", |device| {
+        private_namespace().unwrap();
+        populate(device);
+        let state = device.host.state.to_str().unwrap();
+        let said = device.done(&["system", "df"]).stdout;
+        run("mount", &["--bind", state, state]);
+        run("mount", &["-o", "remount,bind,ro", state]);
+        assert_eq!(device.done(&["system", "df"]).stdout, said);
+        run("umount", &[state]);
+        // Nor does it take away that the device was shut down in order.
+        let clean = device.host.state.join("clean-stop");
+        device.done(&["boot", "--stop"]);
+        for words in [&["ps"][..], &["images"], &["system", "df"], &["verify"]] {
+            device.done(words);
+            assert!(clean.exists(), "{words:?}");
+        }
+        device.done(&["volume", "create", "more"]);
+        assert!(!clean.exists());
+    });
+}
+
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn a_container_that_cannot_be_read_keeps_its_layers() {
+    on_device("unread", |device| {
+        let image = device.registry.name("shop/v3:1");
+        let words = [
+            "run",
+            "-d",
+            "--network=none",
+            "--name=one",
+            &image,
+            "sleep",
+            "600",
+        ];
+        device.done(&words);
+        let id = device.inspect("one")["Id"].as_str().unwrap().to_owned();
+        let in_use = || {
+            let engine = Engine::open_to_look(&device.host, &Settings::default()).unwrap();
+            engine.layers_in_use().unwrap()
+        };
+        let before = in_use();
+        assert_eq!(before.len(), device.layers());
+        let record = device
+            .host
+            .state
+            .join("containers")
+            .join(&id)
+            .join("config.json");
+        let whole = fs::read(&record).unwrap();
+        fs::write(&record, "{").unwrap();
+        assert_eq!(in_use(), before);
+        fs::write(&record, whole).unwrap();
+        device.done(&["rm", "-f", "one"]);
+        assert!(in_use().is_empty());
+    });
+}
+
+/// Containers that wait for a volume are started side by side, or where no thread can be had one after the other.
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn a_boot_needs_no_threads() {
+    on_device("threads", |device| {
+        let image = device.registry.name("shop/v3:1");
+        for name in ["one", "two"] {
+            device.done(&[
+                "volume",
+                "create",
+                "--opt=type=tmpfs",
+                "--opt=device=tmpfs",
+                name,
+            ]);
+            let volume = format!("{name}:/data");
+            let words = [
+                "run",
+                "-d",
+                "--network=none",
+                "--restart=always",
+                "--name",
+                name,
+            ];
+            let rest = ["-v", &volume, &image, "sleep", "600"];
+            device.done(&[&words[..], &rest].concat());
+        }
+        device.lose_power();
+        let output = Command::new(env!("CARGO_BIN_EXE_dray"))
+            .arg("boot")
+            .env("DRAY_CONFIG", &device.host.config)
+            // More than there is.
+            .env("RUST_MIN_STACK", (1_u64 << 46).to_string())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let up = device.done(&["ps", "-q"]).stdout.lines().count();
+        assert_eq!(up, 2);
+        device.done(&["rm", "-f", "one", "two"]);
     });
 }

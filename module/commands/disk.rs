@@ -58,7 +58,7 @@ impl Usage {
         Ok(Usage {
             images: engine.images().list()?,
             needed: pins.into_iter().flat_map(|pin| pin.images).collect(),
-            store: engine.images().usage()?,
+            store: engine.images().usage(&engine.layers_in_use()?)?,
             containers: engine.list()?.into_iter().map(written).collect(),
             volumes: engine.volumes()?.into_iter().map(held).collect(),
             users: engine.volume_users()?,
@@ -75,7 +75,8 @@ impl Usage {
             .flat_map(|image| &image.layers)
             .collect();
         let layers = &self.store.layers;
-        let size = layers.values().sum::<u64>() + self.store.blobs;
+        let unpacked = layers.values().sum::<u64>();
+        let size = unpacked + self.store.damaged + self.store.blobs;
         let used: u64 = needed.iter().filter_map(|layer| layers.get(layer)).sum();
         let active = self.images.iter().filter(is_needed).count();
         let runs = |(container, _): &&(Container, u64)| container.status.is_attended();
@@ -90,7 +91,7 @@ impl Usage {
                 // Documents go with their images; they are small.
                 free: match active {
                     0 => size,
-                    _ => layers.values().sum::<u64>() - used,
+                    _ => unpacked - used + self.store.damaged_free,
                 },
             },
             kind("Containers", &self.containers, runs),

@@ -28,11 +28,14 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
             eprintln!("dray: warning: nothing is removed until that is put right");
             Collected::default()
         }
-        false if words.dry_run => engine.images().collectable()?,
+        false if words.dry_run => engine.images().collectable(&engine.layers_in_use()?)?,
         false => engine.images().collect(&engine.layers_in_use()?)?,
     };
     if words.format == Format::Json {
-        let object = json!({ "Layers": collected.layers, "Blobs": collected.blobs, "Bytes": collected.bytes });
+        let object = json!({
+            "Layers": collected.layers, "Damaged": collected.damaged, "Blobs": collected.blobs,
+            "Partial": collected.partial, "Bytes": collected.bytes,
+        });
         println!("{object}");
     } else {
         let verb = if words.dry_run {
@@ -40,14 +43,15 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         } else {
             "removed"
         };
-        collected
-            .layers
-            .iter()
-            .for_each(|layer| println!("{verb} layer {layer}"));
-        collected
-            .blobs
-            .iter()
-            .for_each(|blob| println!("{verb} blob {blob}"));
+        for (what, all) in [
+            ("layer", &collected.layers),
+            ("replaced damaged layer", &collected.damaged),
+            ("blob", &collected.blobs),
+            ("partial download", &collected.partial),
+        ] {
+            all.iter()
+                .for_each(|digest| println!("{verb} {what} {digest}"));
+        }
         println!(
             "Total reclaimed space: {}",
             table::size(if words.dry_run { 0 } else { collected.bytes })

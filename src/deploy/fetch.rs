@@ -12,7 +12,7 @@ use super::error::DeployError;
 use super::meter::Meter;
 use super::request::Wanted;
 use super::site::Site;
-use crate::images::{Event, Image, ImagesError, Planned, Progress};
+use crate::images::{Event, Image, Planned, Progress};
 use crate::oci::{Platform, Reference};
 use crate::runargs::Pull;
 use crate::sys::terminate;
@@ -35,14 +35,16 @@ pub(super) fn fetch_all(
     for (reference, _) in &asked {
         site.say(&format!("fetching image {}", reference.familiar()));
     }
-    let meter = Meter::open(site)?;
     let planning = Planning { say: site.say };
-    let planned = match images.plan(&asked, &planning) {
-        Err(ImagesError::Space(_)) if give_up_previous(site)? => images.plan(&asked, &planning),
-        planned => planned,
-    };
+    // The images of the deployment before the committed one go if that makes room.
+    let planned = images.plan(&asked, Some(&site.previous_pin()), &planning);
     site.hold.check()?;
-    let mut planned = planned?.into_iter();
+    let planned = planned?;
+    let meter = match planned.iter().any(Planned::is_fetched) {
+        true => Meter::open(site)?,
+        false => Meter::unlimited(),
+    };
+    let mut planned = planned.into_iter();
     let mut fetched = Vec::new();
     for wanted in wanted {
         let planned = match wanted.pull {
@@ -52,18 +54,6 @@ pub(super) fn fetch_all(
         fetched.push(fetch(site, number, wanted, planned, &meter)?);
     }
     Ok(fetched)
-}
-
-/// Lets the images of the deployment before the committed one go; whether there were any.
-fn give_up_previous(site: &Site<'_>) -> Result<bool, DeployError> {
-    let previous = site.previous_pin();
-    let pins = site.images().pins()?;
-    if pins.iter().all(|pin| pin.holder != previous) {
-        return Ok(false);
-    }
-    site.say("not enough room: the images of the deployment before this one are given up");
-    site.images().unpin(&previous)?;
-    Ok(true)
 }
 
 fn fetch(
@@ -108,11 +98,17 @@ struct Planning<'a> {
 
 impl Progress for Planning<'_> {
     fn event(&self, event: &Event<'_>) {
-        if let Event::Freed { bytes } = event {
-            let bytes = Size(*bytes);
-            (self.say)(&format!(
-                "freed {bytes} of what nobody needed, to make room"
-            ));
+        match event {
+            Event::Freed { bytes } => {
+                let bytes = Size(*bytes);
+                (self.say)(&format!(
+                    "freed {bytes} of what nobody needed, to make room"
+                ));
+            }
+            Event::GivenUp { .. } => (self.say)(
+                "not enough room: the images of the deployment before this one are given up",
+            ),
+            _ => {}
         }
     }
 

@@ -44,7 +44,7 @@ pub(super) fn clean_up(site: &mut Site<'_>) -> Result<(), DeployError> {
         Ok(collected) if collected.bytes > 0 => site.say(&format!(
             "freed {} by removing {} unused layers and {} blobs",
             Size(collected.bytes),
-            collected.layers.len(),
+            collected.layers.len() + collected.damaged.len(),
             collected.blobs.len()
         )),
         Ok(_) => {}

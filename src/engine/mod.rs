@@ -234,12 +234,17 @@ impl Engine {
         Ok(self.survey()?.0)
     }
 
-    /// Diff ids of the layers that running containers stand on.
+    /// Diff ids of the layers that running containers stand on, and of those that a container whose files cannot be read may
+    /// stand on.
     pub fn layers_in_use(&self) -> Result<BTreeSet<Digest>, EngineError> {
-        let alive = self.list()?.into_iter().filter(|c| c.status.is_attended());
-        Ok(alive
-            .flat_map(|container| container.record.layers)
-            .collect())
+        let (sound, damaged) = self.survey()?;
+        let alive = sound.into_iter().filter(|c| c.status.is_attended());
+        let layers = alive.flat_map(|container| container.record.layers);
+        let mut layers: BTreeSet<Digest> = layers.collect();
+        for Damaged { id, .. } in damaged {
+            layers.extend(self.images.may_be_under(&create::pin_name(&id))?);
+        }
+        Ok(layers)
     }
 
     /// Containers whose files cannot be read, and why. They are nobody else's obstacle; [`Engine::remove`] takes them away.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Images, ImagesError};
 use crate::oci::Digest;
+use crate::store::Aside;
 use crate::sys::beneath;
 use crate::unpack::{Content, Seal, UnpackError};
 
@@ -90,9 +91,20 @@ impl Images {
     /// A layer's seal; `None` if it has none that this release understands.
     pub(super) fn seal(&self, diff_id: &Digest) -> Result<Option<Seal>, ImagesError> {
         let bytes = self.store.seal(diff_id)?;
-        let file: Option<SealFile> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Ok(file
-            .filter(|file| file.version == SEAL_VERSION && file.diff_id == *diff_id)
-            .map(|file| file.seal))
+        Ok(bytes.and_then(|bytes| parse(&bytes, diff_id)))
     }
+
+    /// Bytes of the files of a layer that was set aside, as far as it still says so, or as many as what replaced it has.
+    pub(super) fn size_aside(&self, aside: &Aside) -> Result<u64, ImagesError> {
+        let seal = match parse(&aside.seal(), &aside.layer) {
+            None => self.seal(&aside.layer)?,
+            known => known,
+        };
+        Ok(seal.map_or(0, |seal| seal.bytes))
+    }
+}
+
+fn parse(bytes: &[u8], diff_id: &Digest) -> Option<Seal> {
+    let file: SealFile = serde_json::from_slice(bytes).ok()?;
+    (file.version == SEAL_VERSION && file.diff_id == *diff_id).then_some(file.seal)
 }

@@ -62,8 +62,15 @@ impl Images {
 
     /// Every image that a name or a pin keeps, once for each digest it was asked for by.
     pub(super) fn roots(&self) -> Result<Vec<Root>, ImagesError> {
+        self.roots_without(None)
+    }
+
+    /// The same, but for what this holder alone has pinned.
+    pub(super) fn roots_without(&self, holder: Option<&str>) -> Result<Vec<Root>, ImagesError> {
         let names = self.names()?.into_iter().map(|name| name.image);
-        let pins = self.holdings()?.into_iter().flat_map(|h| h.images);
+        let pins = self.holdings()?.into_iter();
+        let pins = pins.filter(|h| holder != Some(h.holder.as_str()));
+        let pins = pins.flat_map(|h| h.images);
         let mut roots = BTreeMap::new();
         for root in names.chain(pins) {
             roots.insert((root.digest, root.manifest), root);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use super::plan::FILES_BESIDE;
 use super::record::{Root, is_unnamed, unnamed};
 use super::{Collected, Hold, Image, Images, ImagesError, Removed};
 use crate::oci::{Digest, Document, Reference};
@@ -33,11 +34,24 @@ fn patiently<T>(
     }
 }
 
+impl Collected {
+    fn add_partials(&mut self, partials: impl Iterator<Item = (Digest, u64)>) {
+        for (blob, bytes) in partials {
+            self.bytes += bytes;
+            self.partial.push(blob);
+        }
+    }
+}
+
 impl Images {
     /// What [`Images::collect`] would remove.
-    pub fn collectable(&self) -> Result<Collected, ImagesError> {
+    pub fn collectable(&self, in_use: &BTreeSet<Digest>) -> Result<Collected, ImagesError> {
         let _shared = self.store.lock_shared()?;
-        self.unneeded(&Marks::default())
+        let mut unneeded = self.unneeded(&Marks::default(), Some(in_use), None)?;
+        let partials = self.store.partials()?.into_iter();
+        let idle = partials.filter(|(_, kept)| !kept.is_active);
+        unneeded.add_partials(idle.map(|(blob, kept)| (blob, kept.bytes)));
+        Ok(unneeded)
     }
 
     /// Removes layers and blobs that neither a name nor a pin needs. Fails with [`ImagesError::Busy`] if another process
@@ -45,9 +59,9 @@ impl Images {
     ///
     /// `in_use`: the layers of containers that run. They may stand on a damaged one that was replaced since.
     pub fn collect(&self, in_use: &BTreeSet<Digest>) -> Result<Collected, ImagesError> {
-        let collected = self.collect_but(&Marks::default(), in_use)?;
+        let mut collected = self.collect_but(&Marks::default(), in_use)?;
         // Whoever brings something was waited for.
-        self.store.remove_partials(|_| true)?;
+        collected.add_partials(self.store.remove_partials(|_| true)?.into_iter());
         for unfinished in self.store.unfinished()? {
             self.store.forget_unfinished(&[unfinished.layer])?;
         }
@@ -103,7 +117,7 @@ impl Images {
         keep: &Marks,
         in_use: Option<&BTreeSet<Digest>>,
     ) -> Result<Collected, ImagesError> {
-        let unneeded = self.unneeded(keep)?;
+        let unneeded = self.unneeded(keep, in_use, None)?;
         // Documents first: without them nothing speaks of the layers.
         self.store.remove_blobs(alone, &unneeded.blobs)?;
         self.store.remove_layers(alone, &unneeded.layers, in_use)?;
@@ -111,25 +125,40 @@ impl Images {
         Ok(unneeded)
     }
 
-    /// What neither a name nor a pin needs, without what is to be kept.
-    pub(super) fn unneeded(&self, keep: &Marks) -> Result<Collected, ImagesError> {
+    /// What neither a name nor a pin needs, other than one of the holder `without`, and what is not to be kept; and of what was
+    /// replaced what nobody stands on.
+    pub(super) fn unneeded(
+        &self,
+        keep: &Marks,
+        in_use: Option<&BTreeSet<Digest>>,
+        without: Option<&str>,
+    ) -> Result<Collected, ImagesError> {
         if let Some(damaged) = self.damaged()?.into_iter().next() {
             return Err(damaged);
         }
         let mut marks = keep.clone();
-        for root in self.roots()? {
+        for root in self.roots_without(without)? {
             self.mark(&root, &mut marks)?;
         }
         let mut unneeded = Collected::default();
         for layer in self.store.layers()? {
             if !marks.layers.contains(&layer) {
-                unneeded.bytes += self.seal(&layer)?.map_or(0, |seal| seal.bytes);
+                let seal = self.seal(&layer)?;
+                unneeded.bytes += seal.as_ref().map_or(0, |seal| seal.bytes);
+                unneeded.files += seal.as_ref().map_or(0, |seal| seal.files) + FILES_BESIDE;
                 unneeded.layers.push(layer);
+            }
+        }
+        for aside in self.store.set_aside()? {
+            if aside.is_free(in_use) {
+                unneeded.bytes += self.size_aside(&aside)?;
+                unneeded.damaged.push(aside.layer);
             }
         }
         for blob in self.store.blobs()? {
             if !marks.blobs.contains(&blob) {
                 unneeded.bytes += self.store.blob_size(&blob);
+                unneeded.files += 1;
                 unneeded.blobs.push(blob);
             }
         }

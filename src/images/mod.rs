@@ -109,10 +109,16 @@ pub enum Removed {
 pub struct Collected {
     /// Diff ids of the layers.
     pub layers: Vec<Digest>,
+    /// The same of damaged ones that had been replaced.
+    pub damaged: Vec<Digest>,
     /// Digests of the manifests, configurations and compressed layers.
     pub blobs: Vec<Digest>,
+    /// Digests of blobs that were partly here.
+    pub partial: Vec<Digest>,
     /// Bytes of their files.
     pub bytes: u64,
+    /// How many files the layers and blobs are.
+    pub files: u64,
 }
 
 /// What takes the room in the store, in bytes.
@@ -120,6 +126,10 @@ pub struct Collected {
 pub struct StoreUsage {
     /// Each layer, unpacked.
     pub layers: BTreeMap<Digest, u64>,
+    /// Damaged layers that were replaced.
+    pub damaged: u64,
+    /// How much of that is under nobody any more.
+    pub damaged_free: u64,
     /// Manifests, configurations and compressed layers.
     pub blobs: u64,
     /// What came of blobs that are not whole.
@@ -188,14 +198,14 @@ impl Images {
         Ok(self.store.note_clean_stop()?)
     }
 
-    fn client(&self) -> &Client {
-        self.client
-            .get_or_init(|| Client::new(&self.host, &self.settings))
-    }
-}
     /// To be called by whoever may change something, before that: an orderly shutdown before this boot says nothing about the
     /// next one.
     pub fn note_use(&self) -> Result<(), ImagesError> {
         Ok(self.store.note_use()?)
     }
 
+    fn client(&self) -> &Client {
+        self.client
+            .get_or_init(|| Client::new(&self.host, &self.settings))
+    }
+}

@@ -5,7 +5,7 @@
 //! which costs a small request each: gzip ends with the size of what it holds, zstd may begin with it. That may be a
 //! lie, or only a part of the truth; what is unpacked is counted all the same ([`Budget`](crate::unpack::Budget)).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::Condition;
 use super::document::Documents;
@@ -15,7 +15,7 @@ use super::shortage::Shortage;
 use super::size::unpacked_size;
 use super::source::{Remote, Source, Wish};
 use super::{Collected, Event, Hold, Images, ImagesError, Progress, StoreUsage};
-use crate::oci::{LayerCompression, Platform, Reference};
+use crate::oci::{Descriptor, Digest, LayerCompression, Platform, Reference};
 use crate::registry::Client;
 use crate::store::NOBODY;
 use crate::sys::beneath::{self, Room};
@@ -35,6 +35,9 @@ const BYTES_PER_FILE: u64 = 128 << 10;
 /// Files of a layer beside its tree's.
 pub(super) const FILES_BESIDE: u64 = 5;
 
+/// Files of a blob that is partly here.
+const PARTIAL_FILES: u64 = 2;
+
 /// An image whose documents are here and that there is room for. While it lives nothing is collected.
 #[derive(Debug)]
 pub struct Planned {
@@ -48,6 +51,7 @@ pub struct Planned {
     pub(super) spool: u64,
     /// For whom what comes of it is noted until it is pinned or named.
     pub(super) holder: String,
+    is_fetched: bool,
     _hold: Hold,
 }
 
@@ -55,6 +59,11 @@ impl Planned {
     /// It is for a deployment: what comes of it is noted for that one's scope, by what its pins' names begin with.
     pub fn on_behalf_of(&mut self, holder: &str) {
         holder.clone_into(&mut self.holder);
+    }
+
+    /// Whether any of its layers has to be fetched: not all of them are here, packed or unpacked.
+    pub fn is_fetched(&self) -> bool {
+        self.is_fetched
     }
 }
 
@@ -80,10 +89,13 @@ impl Images {
     /// Looks at images that are to be brought, and makes room for all of them together: if what is free does not suffice,
     /// what nobody needs goes. Follow with a [`Images::pull_planned`] for each.
     ///
+    /// `spare`: who gives up what he has pinned if that suffices, and only then.
+    ///
     /// A [`Images::hold`] of this process may be given up for a moment: pin or name what was pulled before.
     pub fn plan(
         &self,
         asked: &[(&Reference, &Platform)],
+        spare: Option<&str>,
         progress: &dyn Progress,
     ) -> Result<Vec<Planned>, ImagesError> {
         let mut remotes = Vec::new();
@@ -107,7 +119,7 @@ impl Images {
                 platform,
             });
         }
-        let mut planned = self.plan_wishes(&wishes, progress)?;
+        let mut planned = self.plan_wishes(&wishes, spare, progress)?;
         // Of several, each gets the time that one may take.
         let one = remotes.len() == 1;
         for ((planned, (reference, _)), (remote, ..)) in planned.iter_mut().zip(asked).zip(&remotes)
@@ -122,6 +134,7 @@ impl Images {
     pub(super) fn plan_wishes(
         &self,
         wishes: &[Wish<'_>],
+        mut spare: Option<&str>,
         progress: &dyn Progress,
     ) -> Result<Vec<Planned>, ImagesError> {
         let mut has_collected = false;
@@ -136,7 +149,10 @@ impl Images {
             let names: Vec<&str> = wishes.iter().map(|wish| wish.name).collect();
             let mut shortage = match self.fit(&names, &missing)? {
                 Fit::Fits { spool } => {
-                    planned.iter_mut().for_each(|planned| planned.spool = spool);
+                    for one in &mut planned {
+                        one.spool = spool;
+                        one.is_fetched = self.is_fetched(&one.documents, &missing);
+                    }
                     return Ok(planned);
                 }
                 Fit::Short(shortage) => shortage,
@@ -145,19 +161,35 @@ impl Images {
             let hold = self.hold()?;
             // The drafts may go while the lock changes hands.
             drop(planned);
-            let unneeded = self.unneeded(&keep).unwrap_or_default();
+            let unneeded = self.unneeded(&keep, None, None).unwrap_or_default();
             let idle = self.store.partials()?.into_iter();
             let idle = idle.filter(|(_, kept)| !kept.is_active);
             let (wanted, others): (Vec<_>, Vec<_>) =
                 idle.partition(|(blob, _)| keep.blobs.contains(blob));
+            let partial_files = PARTIAL_FILES * (wanted.len() + others.len()) as u64;
             let [wanted, others] =
                 [wanted, others].map(|all| all.iter().map(|(_, kept)| kept.bytes).sum::<u64>());
             shortage.collectable = unneeded.bytes + others + wanted;
-            if has_collected || !shortage.is_helped_by(shortage.collectable) {
-                return Err(ImagesError::Space(Box::new(shortage)));
+            let is_helped = |unneeded: &Collected| {
+                let bytes = unneeded.bytes + others + wanted;
+                shortage.is_helped_by(bytes, unneeded.files + partial_files)
+            };
+            if has_collected || !is_helped(&unneeded) {
+                let Some(holder) = spare.take() else {
+                    return Err(ImagesError::Space(Box::new(shortage)));
+                };
+                let more = self.unneeded(&keep, None, Some(holder)).unwrap_or_default();
+                // It helps, and nobody else is at work, who would keep what is given up.
+                if !is_helped(&more) || !self.collect_beside(&hold, &keep)? {
+                    return Err(ImagesError::Space(Box::new(shortage)));
+                }
+                progress.event(&Event::GivenUp { holder });
+                self.unpin(holder)?;
+                has_collected = false;
+                continue;
             }
             // What came of these images before goes last.
-            let all = !shortage.is_helped_by(unneeded.bytes + others);
+            let all = !shortage.is_helped_by(unneeded.bytes + others, unneeded.files);
             self.store
                 .remove_partials(|blob| all || !keep.blobs.contains(blob))?;
             if unneeded != Collected::default() && !self.collect_beside(&hold, &keep)? {
@@ -179,6 +211,7 @@ impl Images {
             documents: self.documents(wish.source, wish.name, wish.digest, wish.platform)?,
             spool: 0,
             holder: NOBODY.to_owned(),
+            is_fetched: false,
             _hold: hold,
         })
     }
@@ -204,6 +237,16 @@ impl Images {
             missing.push((source, wanted.clone()));
         }
         source.prove(&absent)
+    }
+
+    /// Whether some of what is missing of an image has to be fetched.
+    fn is_fetched(&self, documents: &Documents, missing: &[(&dyn Source, Wanted)]) -> bool {
+        let is_missing = |layer: &Wanted| missing.iter().any(|(_, m)| m.diff_id == layer.diff_id);
+        let is_here = |Descriptor { digest, size, .. }: &Descriptor| {
+            self.store.blob(digest).is_some() || self.store.partial_length(digest) >= *size
+        };
+        let mut layers = documents.layers.iter();
+        layers.any(|layer| is_missing(layer) && !is_here(&layer.blob))
     }
 
     /// Whether there is room for these layers.
@@ -244,7 +287,7 @@ impl Images {
                 quota: self.settings.store.max_size.zip(allowance.used),
                 collectable: 0,
             };
-            (!shortage.is_helped_by(0)).then_some(shortage)
+            (!shortage.is_helped_by(0, 0)).then_some(shortage)
         };
         let rounded = |tar: u64| tar.saturating_add(tar / ROUNDING);
         let left = |unpacked: u64| {
@@ -291,20 +334,28 @@ impl Images {
 
     /// Bytes of all layers and blobs.
     fn taken(&self) -> Result<u64, ImagesError> {
-        let usage = self.usage()?;
-        Ok(usage.layers.values().sum::<u64>() + usage.blobs)
+        let usage = self.usage(&BTreeSet::new())?;
+        Ok(usage.layers.values().sum::<u64>() + usage.damaged + usage.blobs)
     }
 
-    /// What takes the room.
-    pub fn usage(&self) -> Result<StoreUsage, ImagesError> {
+    /// What takes the room. `in_use`: the layers of containers that run.
+    pub fn usage(&self, in_use: &BTreeSet<Digest>) -> Result<StoreUsage, ImagesError> {
         let mut layers = BTreeMap::new();
         for layer in self.store.layers()? {
             let size = self.seal(&layer)?.map_or(0, |seal| seal.bytes);
             layers.insert(layer, size);
         }
+        let (mut damaged, mut damaged_free) = (0, 0);
+        for aside in self.store.set_aside()? {
+            let size = self.size_aside(&aside)?;
+            damaged += size;
+            damaged_free += if aside.is_free(Some(in_use)) { size } else { 0 };
+        }
         let blobs = self.store.blobs()?;
         Ok(StoreUsage {
             layers,
+            damaged,
+            damaged_free,
             blobs: blobs.iter().map(|blob| self.store.blob_size(blob)).sum(),
             partial: self.store.partials()?.into_iter().collect(),
         })

@@ -18,6 +18,11 @@ pub enum Event<'a> {
         /// How much that was.
         bytes: u64,
     },
+    /// There was no room otherwise, and is so.
+    GivenUp {
+        /// Who has pinned nothing any more.
+        holder: &'a str,
+    },
     /// A layer will be fetched.
     Planned {
         /// Its diff id.

@@ -32,7 +32,7 @@ impl Images {
         platform: &Platform,
         progress: &dyn Progress,
     ) -> Result<Image, ImagesError> {
-        let mut planned = self.plan(&[(reference, platform)], progress)?;
+        let mut planned = self.plan(&[(reference, platform)], None, progress)?;
         match planned.pop() {
             Some(planned) => self.pull_planned(planned, progress),
             None => Err(ImagesError::Absent(reference.familiar())),
@@ -63,7 +63,7 @@ impl Images {
         wish: &Wish<'_>,
         progress: &dyn Progress,
     ) -> Result<Image, ImagesError> {
-        let mut planned = self.plan_wishes(std::slice::from_ref(wish), progress)?;
+        let mut planned = self.plan_wishes(std::slice::from_ref(wish), None, progress)?;
         match planned.pop() {
             Some(planned) => self.bring_planned(wish.source, planned, progress),
             None => Err(ImagesError::Absent(wish.name.to_owned())),

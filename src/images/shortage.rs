@@ -29,16 +29,17 @@ pub struct Shortage {
 }
 
 impl Shortage {
-    /// Whether it would fit if so many bytes were freed.
-    pub(super) fn is_helped_by(&self, bytes: u64) -> bool {
+    /// Whether it would fit if so many bytes and files were freed.
+    pub(super) fn is_helped_by(&self, bytes: u64, files: u64) -> bool {
         let needed = self.unpacked.saturating_add(self.kept);
         let free = self.free.saturating_add(bytes);
         let fits = needed.saturating_add(self.reserve) <= free;
         let is_allowed = self
             .quota
             .is_none_or(|(quota, used)| needed <= quota.saturating_sub(used.saturating_sub(bytes)));
-        // How many files would go is not known; the next look shows it.
-        let inodes = bytes > 0 || self.inodes.is_none_or(|inodes| self.files <= inodes);
+        let inodes = self
+            .inodes
+            .is_none_or(|inodes| self.files <= inodes.saturating_add(files));
         fits && is_allowed && inodes
     }
 }

@@ -233,6 +233,19 @@ impl Images {
         Ok(roots.flat_map(|root| root.layers).collect())
     }
 
+    /// The layers that may be under a container of which nothing is known but its pin: all of that, and without one all that
+    /// were ever replaced.
+    pub fn may_be_under(&self, holder: &str) -> Result<Vec<Digest>, ImagesError> {
+        let holdings = self.holdings()?.into_iter();
+        let pinned = holdings.filter(|holding| holding.holder == holder);
+        let mut layers = pinned.flat_map(|holding| holding.images).peekable();
+        if layers.peek().is_some() {
+            return Ok(layers.flat_map(|root| root.layers).collect());
+        }
+        let aside = self.store.set_aside()?.into_iter();
+        Ok(aside.map(|aside| aside.layer).collect())
+    }
+
     /// Seconds since 1970.
     pub(super) fn now(&self) -> u64 {
         let now = self.host.now().duration_since(UNIX_EPOCH);
@@ -328,7 +341,10 @@ impl Images {
             (Ok(tree), Ok(now)) => inode(tree).ok() == inode(now).ok(),
             (tree, now) => tree.is_err() && now.is_err(),
         };
-        if !is_same {
+        // What was removed before it was even opened, as nobody needs it any more, is as little damaged.
+        let is_gone =
+            now.is_err() && !self.store.has_layer(layer) && !self.needed_layers()?.contains(layer);
+        if !is_same || is_gone {
             return Ok(Look::Gone);
         }
         let known = self.store.verified(layer).and_then(|known| known.damage);

@@ -185,7 +185,7 @@ fn heal(store: &Store, draft: &LayerDraft) -> Result<(), StoreError> {
     let Some(diff_id) = draft.diff_id else {
         return Ok(());
     };
-    let (name, aside) = (store.layer_dir(&diff_id), store.damaged_name(&diff_id));
+    let (name, aside) = (store.layer_dir(&diff_id), store.aside_name(&diff_id));
     fs::publish_volatile(&draft.scratch, &aside)
         .and_then(|()| fs::exchange(&aside, &name))
         .map_err(failed("replace", &name))

@@ -10,8 +10,8 @@
 //!     seal.json                what `tree` must look like (`unpack::Seal`)
 //!     content                  what its files must contain (`unpack::Content`); older releases wrote none
 //!     verified                 when that was last looked at, and what was wrong with it (`verified`)
-//!   layers/sha256/.damaged-*   layers that no longer looked like it and were replaced; a collection removes them once no
-//!                              container runs on them
+//!   layers/sha256/.damaged-*   layers that no longer looked like it and were replaced (`aside`); a collection removes them
+//!                              once no container runs on them
 //!   names/<hex>, pins/<holder> roots of collection; `images` writes them
 //!   partial/                   what came of blobs that are not whole (`partial`), and notes about layers that are, of images that
 //!                              are not (`unfinished`)
@@ -26,6 +26,7 @@
 //! then the record that says the image is there ([`commit`]). Removal goes the other way round. What a cut leaves
 //! under scratch names goes when the store is next swept and nobody else uses it ([`Store::sweep`]).
 
+mod aside;
 mod blob;
 mod boot;
 mod draft;
@@ -41,9 +42,10 @@ use serde::Deserialize;
 
 use crate::host::Host;
 use crate::oci::Digest;
-use crate::sys::fs::{self, SCRATCH_PREFIX};
+use crate::sys::fs;
 use crate::sys::lock::{Exclusive, Shared};
 
+pub use aside::Aside;
 pub use draft::{BlobDraft, LayerDraft, commit};
 pub use partial::{Kept, Partial, Replay};
 pub use unfinished::{NOBODY, Unfinished};
@@ -51,9 +53,6 @@ pub use verified::Verified;
 
 /// The format this release writes; it reads no other.
 const VERSION: u64 = 1;
-
-/// Prefix of damaged layers that were replaced; the digits of the diff id and something unique follow.
-const DAMAGED_PREFIX: &str = ".damaged-";
 
 /// Beside a layer's tree.
 const SEAL: &str = "seal.json";
@@ -275,27 +274,8 @@ impl Store {
         diff_ids.iter().try_for_each(|id| self.forget_checked(id))?;
         let dir = self.layers_dir();
         let mut paths: Vec<PathBuf> = diff_ids.iter().map(|id| self.layer_dir(id)).collect();
-        for entry in std::fs::read_dir(&dir).map_err(failed("read", &dir))? {
-            let name = entry.map_err(failed("read", &dir))?.file_name();
-            let damaged = name.to_str().and_then(|n| n.strip_prefix(DAMAGED_PREFIX));
-            if let Some((hex, _)) = damaged.and_then(|rest| rest.split_once('-'))
-                && in_use.is_some_and(|in_use| {
-                    !Digest::from_hex(hex).is_ok_and(|id| in_use.contains(&id))
-                })
-            {
-                paths.push(dir.join(name));
-            }
-        }
+        paths.extend(self.free_aside(in_use)?);
         fs::remove_all(&paths).map_err(failed("remove layers in", &dir))
-    }
-
-    /// A name for what lay under a layer's.
-    fn damaged_name(&self, diff_id: &Digest) -> PathBuf {
-        let path = self.layer_dir(diff_id);
-        let scratch = fs::scratch_beside(&path);
-        let unique = scratch.file_name().unwrap_or_default().to_string_lossy();
-        let unique = unique.trim_start_matches(SCRATCH_PREFIX);
-        path.with_file_name(format!("{DAMAGED_PREFIX}{}-{unique}", diff_id.hex()))
     }
 
     fn layers_dir(&self) -> PathBuf {

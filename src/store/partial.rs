@@ -148,17 +148,22 @@ impl Store {
         Ok(found)
     }
 
-    /// Removes the partial blobs that nobody is bringing and that `which` chooses.
-    pub fn remove_partials(&self, which: impl Fn(&Digest) -> bool) -> Result<(), StoreError> {
+    /// Removes the partial blobs that nobody is bringing and that `which` chooses; which those were, and their bytes.
+    pub fn remove_partials(
+        &self,
+        which: impl Fn(&Digest) -> bool,
+    ) -> Result<Vec<(Digest, u64)>, StoreError> {
+        let mut removed = Vec::new();
         for (blob, kept) in self.partials()? {
             if !kept.is_active
                 && which(&blob)
                 && let Some(partial) = self.partial(&blob)?
             {
                 partial.remove()?;
+                removed.push((blob, kept.bytes));
             }
         }
-        Ok(())
+        Ok(removed)
     }
 
     /// Removes what is too old or too much to be kept for a pull that may come again.
