@@ -1,11 +1,24 @@
 //! The device program, with two faces by the name and words it is called with: Mender's update module `docker`, called as
 //! `docker STATE DIR`, and docker's words for a person, called as `dray WORD …`.
 
+/// Instead of std's, which ends the program where standard error cannot be written to: what is being done counts for more
+/// than a word about it, and a log on a full disk is not its fault.
+macro_rules! eprintln {
+    ($($words:tt)*) => { crate::mention(format_args!("{}\n", format_args!($($words)*))) };
+}
+
+/// The same without the line's end.
+macro_rules! eprint {
+    ($($words:tt)*) => { crate::mention(format_args!($($words)*)) };
+}
+
 mod commands;
 mod exit;
 mod update_module;
 
 use std::ffi::OsString;
+use std::fmt::Arguments;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -39,6 +52,11 @@ fn main() -> ExitCode {
             exit::code(&error)
         }
     }
+}
+
+/// Says it on standard error in one piece, if anybody can hear it.
+fn mention(words: Arguments<'_>) {
+    let _ = std::io::stderr().write_all(words.to_string().as_bytes());
 }
 
 /// Who cannot print ends with an error, as `println!` does not: it panics, which here means a core dump.

@@ -108,6 +108,16 @@ pub enum ImagesError {
         /// Why.
         source: UnpackError,
     },
+    /// A layer that the disk does not take, whatever is in it.
+    #[error("failed to unpack layer {layer} into {path:?}: {source}")]
+    Disk {
+        /// Digest of the blob.
+        layer: Digest,
+        /// The store.
+        path: PathBuf,
+        /// Why.
+        source: UnpackError,
+    },
     /// A layer whose blob is right and whose content is not what the image says.
     #[error("layer {layer} is refused: it unpacks to {found}, the image says {expected}")]
     DiffId {
@@ -327,11 +337,6 @@ impl ImagesError {
             next = error.source();
         }
         matches!(self, ImagesError::Registry(_))
-    }
-
-    /// Whether a layer found no room.
-    pub(super) fn is_of_room(&self) -> bool {
-        matches!(self, ImagesError::Layer { source, .. } if source.is_of_room())
     }
 
     /// Whether the image is just not there, or not all of it, so that bringing it would help.

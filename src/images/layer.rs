@@ -96,8 +96,6 @@ impl Fetch<'_> {
                 partial.remove()?;
             }
             match attempted {
-                // Where there is no room, none of them is at fault.
-                Err(error) if error.is_of_room() => return Err(error),
                 // What came earlier may have been wrong.
                 Err(error @ (ImagesError::Layer { .. } | ImagesError::DiffId { .. }))
                     if is_old && !self.is_broken_off(&error) => {}
@@ -198,10 +196,7 @@ impl Fetch<'_> {
         let tree = layer.tree()?;
         let unpacked = unpack_from(source, codec, tree.as_fd(), self.budget);
         let (unpacked, found) = unpacked.map_err(ImagesError::Thread)?;
-        let (seal, content) = unpacked.map_err(|source| ImagesError::Layer {
-            layer: wanted.blob.digest,
-            source,
-        })?;
+        let (seal, content) = unpacked.map_err(|source| self.failed(wanted, source))?;
         if found != wanted.diff_id {
             return Err(ImagesError::DiffId {
                 layer: wanted.blob.digest,
@@ -223,6 +218,19 @@ impl Fetch<'_> {
             partial: spool.partial.take(),
             is_quick: !is_old && begun.elapsed() < QUICK,
         })
+    }
+
+    /// Who is to blame decides whether another copy of the blob is tried.
+    fn failed(&self, wanted: &Wanted, source: UnpackError) -> ImagesError {
+        let layer = wanted.blob.digest;
+        match source.is_of_disk() {
+            true => ImagesError::Disk {
+                layer,
+                path: self.store.root().to_owned(),
+                source,
+            },
+            false => ImagesError::Layer { layer, source },
+        }
     }
 
     /// The blob's bytes: from the store if it was kept, else from where the image comes from.

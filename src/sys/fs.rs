@@ -27,6 +27,14 @@ pub fn try_beside(path: &Path) -> io::Result<()> {
     fs::remove_file(scratch)
 }
 
+/// Whether it is the disk that fails: full, broken or read-only, whatever is written to it.
+pub fn is_of_disk(error: &io::Error) -> bool {
+    let numbers = [libc::ENOSPC, libc::EDQUOT, libc::EIO, libc::EROFS];
+    error
+        .raw_os_error()
+        .is_some_and(|number| numbers.contains(&number))
+}
+
 /// Prefix of names that a start may delete without asking: unfinished writes and half-deleted trees.
 pub const SCRATCH_PREFIX: &str = ".tmp-";
 
@@ -38,7 +46,7 @@ pub fn scratch_beside(path: &Path) -> PathBuf {
 }
 
 /// Replaces the file `path` with `content`, durably: after `Ok` the new content survives a power cut, after a cut
-/// or an error the old content is there unchanged.
+/// or an error the old content is there unchanged. Only where the sync of the folder fails it may be the new one, whole.
 ///
 /// `mode` holds from the first byte on. The folder must exist.
 pub fn replace(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::sys::fs::is_of_disk;
 use crate::tarball::ArchiveError;
 
 /// Why a layer cannot be unpacked. The layer's name is the caller's to add.
@@ -44,19 +45,14 @@ pub enum UnpackError {
 }
 
 impl UnpackError {
-    /// Whether the disk, and not the layer, is at fault: it has filled up.
-    pub fn is_of_room(&self) -> bool {
-        let is_full = |error: &io::Error| {
-            matches!(
-                error.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            )
-        };
+    /// Whether it is the disk that fails, so that another copy of the layer would not do better.
+    pub fn is_of_disk(&self) -> bool {
         match self {
-            // What is more than was planned may be the layer's fault.
-            UnpackError::Archive(error) => matches!(error, ArchiveError::Filled { .. }),
+            UnpackError::Archive(error) => {
+                matches!(error, ArchiveError::Filled { .. } | ArchiveError::Room(_))
+            }
             UnpackError::Write { source, .. } | UnpackError::Xattr { source, .. } => {
-                is_full(source)
+                is_of_disk(source)
             }
             UnpackError::Refused { .. } | UnpackError::Read(_) => false,
         }
