@@ -77,16 +77,20 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         true => container.id().to_owned(),
         false => container.id()[..12].to_owned(),
     };
-    let names = ImageNames::of(&engine, &containers);
-    if words.quiet && words.format != Shape::Table {
-        // Docker's words; its other lists print as asked for instead.
-        eprintln!("WARNING: Ignoring custom format, because both --format and --quiet are set.");
-    }
     if words.quiet {
+        if words.format != Shape::Table {
+            // Docker's words; its other lists print as asked for instead.
+            eprintln!(
+                "WARNING: Ignoring custom format, because both --format and --quiet are set."
+            );
+        }
         containers
             .iter()
             .for_each(|container| println!("{}", id(container)));
-    } else if words.format != Shape::Table {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let names = ImageNames::of(&engine, &containers);
+    if words.format != Shape::Table {
         let object = |container: &Container| {
             let mut object = as_json(container, &ports(container), now);
             if words.size || words.format.shows("Size") {
