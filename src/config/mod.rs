@@ -250,6 +250,12 @@ pub enum ConfigError {
     },
 }
 
+/// A file's text, for `tests/fuzz`.
+#[cfg(fuzzing)]
+pub fn door(text: &str) {
+    let _ = Settings::parse(text);
+}
+
 /// Where the configuration file usually is.
 const USUAL: &str = "/etc/dray/dray.ini";
 

@@ -135,6 +135,18 @@ fn read(path: &Path) -> Result<Option<(PathBuf, DockerConfig)>, Problem> {
     Ok(Some((path.to_owned(), config)))
 }
 
+/// A file's text, for `tests/fuzz`.
+#[cfg(fuzzing)]
+pub(super) fn try_text(text: &[u8]) {
+    let Ok(config) = serde_json::from_slice::<DockerConfig>(text) else {
+        return;
+    };
+    for registry in [DOCKER_HUB, "registry.example:5000"] {
+        let _ = config.helper(registry);
+        let _ = config.entry(registry).map(Entry::credential);
+    }
+}
+
 /// The files of the drop-in folder. They are ours, so unlike docker's they have to be private.
 fn drop_ins(folder: &Path) -> Result<Vec<(PathBuf, DockerConfig)>, Problem> {
     let failed = |path: &Path, error: io::Error| unusable(path, error.to_string());

@@ -12,6 +12,8 @@ mod certs;
 mod clock;
 mod credentials;
 mod der;
+#[cfg(fuzzing)]
+pub mod doors;
 mod error;
 mod fetch;
 mod folder;
