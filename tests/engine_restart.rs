@@ -8,6 +8,7 @@
 
 mod common;
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::device::{Device, on_device};
@@ -41,6 +42,14 @@ fn until(device: &Device, name: &str, mut wanted: impl FnMut(&Value) -> bool) ->
             return info;
         }
         assert!(begun.elapsed() < PATIENCE, "{}", info["State"]);
+    }
+}
+
+/// Waits until it has printed this.
+fn logged(device: &Device, name: &str, text: &str) {
+    let begun = Instant::now();
+    while !device.done(&["logs", name]).stdout.contains(text) {
+        assert!(begun.elapsed() < PATIENCE, "{name} does not print {text:?}");
     }
 }
 
@@ -151,6 +160,95 @@ fn a_boot_starts_what_its_policy_wants() {
                 "unless-running",
             ];
             assert_eq!(running, expected, "boot {boot}");
+        }
+    });
+}
+
+#[test]
+fn a_signal_that_ends_a_container_keeps_its_policy_away() {
+    on_device("signals", |device| {
+        let image = push(device, json!({}));
+        // It says that it is ready, and ends with the next signal.
+        let line = "trap 'exit 3' HUP INT QUIT TERM USR1; echo ready; while :; do sleep 0.05; done";
+        for (number, (options, signal, is_down)) in [
+            (&[][..], "KILL", true),
+            (&[], "TERM", true),
+            (&[], "INT", true),
+            (&[], "QUIT", true),
+            (&["--stop-signal=USR1"], "USR1", true),
+            // Of a server that reads its settings again on HUP the policy stays.
+            (&[], "HUP", false),
+            (&[], "USR1", false),
+            (&["--stop-signal=USR1"], "TERM", false),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let name = format!("signal{number}");
+            let options = [&["--restart=always"], options].concat();
+            run(device, &name, &options, &image, line);
+            logged(device, &name, "ready");
+            assert!(device.dray(&["kill", "-s", signal, &name]).status.success());
+            let info = until(device, &name, |info| match is_down {
+                true => info["State"]["Status"] == "exited",
+                false => info["RestartCount"] == 1,
+            });
+            if is_down {
+                let code = if signal == "KILL" { 137 } else { 3 };
+                assert_eq!(info["State"]["ExitCode"], code, "{name}");
+            }
+            device.done(&["rm", "-f", &name]);
+        }
+    });
+}
+
+#[test]
+fn a_restart_keeps_what_goes_with_its_end() {
+    on_device("returns", |device| {
+        let image = push(device, json!({}));
+        let options = ["--rm", "-v", "/kept"];
+        let line = "echo x >>/kept/lines; trap 'exit 0' TERM; while :; do sleep 0.05; done";
+        run(device, "short", &options, &image, line);
+        let before = device.inspect("short");
+        let kept = before["Mounts"][0]["Source"].as_str().unwrap().to_owned() + "/lines";
+        for times in 2..4 {
+            device.done(&["restart", "short"]);
+            let now = device.inspect("short");
+            assert_eq!(
+                (&now["Id"], &now["State"]["Status"]),
+                (&before["Id"], &json!("running"))
+            );
+            let lines = || std::fs::read_to_string(&kept).unwrap_or_default();
+            let begun = Instant::now();
+            while lines() != "x\n".repeat(times) {
+                assert!(begun.elapsed() < PATIENCE, "{}", lines());
+            }
+        }
+        // Its next end is one.
+        device.done(&["stop", "short"]);
+        assert_eq!(device.done(&["ps", "-aq"]).stdout, "");
+        assert!(!std::path::Path::new(&kept).exists());
+    });
+}
+
+#[test]
+fn a_stop_whose_command_is_killed_is_brought_to_its_end() {
+    on_device("half-stopped", |device| {
+        let image = push(device, json!({}));
+        let line = "trap 'echo asked' TERM; while :; do sleep 0.05; done";
+        for word in ["stop", "restart"] {
+            run(device, word, &["--restart=always"], &image, line);
+            let mut stopping = Command::new(env!("CARGO_BIN_EXE_dray"))
+                .args([word, "-t", "1", word])
+                .env("DRAY_CONFIG", &device.host.config)
+                .spawn()
+                .unwrap();
+            logged(device, word, "asked");
+            stopping.kill().unwrap();
+            stopping.wait().unwrap();
+            let info = until(device, word, |info| info["State"]["Status"] == "exited");
+            assert_eq!(info["State"]["ExitCode"], 137);
+            device.done(&["rm", word]);
         }
     });
 }

@@ -106,8 +106,7 @@ pub fn restart(context: &Context<'_>, words: &Stop) -> anyhow::Result<ExitCode> 
             // What cannot be started again is not stopped.
             engine.check_start(found.id())?;
             warn_of_rot(&engine, found)?;
-            engine.stop_by(found.id(), signal, words.grace())?;
-            Ok(engine.start(found.id())?)
+            Ok(engine.restart(found.id(), signal, words.grace())?)
         })
     }))
 }

@@ -60,7 +60,7 @@ pub(super) fn prepare(site: &mut Site<'_>, inbox: Inbox) -> Result<(), DeployErr
     let made = make(site, number, &wanted).and_then(|services| record_prepared(site, services));
     if let Err(error) = &made {
         if error.is_broken_off() {
-            keep_what_came(site)?;
+            keep_what_came(site);
         }
         // The first error is the one that matters; what this leaves behind goes with the next settling.
         if let Err(error) = discard_candidate(site) {

@@ -28,7 +28,7 @@ pub(super) fn roll_back(site: &mut Site<'_>) -> Result<(), DeployError> {
         && record.trial.is_none()
         && !record.unsettled;
     if nothing_ran {
-        keep_what_came(site)?;
+        keep_what_came(site);
         discard_candidate(site)
     } else {
         go_back(site)
@@ -61,7 +61,7 @@ pub(super) fn clean_up(site: &mut Site<'_>) -> Result<(), DeployError> {
 /// Brings the scope to [`State::Idle`], or to [`State::Trial`] or [`State::Committed`] where a client may still decide:
 /// an unfinished install or rollback is rolled back, a candidate that never ran is dropped.
 pub(super) fn settle(site: &mut Site<'_>, previous: Previous) -> Result<(), DeployError> {
-    keep_what_came(site)?;
+    keep_what_came(site);
     if matches!(
         site.journal.record().state,
         State::Downloading | State::Prepared
@@ -107,14 +107,16 @@ fn keep_previous(site: &Site<'_>) -> Result<(), DeployError> {
     Ok(())
 }
 
-/// What has come of a download that was broken off need not come again when a client tries once more.
-pub(super) fn keep_what_came(site: &Site<'_>) -> Result<(), DeployError> {
+/// What has come of a download that was broken off need not come again when a client tries once more. Worth a word where it
+/// fails, and no more: what puts a device right must not hang on it.
+pub(super) fn keep_what_came(site: &Site<'_>) {
     let record = site.journal.record();
     if let (State::Downloading, Some(candidate)) = (record.state, &record.candidate) {
         let (pin, scope) = (site.pin(candidate.number), site.pin_prefix());
-        site.images().keep_for_a_while(&pin, &scope)?;
+        if let Err(error) = site.images().keep_for_a_while(&pin, &scope) {
+            site.say(&format!("failed to note what has come so far: {error}"));
+        }
     }
-    Ok(())
 }
 
 /// Drops the candidate; what runs goes on running. Leaves [`State::RollingBack`] if the way back failed before.

@@ -116,10 +116,14 @@ impl AsFd for Session {
     }
 }
 
-/// Makes a monitor look at its container's intent; no monitor is fine, and so is one that has enough to look at.
-pub(super) fn nudge(folders: &Folders) {
+/// Makes a monitor look at its container's intent, and kill a container that is to stop and has not in `grace`; no monitor is fine,
+/// and so is one that has enough to look at.
+pub(super) fn nudge(folders: &Folders, grace: Option<Duration>) {
+    let mut packet = vec![NUDGE];
+    let grace = grace.and_then(|grace| u64::try_from(grace.as_millis()).ok());
+    packet.extend(grace.into_iter().flat_map(u64::to_be_bytes));
     if let Ok(socket) = socket::connect_packets_now(&folders.run, SOCKET) {
         // It may be ending just now.
-        let _ = socket::send(socket.as_fd(), &[NUDGE]);
+        let _ = socket::send(socket.as_fd(), &packet);
     }
 }

@@ -9,6 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ use super::record::Record;
 use super::spec::user::{self, Account, MAX_ACCOUNT_FILE};
 use super::{Container, Engine, EngineError, Status, foresee, monitor, rootfs, runtime, spec};
 use crate::runargs::capability;
-use crate::sys::process::{self, Pidfd, PollFd, SignalFd};
+use crate::sys::process::{self, Pidfd, PollFd, ProcessId, SignalFd};
 use crate::sys::program::{self, Spawn};
 use crate::sys::{cgroup, doze, fs, socket, surroundings, terminal};
 
@@ -32,6 +33,8 @@ const LEFT: &str = "left";
 /// Its descriptor.
 const TERMINAL: RawFd = 3;
 const SIGTERM: i32 = 15;
+/// How long a process that can no longer be entered may take to be gone.
+const LAST_BREATH: Duration = Duration::from_millis(100);
 
 /// A process to be run in a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,7 +162,11 @@ impl Engine {
             .map(|monitor| cgroup::visit(monitor.pid))
             .transpose()
             .map_err(EngineError::system("leave the caller's control groups"))?;
-        let executed = self.execute(&container, &request)?;
+        let executed = self.execute(&container, &request).map_err(|error| {
+            // What was on its way in waits for a word that does not come any more.
+            process::end_children();
+            self.why_not(&container, error)
+        })?;
         if request.detach {
             executed
                 .terminal
@@ -174,6 +181,24 @@ impl Engine {
         let child = Pidfd::open(executed.pid).map_err(failed())?;
         executed.streams.relay(&child, &signals).map_err(failed())?;
         Ok(process::wait_child(executed.pid).map_err(failed())?.code())
+    }
+
+    /// What to say of a failure: where the container has ended meanwhile, that.
+    fn why_not(&self, container: &Container, error: EngineError) -> EngineError {
+        // Its last breath takes a moment.
+        let has_ended = |init: &ProcessId| match init.open() {
+            Ok(Some(init)) => init.wait(Some(LAST_BREATH)).unwrap_or(false),
+            Ok(None) => true,
+            Err(_) => false,
+        };
+        let init = container.now.as_ref().and_then(|now| now.init.as_ref());
+        match self.running(container.id()) {
+            Ok(_) if !init.is_some_and(has_ended) => error,
+            Ok(_) => EngineError::NotRunning {
+                name: container.record.name.clone(),
+            },
+            Err(ended) => ended,
+        }
     }
 
     fn running(&self, id: &str) -> Result<Container, EngineError> {

@@ -1,23 +1,15 @@
-//! Starting and stopping: the commands' side. The monitors' side is in [`super::monitor`].
+//! Starting: the commands' side. The monitors' side is in [`super::monitor`].
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Child;
-use std::time::Duration;
 
 use super::monitor::{self, Report};
-use super::{Container, Engine, EngineError, Intent, Record, Remove, Status, attach, runtime};
+use super::{Container, Engine, EngineError, Intent, Record, Remove, Status, runtime};
 use crate::sys::cgroup;
 use crate::sys::lock::Exclusive;
 use crate::sys::process::{self, Pidfd, PollFd};
 use crate::sys::program::{self, Spawn};
 use crate::sys::socket;
-
-/// Docker's grace between the stop signal and the kill.
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a killed process may take to go; longer means that the kernel holds it, for example in dead storage.
-const KILL_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a monitor may take for its last work.
-const MONITOR_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Containers whose namespaces, root and network are up and whose processes wait for the word to go. Dropping this
 /// without [`Prepared::start`] takes everything down again, and so does the death of the process that holds it.
@@ -86,7 +78,7 @@ impl Engine {
     /// Notes durably that a container that could not be started is meant to run: its policy may start it at the next boot.
     pub fn intend(&self, id: &str) -> Result<(), EngineError> {
         let _lock = self.lock(id)?;
-        self.folders(id).write_intent(Intent { running: true })
+        self.folders(id).write_intent(Intent::RUN)
     }
 
     /// Docker's: a container that ran before is meant to run although this start of it failed, and the next boot tries again. A
@@ -152,206 +144,6 @@ impl Engine {
         );
         env
     }
-
-    /// Asks a container to stop, kills it after `timeout` (its own, or 10 s), and waits until all of it is gone.
-    pub fn stop(&self, id: &str, timeout: Option<Duration>) -> Result<(), EngineError> {
-        self.stop_all(&[id], timeout)
-    }
-
-    /// As [`Engine::stop`], with `signal` in place of the container's own.
-    pub fn stop_by(
-        &self,
-        id: &str,
-        signal: Option<i32>,
-        timeout: Option<Duration>,
-    ) -> Result<(), EngineError> {
-        self.halt_by(&[id], signal, timeout)?;
-        self.wait_monitor(id)
-    }
-
-    /// As [`Engine::stop`] for several containers at once.
-    pub fn stop_all(&self, ids: &[&str], timeout: Option<Duration>) -> Result<(), EngineError> {
-        self.halt(ids, timeout)?;
-        ids.iter().try_for_each(|id| self.wait_monitor(id))
-    }
-
-    /// Ends the processes of containers but does not wait until their monitors have tidied up; the fast half of
-    /// [`Engine::stop_all`].
-    pub fn halt(&self, ids: &[&str], timeout: Option<Duration>) -> Result<(), EngineError> {
-        self.halt_by(ids, None, timeout)
-    }
-
-    fn halt_by(
-        &self,
-        ids: &[&str],
-        signal: Option<i32>,
-        timeout: Option<Duration>,
-    ) -> Result<(), EngineError> {
-        let mut ending = Vec::new();
-        for id in ids {
-            let _lock = self.lock(id)?;
-            self.folders(id).write_intent(Intent { running: false })?;
-            let container = self.load(id)?;
-            if let Some(process) = self.ask_to_stop(&container, signal)? {
-                let grace = timeout.unwrap_or_else(|| own_timeout(&container));
-                ending.push((container.record, process, grace));
-            }
-        }
-        let started = self.host.instant();
-        for (Record { id, name, .. }, process, grace) in ending {
-            let left = grace.saturating_sub(started.elapsed());
-            let failed = |source| EngineError::System {
-                action: format!("stop container {name}"),
-                source,
-            };
-            if process.wait(Some(left)).map_err(failed)? {
-                continue;
-            }
-            process.signal(SIGKILL).map_err(failed)?;
-            // It may have been paused meanwhile.
-            self.thaw(&id)?;
-            wait_for_the_killed(&process, name)?;
-        }
-        Ok(())
-    }
-
-    /// Sends the stop signal, or the one given; the process to wait for, if there is one.
-    fn ask_to_stop(
-        &self,
-        container: &Container,
-        signal: Option<i32>,
-    ) -> Result<Option<Pidfd>, EngineError> {
-        let failed = |source| EngineError::System {
-            action: format!("stop container {}", container.name()),
-            source,
-        };
-        let init = container
-            .now
-            .as_ref()
-            .filter(|now| now.status.is_attended())
-            .and_then(|now| now.init.clone());
-        // A monitor that pauses before a restart looks at the intent again.
-        self.rouse(container.id())?;
-        attach::nudge(&self.folders(container.id()));
-        let Some(process) = init
-            .map(|init| init.open())
-            .transpose()
-            .map_err(failed)?
-            .flatten()
-        else {
-            return Ok(None);
-        };
-        let signal = signal.map_or_else(|| stop_signal(container), Ok)?;
-        process.signal(signal).map_err(failed)?;
-        self.thaw(container.id())?;
-        Ok(Some(process))
-    }
-
-    /// Waits until the monitor of a stopped container has done its last work; one that hangs is killed, and its work done here.
-    pub fn wait_monitor(&self, id: &str) -> Result<(), EngineError> {
-        let failed = || EngineError::system(format!("wait for the monitor of {id}"));
-        let Some(monitor) = self.rouse(id)? else {
-            return Ok(());
-        };
-        if monitor.wait(Some(MONITOR_TIMEOUT)).map_err(failed())? {
-            return Ok(());
-        }
-        monitor.signal(SIGKILL).map_err(failed())?;
-        if !monitor.wait(Some(KILL_TIMEOUT)).map_err(failed())? {
-            return Err(EngineError::Unkillable {
-                name: self.folders(id).record()?.name,
-                seconds: KILL_TIMEOUT.as_secs(),
-            });
-        }
-        self.settle_one(id).map(drop)
-    }
-
-    /// Lets a monitor go on that somebody has stopped by a signal: it would neither hear of its container's end nor let go of
-    /// a lock. `None` if there is none.
-    pub(super) fn rouse(&self, id: &str) -> Result<Option<Pidfd>, EngineError> {
-        let failed = || EngineError::system(format!("wake the monitor of {id}"));
-        let Some(now) = self.folders(id).now(&self.host.boot_id)? else {
-            return Ok(None);
-        };
-        let monitor = now.monitor.open().map_err(failed())?;
-        if let Some(monitor) = &monitor {
-            monitor.signal(SIGCONT).map_err(failed())?;
-        }
-        Ok(monitor)
-    }
-
-    /// Sends a signal to a container's first process. One that pauses before a restart has none and stays as it is, whatever
-    /// the signal: Docker's meaning of it.
-    pub fn kill(&self, id: &str, signal: i32) -> Result<(), EngineError> {
-        let lock = self.lock(id)?;
-        let container = self.load(id)?;
-        let ends = container.record.body.config.stop_signal.is_none()
-            || stop_signal(&container).is_ok_and(|stop| stop == signal);
-        if container.status == Status::Restarting {
-            self.folders(id).write_intent(Intent { running: false })?;
-            self.rouse(id)?;
-            attach::nudge(&self.folders(id));
-            return Ok(());
-        }
-        let name = container.record.name;
-        let init = container
-            .now
-            .filter(|now| now.status == Status::Running)
-            .and_then(|now| now.init);
-        let failed = |source| EngineError::System {
-            action: format!("signal container {name}"),
-            source,
-        };
-        match init
-            .map(|init| init.open())
-            .transpose()
-            .map_err(failed)?
-            .flatten()
-        {
-            Some(process) => {
-                if signal == SIGKILL {
-                    // Docker: a container that was killed by hand is not started again by its policy.
-                    self.folders(id).write_intent(Intent { running: false })?;
-                }
-                process.signal(signal).map_err(failed)?;
-                // As Docker: what is to end it also lets it go on.
-                if signal == SIGKILL || ends {
-                    self.thaw(id)?;
-                }
-                self.rouse(id)?;
-                if signal != SIGKILL {
-                    return Ok(());
-                }
-                // Docker's: what comes next, a start or a removal, finds it ended.
-                drop(lock);
-                wait_for_the_killed(&process, name)?;
-                self.wait_monitor(id)
-            }
-            None => Err(EngineError::NotRunning { name }),
-        }
-    }
-}
-
-pub(super) const SIGKILL: i32 = 9;
-const SIGTERM: i32 = 15;
-const SIGCONT: i32 = 18;
-
-fn own_timeout(container: &Container) -> Duration {
-    match container.record.body.config.stop_timeout {
-        Some(seconds) if seconds < 0 => Duration::MAX,
-        Some(seconds) => Duration::from_secs(seconds.unsigned_abs()),
-        None => STOP_TIMEOUT,
-    }
-}
-
-fn stop_signal(container: &Container) -> Result<i32, EngineError> {
-    let Some(text) = &container.record.body.config.stop_signal else {
-        return Ok(SIGTERM);
-    };
-    crate::runargs::signal::number(text).ok_or_else(|| EngineError::Unsupported {
-        option: format!("stop signal {text}"),
-        reason: "not a signal of this system".into(),
-    })
 }
 
 impl Prepared<'_> {
@@ -377,11 +169,13 @@ impl Prepared<'_> {
     }
 
     fn go(mut self, old: &[&str], word: &[u8]) -> Result<(), EngineError> {
-        // Of a --rm container nothing outlives its end, whatever ended it.
-        for waiting in self.waiting.iter().filter(|waiting| !waiting.auto_remove) {
-            self.engine
-                .folders(&waiting.id)
-                .write_intent(Intent { running: true })?;
+        for waiting in &self.waiting {
+            // Of a --rm container nothing outlives its end, whatever ended it.
+            let intent = match waiting.auto_remove {
+                true => Intent::STOP,
+                false => Intent::RUN,
+            };
+            self.engine.folders(&waiting.id).write_intent(intent)?;
         }
         self.engine.halt(old, None)?;
         // In order, each when the one before runs: it may depend on it.
@@ -452,17 +246,5 @@ impl Waiting {
             return Ok(0);
         }
         Ok(socket::receive(self.control.as_fd(), buffer, true)?.unwrap_or(0))
-    }
-}
-
-/// Waits for the end of a container's first process that was sent SIGKILL.
-fn wait_for_the_killed(process: &Pidfd, name: String) -> Result<(), EngineError> {
-    let ended = process.wait(Some(KILL_TIMEOUT));
-    match ended.map_err(EngineError::system(format!("wait for the end of {name}")))? {
-        true => Ok(()),
-        false => Err(EngineError::Unkillable {
-            name,
-            seconds: KILL_TIMEOUT.as_secs(),
-        }),
     }
 }

@@ -21,6 +21,7 @@ pub mod exec;
 mod files;
 mod foresee;
 mod groups;
+mod halt;
 mod health;
 mod inspect;
 mod lifecycle;

@@ -168,6 +168,27 @@ impl Default for MountPoint {
 pub struct Intent {
     /// Started, and not stopped by anybody since, nor ended for good because its policy asks how it ended.
     pub running: bool,
+    /// Stopped to be started again at once, so that not even a --rm container goes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub returns: bool,
+}
+
+impl Intent {
+    /// It is meant to run.
+    pub const RUN: Intent = Intent {
+        running: true,
+        returns: false,
+    };
+    /// It is meant to be down.
+    pub const STOP: Intent = Intent {
+        running: false,
+        returns: false,
+    };
+    /// It is meant to be down for a moment.
+    pub const RETURN: Intent = Intent {
+        running: false,
+        returns: true,
+    };
 }
 
 /// How a container ended last.
@@ -346,7 +367,7 @@ impl Folders {
     /// device is better off with a container too many than with one too few.
     pub fn intent(&self) -> Result<Intent, EngineError> {
         match self.read_either("intent.json") {
-            Err(error) if error.is_damage() => Ok(Intent { running: true }),
+            Err(error) if error.is_damage() => Ok(Intent::RUN),
             read => Ok(read?.unwrap_or_default()),
         }
     }

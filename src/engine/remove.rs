@@ -1,7 +1,7 @@
 //! Removing containers: the record first, then what it held.
 
 use super::create::pin_name;
-use super::lifecycle::SIGKILL;
+use super::halt::SIGKILL;
 use super::{Engine, EngineError, Record, Status};
 use crate::sys::fs;
 

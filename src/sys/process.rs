@@ -187,6 +187,22 @@ pub fn wait_child(pid: i32) -> io::Result<Exit> {
     })
 }
 
+/// Kills all children of this process and waits for them, as far as the kernel tells which they are.
+pub fn end_children() {
+    // A thread's children are its own; whatever goes missing meanwhile needs no end.
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten();
+    for task in tasks.flatten() {
+        let children = std::fs::read_to_string(task.path().join("children"));
+        for pid in children.unwrap_or_default().split_ascii_whitespace() {
+            let Ok(pid) = pid.parse() else { continue };
+            // SAFETY: takes integers; a child that nobody has waited for keeps its pid.
+            if unsafe { libc::kill(pid, libc::SIGKILL) } == 0 {
+                let _ = wait_child(pid);
+            }
+        }
+    }
+}
+
 /// One descriptor to wait for.
 #[repr(transparent)]
 #[derive(Clone, Copy)]

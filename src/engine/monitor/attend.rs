@@ -1,28 +1,26 @@
 //! Second life: copies output, probes health, serves clients, and waits for the end.
 
+mod ending;
+
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
-use super::attempt::Attempt;
-use super::clients::{Clients, PATIENCE, Wish};
+use super::clients::{Clients, Wish};
 use super::handover::Handover;
-use super::{launch, probe};
-use crate::engine::files::NetworkMode;
+use super::probe;
+use crate::engine::halt::SIGKILL;
 use crate::engine::logs::{About, Stream, Writer};
-use crate::engine::record::{Folders, Intent, Record, State, Status};
-use crate::engine::{Engine, EngineError, attach, restart, teardown, time};
+use crate::engine::record::{Folders, Record, State};
+use crate::engine::{Engine, EngineError, attach, time};
 use crate::sys::process::{self, Pidfd, PollFd};
-use crate::sys::program;
-use crate::sys::{cgroup, doze};
+use crate::sys::{doze, freezer};
 
 /// One read of output. The kernel's pipes hold 64 KiB; a smaller piece keeps the monitor small.
 const PIECE: usize = 16 * 1024;
 /// After so long without an event a monitor makes itself small.
 const QUIET: Duration = Duration::from_secs(1);
-/// How long the network stays when its last container has ended.
-const LINGER: Duration = Duration::from_secs(1);
 /// How long output that is still in the pipes is waited for once the container has ended and somebody else holds them open.
 const DRAIN: Duration = Duration::from_millis(100);
 
@@ -43,6 +41,8 @@ struct Attendant<'a> {
     probe: Option<probe::Schedule>,
     started: Instant,
     paused: Duration,
+    /// When the time is over that somebody gave it to stop.
+    kill_at: Option<Instant>,
 }
 
 /// Attends the container until it has ended for good, or becomes its first life again.
@@ -96,6 +96,7 @@ impl<'a> Attendant<'a> {
             probe: probe::Schedule::new(&record),
             started: engine.host().instant(),
             paused: handover.paused,
+            kill_at: None,
             folders,
             record,
         };
@@ -139,8 +140,11 @@ impl<'a> Attendant<'a> {
             set.extend(self.clients.poll_fds());
             let probe = self.probe.as_ref();
             let probe = probe.map(|probe| probe.due_in(Instant::now()));
-            let timeout = probe.into_iter().chain(self.log.retry_in()).min();
-            self.rest(&mut set, timeout)?;
+            let grace = self
+                .kill_at
+                .map(|at| at.saturating_duration_since(Instant::now()));
+            let timeouts = probe.into_iter().chain(self.log.retry_in()).chain(grace);
+            self.rest(&mut set, timeouts.min())?;
             if set[1].is_ready() {
                 self.copy(Stream::Stdout, &mut buffer);
             }
@@ -152,6 +156,7 @@ impl<'a> Attendant<'a> {
                 self.resume_log();
             }
             self.hear_clients(&set[5..]);
+            self.kill_in_time();
             if set[0].is_ready() {
                 let exit = process::wait_child(self.init)?;
                 self.drain(&mut buffer)?;
@@ -272,7 +277,11 @@ impl<'a> Attendant<'a> {
             }
             Wish::EndOfInput => self.end_input(),
             Wish::ClientLeft if self.record.body.config.stdin_once => self.end_input(),
-            Wish::ClientLeft | Wish::Nudge => {}
+            Wish::ClientLeft | Wish::Nudge(None) => {}
+            Wish::Nudge(Some(grace)) => {
+                let at = Instant::now().checked_add(grace);
+                self.kill_at = self.kill_at.into_iter().chain(at).min();
+            }
             Wish::Resize(rows, columns) => {
                 if let Some(terminal) = self.output.as_ref().filter(|_| self.record.body.config.tty)
                 {
@@ -283,124 +292,23 @@ impl<'a> Attendant<'a> {
         }
     }
 
+    /// Ends a container that has not stopped in the time that it was given. Whoever asked it to does the same, unless he was
+    /// killed meanwhile.
+    fn kill_in_time(&mut self) {
+        let is_due = |at: &mut Instant| *at <= Instant::now();
+        let is_unwanted = || self.folders.intent().is_ok_and(|intent| !intent.running);
+        if self.kill_at.take_if(is_due).is_some() && is_unwanted() {
+            // One that has ended just now is what was wanted; one that stands still would not hear it.
+            let _ = self.pidfd.signal(SIGKILL);
+            let _ = freezer::thaw(&self.record.group());
+        }
+    }
+
     /// Closes the input pipe. A terminal has no end of input but the character for it, which the client sends itself.
     fn end_input(&mut self) {
         if !self.record.body.config.tty {
             self.input = None;
         }
-    }
-
-    /// The container has ended: records it, takes it down, and asks the policy.
-    fn end(mut self, code: i32) -> Result<(), EngineError> {
-        let outcome = &mut self.state.outcome;
-        outcome.exit_code = code;
-        outcome.oom_killed = cgroup::oom_kills(&self.record.group()) > 0;
-        outcome.finished_at = time::rfc3339(self.engine.host().now());
-        let end = restart::End {
-            exit_code: code,
-            ran: self.started.elapsed(),
-            paused: self.paused,
-            restarts: outcome.restart_count,
-            stopped: !self.folders.intent()?.running,
-        };
-        outcome.last_health = self.state.health.take();
-        self.state.init = None;
-        self.take_down()?;
-        let policy = &self.record.body.host_config.restart_policy;
-        match restart::decide(policy, &end) {
-            restart::Next::Stay => {
-                if policy.name == "on-failure" && !end.stopped {
-                    // The next boot must not start what ended well or has failed often enough.
-                    self.folders.write_intent(Intent { running: false })?;
-                }
-                self.stay()
-            }
-            restart::Next::Restart(pause) => self.again(pause),
-        }
-    }
-
-    fn take_down(&mut self) -> Result<(), EngineError> {
-        let id = &self.record.id;
-        teardown::take_down(self.engine, id, Some(&self.record))?;
-        // One without a network may have been put on one meanwhile.
-        if let NetworkMode::Bridge | NetworkMode::None = NetworkMode::of(&self.record) {
-            self.engine.network().release(id)?;
-        }
-        Ok(())
-    }
-
-    /// Removes a container with `--rm`. Where the disk takes nothing any more it stays, ended, as any other one.
-    fn is_removed(&self) -> Result<bool, EngineError> {
-        if !self.record.goes_with_boot() {
-            return Ok(false);
-        }
-        match self.engine.remove_stopped(&self.record, true) {
-            Err(error) if error.is_read_only() => Ok(false),
-            removed => removed.map(|()| true),
-        }
-    }
-
-    /// Ended for good.
-    fn stay(mut self) -> Result<(), EngineError> {
-        self.state.status = Status::Exited;
-        if !self.is_removed()? {
-            self.folders.write_outcome(&self.state.outcome)?;
-            // From here on the outcome on disk speaks: without a monitor there is nothing going on.
-            let _ = std::fs::remove_file(self.folders.run.join("state.json"));
-            let _ = std::fs::remove_file(self.folders.run.join(attach::SOCKET));
-        }
-        self.clients.tell(&state_packet(&self.state));
-        if self.clients.is_owed() {
-            // They may let it wait for ever, stopped as they are: in a process of its own too.
-            let failed = || EngineError::system("leave slow clients behind");
-            if program::go_on_in_background().map_err(failed())? {
-                self.clients.close(PATIENCE);
-                return Ok(());
-            }
-        }
-        drop(self.clients);
-        if NetworkMode::of(&self.record) == NetworkMode::Bridge {
-            // Whoever comes next finds bridge and rules there, which the kernel takes tens of milliseconds to remove and to
-            // make again. In a process of its own: whoever waits for this one waits for its container.
-            let _network = self.engine.network().keep()?;
-            let failed = || EngineError::system("leave the network behind");
-            if !program::go_on_in_background().map_err(failed())? {
-                return Ok(());
-            }
-            process::poll(&mut [], Some(LINGER)).map_err(failed())?;
-        }
-        // Bridge or not: what an earlier monitor was killed before tidying goes too.
-        self.engine.network().tidy()?;
-        Ok(())
-    }
-
-    /// Pauses, then becomes the first life again, unless somebody stops the container meanwhile.
-    fn again(mut self, pause: Duration) -> Result<(), EngineError> {
-        self.state.status = Status::Restarting;
-        self.tell_state();
-        let id = self.record.id.clone();
-        let failed = || EngineError::system(format!("pause before restarting {id}"));
-        let deadline = Instant::now() + pause;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let mut set = self.clients.poll_fds();
-            if process::poll(&mut set, Some(left)).map_err(failed())? == 0 {
-                break;
-            }
-            self.hear_clients(&set);
-            if !self.folders.intent()?.running {
-                return self.stay();
-            }
-        }
-        let lock = self.engine.lock(&id)?;
-        if !self.folders.intent()?.running {
-            drop(lock);
-            return self.stay();
-        }
-        let restarts = self.state.outcome.restart_count + 1;
-        let listener = self.clients.into_listener();
-        let attempt = Attempt::again((listener, lock), self.outside, restarts, pause);
-        launch::run(self.engine, &id, attempt)
     }
 }
 

@@ -24,8 +24,8 @@ pub(super) enum Wish {
     EndOfInput,
     /// The terminal has this size: rows, columns.
     Resize(u16, u16),
-    /// Look at the intent again.
-    Nudge,
+    /// Look at the intent again; if the container is to stop, it has this time for it, or as much as it wants.
+    Nudge(Option<Duration>),
     /// An attached client has gone.
     ClientLeft,
 }
@@ -211,7 +211,10 @@ impl Client {
                     u16::from_be_bytes([*c, *d]),
                 ));
             }
-            (NUDGE, _) => wishes.push(Wish::Nudge),
+            (NUDGE, grace) => {
+                let grace = grace.try_into().ok().map(u64::from_be_bytes);
+                wishes.push(Wish::Nudge(grace.map(Duration::from_millis)));
+            }
             _ => return false,
         }
         true
