@@ -109,12 +109,14 @@ fn check(device: &Device, runs: bool) {
             "{source} {target}"
         );
     }
-    // Modes and times are kept, owners only when asked for.
-    let [plain, kept] = ["new", "kept"].map(|name| to.join(name));
+    // Modes and times are kept; owners always into the container, out of it only when asked for.
+    let [plain, kept, asked] = ["new", "kept", "asked"].map(|name| to.join(name));
     let original = fs::metadata(dir.join("file")).unwrap();
-    device.done(&["cp", "-a", &from("file"), "web:/owned"]);
+    device.done(&["cp", &from("file"), "web:/owned"]);
     device.done(&["cp", "-a", "web:/owned", &kept.display().to_string()]);
-    for (file, owner) in [(plain, (0, 0)), (kept, (7, 8))] {
+    device.done(&["cp", "-a", &from("file"), "web:/asked"]);
+    device.done(&["cp", "-a", "web:/asked", &asked.display().to_string()]);
+    for (file, owner) in [(plain, (0, 0)), (kept, (7, 8)), (asked, (7, 8))] {
         let seen = fs::metadata(&file).unwrap();
         assert_eq!((seen.uid(), seen.gid()), owner, "{file:?}");
         assert_eq!(seen.mode(), original.mode());

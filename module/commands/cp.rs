@@ -18,7 +18,7 @@ use place::{Done, Job, Place};
 
 #[derive(Debug, Args)]
 pub struct Words {
-    /// Owners too; else everything is root's. A tar stream always has them
+    /// Owners too when copying to the host; else everything is root's there. Into a container they always come along
     #[arg(short, long)]
     archive: bool,
     /// Of a symbolic link given as the source, copy what it leads to
@@ -81,20 +81,16 @@ fn on_host<'a>(host: BorrowedFd<'a>, path: &str) -> anyhow::Result<Place<'a>> {
     Ok(Place::new(host, &format!("{}/{path}", here.display())))
 }
 
-fn rules(words: &Words) -> Rules {
-    Rules {
-        owners: words.archive,
-        fresh: false,
-    }
-}
-
 fn out_of(engine: &Engine, words: &Words, (name, path): (&str, &str)) -> anyhow::Result<Done> {
     // Before the container's root is mounted, which may hide it.
     let host = beneath::open_dir("/".as_ref())?;
     let target = on_host(host.as_fd(), &words.target)?;
     let root = open(engine, name, Access::Read)?;
     let job = Job {
-        rules: rules(words),
+        rules: Rules {
+            owners: words.archive,
+            fresh: false,
+        },
         follow: words.follow_link,
         into: None,
     };
@@ -110,7 +106,11 @@ fn into(engine: &Engine, words: &Words, (name, path): (&str, &str)) -> anyhow::R
     let root = open(engine, name, Access::Write)?;
     let target = Place::new(root.as_fd(), path);
     let job = Job {
-        rules: rules(words),
+        // Docker's daemon unpacks what its client sends with the numbers that are in it.
+        rules: Rules {
+            owners: true,
+            fresh: false,
+        },
         follow: words.follow_link,
         into: Some(&root),
     };
