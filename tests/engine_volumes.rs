@@ -121,7 +121,10 @@ fn volumes_are_made_listed_looked_at_and_removed() {
         }
 
         for (words, said) in [
-            (&["create", "x"][..], "invalid volume name \"x\""),
+            (
+                &["create", "x"][..],
+                "create x: volume name is too short, names should be at least two alphanumeric characters",
+            ),
             (&["create", "../up"], "invalid volume name \"../up\""),
             (
                 &["create", "-d", "nfs", "n1"],

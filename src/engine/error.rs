@@ -188,8 +188,15 @@ pub enum EngineError {
         reason: String,
     },
     /// A volume name.
-    #[error("invalid volume name {0:?}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
+    #[error(
+        "invalid volume name {0:?}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed, at most 255 of them"
+    )]
     VolumeName(String),
+    /// A volume name of one letter.
+    #[error(
+        "create {0}: volume name is too short, names should be at least two alphanumeric characters"
+    )]
+    ShortVolumeName(String),
     /// Options that no volume can have.
     #[error("create {name}: {reason}")]
     VolumeOptions {

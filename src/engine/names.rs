@@ -48,8 +48,13 @@ pub fn invent(taken: impl Fn(&str) -> bool) -> Result<String, EngineError> {
 
 /// Docker's rule for names of containers and volumes, with a length that every filesystem takes.
 pub fn is_valid(name: &str) -> bool {
+    name.len() >= 2 && is_of_network(name)
+}
+
+/// The same for networks, to which one letter is a name.
+pub fn is_of_network(name: &str) -> bool {
     let bytes = name.as_bytes();
-    (2..=255).contains(&bytes.len())
+    (1..=255).contains(&bytes.len())
         && bytes[0].is_ascii_alphanumeric()
         && bytes
             .iter()
@@ -77,6 +82,7 @@ mod tests {
         ] {
             assert_eq!(is_valid(name), valid, "{name:?}");
         }
+        assert!(is_of_network("a") && !is_of_network("") && !is_of_network("_"));
         assert!(is_valid(&"x".repeat(255)) && !is_valid(&"x".repeat(256)));
     }
 

@@ -132,7 +132,7 @@ impl Defined {
 
     /// The one of this name, id or unique beginning of an id.
     pub fn find(&self, word: &str) -> Result<Definition, NetworkError> {
-        if names::is_valid(word)
+        if names::is_of_network(word)
             && let Some(found) = state::load(&self.dir.join(word))?
         {
             return Ok(found);

@@ -41,7 +41,7 @@ pub struct Wish {
 impl Network {
     /// Makes a network. After a cut or an error there is none.
     pub fn create(&self, wish: Wish) -> Result<Definition, NetworkError> {
-        if !names::is_valid(&wish.name) || !is_user_defined(&wish.name) {
+        if !names::is_of_network(&wish.name) || !is_user_defined(&wish.name) {
             return Err(match wish.name.as_str() {
                 "bridge" | "default" | "host" | "none" => NetworkError::Predefined(wish.name),
                 _ => NetworkError::Name(wish.name),

@@ -174,6 +174,9 @@ impl Engine {
     ) -> Result<Volume, EngineError> {
         let name = match name {
             Some(name) if names::is_valid(name) => name.to_owned(),
+            Some(name) if name.chars().count() == 1 => {
+                return Err(EngineError::ShortVolumeName(name.to_owned()));
+            }
             Some(name) => return Err(EngineError::VolumeName(name.to_owned())),
             None => {
                 labels.insert(ANONYMOUS.to_owned(), String::new());
