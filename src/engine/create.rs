@@ -92,10 +92,11 @@ impl Engine {
         Ok(id)
     }
 
-    /// What of a container's configuration this device's kernel cannot do and the engine leaves out, one line each.
+    /// What of a container's configuration this device's kernel or networks cannot do and the engine leaves out, one line each.
     pub fn discarded(&self, body: &CreateBody) -> Result<Vec<String>, EngineError> {
         let mut lines = spec::discarded(&body.host_config, &files::kernel()?);
         lines.extend(limits::discarded(&body.host_config)?);
+        lines.extend(networks::unpublished(self, body));
         Ok(lines)
     }
 

@@ -250,7 +250,6 @@ pub(super) fn resolve(engine: &Engine, body: &mut CreateBody) -> Result<(), Engi
         NetworkMode::Bridge
     ) {
         let mode = body.host_config.network_mode.clone();
-        let mut internal = true;
         let mut wanted = std::mem::take(&mut body.networking_config.endpoints_config);
         if !is_bridge(&mode) && !wanted.contains_key(&mode) {
             wanted.insert(mode.clone(), EndpointSettings::default());
@@ -268,7 +267,6 @@ pub(super) fn resolve(engine: &Engine, body: &mut CreateBody) -> Result<(), Engi
                 DEFAULT.to_owned()
             } else {
                 let network = engine.network().defined().find(&word)?;
-                internal &= network.internal;
                 check_address(&network, &settings)?;
                 network.name
             };
@@ -279,28 +277,48 @@ pub(super) fn resolve(engine: &Engine, body: &mut CreateBody) -> Result<(), Engi
                 .endpoints_config
                 .insert(name, settings);
         }
-        let ports = published(engine, body)?;
-        if internal && !is_bridge(&mode) && !ports.is_empty() {
-            return Err(EngineError::Unsupported {
-                option: format!("publishing ports on network {mode}"),
-                reason: "it is internal, so nothing reaches them; leave them out, or add another network".into(),
-            });
-        }
+        published(engine, body)?;
     }
     Ok(())
 }
 
-/// The ports that a container's configuration asks for, where its ways outside lead.
+/// Says so where ports are to be published but all networks are internal, so that nothing reaches them: as with Docker they are
+/// published once the container is on another one. Networks that there are not are refused when it is made.
+pub(super) fn unpublished(engine: &Engine, body: &CreateBody) -> Option<String> {
+    let host = &body.host_config;
+    if host.port_bindings.is_empty() && !host.publish_all_ports {
+        return None;
+    }
+    let internal = |word: &str| {
+        let found = engine.network().defined().find(word).ok();
+        found.filter(|network| is_user_defined(word) && network.internal)
+    };
+    let names = asked(body).map(|word| internal(word).map(|network| network.name));
+    let names: Vec<String> = names.collect::<Option<_>>()?;
+    let are = match &names[..] {
+        [one] => format!("network {one} is"),
+        all => format!("networks {} are", all.join(", ")),
+    };
+    Some(format!("ports are not published: {are} internal"))
+}
+
+/// The networks that a container's configuration names, the first one first.
+fn asked(body: &CreateBody) -> impl Iterator<Item = &str> {
+    let mode = body.host_config.network_mode.as_str();
+    let endpoints = &body.networking_config.endpoints_config;
+    let others = endpoints.keys().map(String::as_str);
+    [mode]
+        .into_iter()
+        .chain(others.filter(move |word| *word != mode))
+}
+
+/// The ports that a container's configuration asks for, where its ways outside lead; none without any.
 fn published(engine: &Engine, body: &CreateBody) -> Result<Vec<PublishedPort>, EngineError> {
     let ports = ports::from_body(body, []).map_err(NetworkError::from)?;
-    let endpoints = &body.networking_config.endpoints_config;
-    let mode = body.host_config.network_mode.as_str();
-    let others = endpoints.keys().map(String::as_str);
-    let others = others.filter(|word| *word != mode);
-    let out = check_ways_out(engine, &ports, [mode].into_iter().chain(others))?;
+    let out = check_ways_out(engine, &ports, asked(body))?;
     Ok(match out {
         Some(has_v6) => ports::on(&ports, (true, has_v6)),
-        None => ports,
+        None => Vec::new(),
     })
 }
 

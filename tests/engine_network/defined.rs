@@ -52,6 +52,10 @@ fn networks_are_made_listed_and_removed() {
         );
         assert_eq!(shown[0]["Internal"], true);
         assert_eq!(shown[0]["Labels"], json!({"tier": "back"}));
+        create(&["x"]);
+        let shown = device.done(&["network", "inspect", "-f", "{{.Name}}", "x"]);
+        assert_eq!(shown.stdout, "x\n");
+        device.done(&["network", "rm", "x"]);
 
         for (words, wanted) in [
             ("create front", "network with name front already exists"),
@@ -64,6 +68,7 @@ fn networks_are_made_listed_and_removed() {
                 "operation is not permitted on predefined default network",
             ),
             ("create ../x", "invalid network name \"../x\": only"),
+            ("create _", "invalid network name \"_\": only"),
             (
                 "create --subnet 10.5.0.128/25 xx",
                 "subnet 10.5.0.128/25 overlaps 10.5.0.0/24 of network back; choose another one",
@@ -412,15 +417,30 @@ fn several_networks_internal_ones_and_links() {
         device.push("web", SERVE, json!({}));
         device.done(&["network", "create", "zone"]);
         device.done(&["network", "create", "--internal", "deep"]);
+        device.done(&["network", "create", "--internal", "deeper"]);
         let image = device.registry.name("shop/web:1");
-        let said = refused(
-            device,
-            &["run", "--rm", "-p", "80:80", "--network", "deep", &image],
-        );
-        assert!(
-            said.contains("publishing ports on network deep is not supported: it is internal"),
-            "{said}"
-        );
+        // Of internal networks alone nothing is published, until another one is there.
+        for (words, networks) in [
+            (&["--network=deep"][..], "network deep is"),
+            (
+                &["--network=deep", "--network=deeper"],
+                "networks deep, deeper are",
+            ),
+        ] {
+            let start = ["run", "-d", "--name=cut", "-p=8081:80"];
+            let started = device.done(&[&start[..], words, &[&image]].concat());
+            assert_eq!(
+                started.stderr,
+                format!("dray: warning: ports are not published: {networks} internal\n")
+            );
+            let settings = network_settings(device, "cut");
+            assert_eq!(settings["Ports"], json!({ "80/tcp": null }));
+            assert_eq!(device.done(&["port", "cut"]).stdout, "");
+            fetch("127.0.0.1", 8081).unwrap_err();
+            device.done(&["network", "connect", "zone", "cut"]);
+            assert_eq!(fetch("127.0.0.1", 8081).unwrap(), "web");
+            device.done(&["rm", "-f", "cut"]);
+        }
 
         let both = [
             "--network",
