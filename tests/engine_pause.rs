@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use common::device::{Device, on_device, run};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 const BUSY: &str = "trap 'echo usr1' USR1; trap 'exit 5' TERM; echo up; while :; do :; done";
@@ -55,6 +57,7 @@ fn check(device: &Device) {
     check_ends(device);
     check_health(device);
     check_killed_monitor(device);
+    check_ending(device);
 }
 
 fn check_words(device: &Device) {
@@ -179,6 +182,26 @@ fn check_killed_monitor(device: &Device) {
         (&seen["Status"], &seen["ExitCode"]),
         (&json!("exited"), &json!(137))
     );
+    device.done(&["rm", "web"]);
+}
+
+/// Its process has ended, and its monitor has not noticed yet.
+fn check_ending(device: &Device) {
+    paused(device, "web", &[]);
+    device.done(&["unpause", "web"]);
+    let now = device.containers().remove(0).1.unwrap();
+    let [monitor, init] = [now.monitor.pid, now.init.unwrap().pid].map(Pid::from_raw);
+    kill(monitor, Signal::SIGSTOP).unwrap();
+    kill(init, Signal::SIGKILL).unwrap();
+    let stat = format!("/proc/{init}/stat");
+    until(
+        || std::fs::read_to_string(&stat).unwrap(),
+        |stat| stat.contains(") Z "),
+    );
+    let refused = device.dray(&["pause", "web"]);
+    kill(monitor, Signal::SIGCONT).unwrap();
+    assert_eq!(refused.stderr, "dray: container web is not running\n");
+    assert_eq!(device.done(&["wait", "web"]).stdout, "137\n");
     device.done(&["rm", "web"]);
 }
 

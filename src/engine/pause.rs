@@ -1,5 +1,7 @@
 //! Pausing: a container's processes stand still until they are let go on. The kernel's freezer is the only record of it.
 
+use std::io::ErrorKind;
+
 use super::{Engine, EngineError, Record, Status};
 use crate::sys::{cgroup, freezer};
 
@@ -11,11 +13,29 @@ impl Engine {
         let group = container.record.group();
         let name = container.record.name;
         match container.status {
-            Status::Running => freezer::freeze(&group)
-                .map_err(EngineError::system(format!("pause container {name}"))),
-            Status::Paused => Err(EngineError::AlreadyPaused { name }),
-            _ => Err(EngineError::NotRunning { name }),
+            Status::Running => {}
+            Status::Paused => return Err(EngineError::AlreadyPaused { name }),
+            _ => return Err(EngineError::NotRunning { name }),
         }
+        match freezer::freeze(&group) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(EngineError::system(format!("pause container {name}"))(
+                    error,
+                ));
+            }
+            Ok(()) if self.is_alive(id)? => return Ok(()),
+            // A group without processes stands still too, and nothing must be started in that.
+            Ok(()) => self.thaw(id)?,
+            Err(_) => {}
+        }
+        // It ended meanwhile.
+        Err(EngineError::NotRunning { name })
+    }
+
+    /// Whether the process of a container that runs is still there.
+    fn is_alive(&self, id: &str) -> Result<bool, EngineError> {
+        let init = self.load(id)?.now.and_then(|now| now.init);
+        Ok(init.is_some_and(|init| init.is_alive()))
     }
 
     /// Lets the processes of a paused container go on.

@@ -16,16 +16,39 @@ fn switch(group: &str) -> Option<PathBuf> {
     cgroup::file(group, "freezer", &["cgroup.freeze", "freezer.state"])
 }
 
+/// Whether the kernel has a freezer at all.
+fn is_there() -> bool {
+    match cgroup::is_unified() {
+        true => cgroup::in_groups("freezer", &["cgroup.freeze"]).is_some(),
+        false => cgroup::has("freezer"),
+    }
+}
+
 /// Whether the processes of a container stand still, or are to.
 pub fn is_frozen(group: &str) -> bool {
     let state = switch(group).and_then(|file| fs::read_to_string(file).ok());
     state.is_some_and(|state| !matches!(state.trim(), "0" | "THAWED"))
 }
 
-/// Freezes the processes of a container; when this returns they all stand still, or none is to.
+/// Freezes the processes of a container; when this returns they all stand still, or none is to. A group that is gone, or goes
+/// meanwhile, is not found.
 pub fn freeze(group: &str) -> io::Result<()> {
-    let missing = || io::Error::other("the kernel has no freezer for control groups");
-    let file = switch(group).ok_or_else(missing)?;
+    stand_still(group).map_err(|error| match error.raw_os_error() {
+        // Of a file that was open when its group went.
+        Some(libc::ENODEV) => io::ErrorKind::NotFound.into(),
+        _ => error,
+    })
+}
+
+fn stand_still(group: &str) -> io::Result<()> {
+    let file = match switch(group) {
+        Some(file) => file,
+        None if is_there() => return Err(io::ErrorKind::NotFound.into()),
+        None => {
+            let missing = "the kernel has no freezer for control groups";
+            return Err(io::Error::other(missing));
+        }
+    };
     let unified = file.ends_with("cgroup.freeze");
     let deadline = Instant::now() + PATIENCE;
     loop {
