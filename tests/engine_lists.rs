@@ -691,9 +691,12 @@ fn a_container_is_stopped_by_the_signal_that_is_given() {
         device.done(&["restart", "--signal=SIGUSR1", "web"]);
         while up() < 4 {}
         assert_eq!(device.inspect("web")["State"]["Running"], true);
-        let refused = device.dray(&["stop", "--signal=NONE", "web"]);
-        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
-        assert!(refused.stderr.contains("is not a signal"), "{refused:?}");
+        for words in [["stop", "--signal=NONE"], ["kill", "-s99"], ["kill", "-s0"]] {
+            let refused = device.dray(&[&words[..], &["web"]].concat());
+            assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+            let said = "is not a signal: use a name such as TERM, or a number from 1 to 64";
+            assert!(refused.stderr.contains(said), "{refused:?}");
+        }
         device.done(&["rm", "-f", "web", "db", "old"]);
     });
 }

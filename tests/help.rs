@@ -351,6 +351,9 @@ fn every_word_says_what_it_does_and_what_its_options_mean() {
     let help = dray(&["--help"]);
     let all = words(&help);
     assert!(all.len() > 20, "{help}");
+    for group in ["container", "image", "network", "system", "volume"] {
+        assert!(all.contains(&group), "{group}: {help}");
+    }
     let mut count = 0;
     for word in all {
         let own = dray(&[word, "--help"]);

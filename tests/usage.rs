@@ -7,6 +7,8 @@
 )]
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Output};
 
 use dray::runargs::split;
@@ -350,5 +352,57 @@ fn a_group_without_a_word_and_dray_without_any_show_help() {
             .unwrap();
         let wanted = format!("dray {}\n", env!("CARGO_PKG_VERSION"));
         assert_eq!(String::from_utf8(output.stdout).unwrap(), wanted);
+    }
+}
+
+/// Those who call several at once get whole messages, not pieces of each: every one is one write, here one datagram.
+#[test]
+fn a_message_is_one_write() {
+    for line in ["ps --bogus", "nonsense", "kill -s 99 web"] {
+        let (heard, told) = UnixDatagram::pair().unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_dray"))
+            .args(words(line))
+            .env("DRAY_CONFIG", "/dev/null")
+            .stderr(OwnedFd::from(told))
+            .spawn()
+            .unwrap();
+        assert!(!child.wait().unwrap().success(), "{line}");
+        let mut piece = [0; 4096];
+        let length = heard.recv(&mut piece).unwrap();
+        let said = str::from_utf8(&piece[..length]).unwrap();
+        assert!(
+            said.starts_with("dray: ") && said.ends_with('\n'),
+            "{said:?}"
+        );
+        heard.set_nonblocking(true).unwrap();
+        assert!(heard.recv(&mut piece).is_err(), "{line}: more than one");
+    }
+}
+
+/// Options of docker's client that come before its words. Docker obeys these, so they are in no table that it is asked about.
+const BEFORE_THE_WORD: &[(&str, &str)] = &[
+    (
+        "-D ps",
+        "--debug is not supported: what went wrong is said on stderr in any case; leave it out",
+    ),
+    (
+        "--log-level debug ps",
+        "--log-level is not supported: what went wrong is said on stderr in any case; leave it out",
+    ),
+    (
+        "-H x ps",
+        "--host is not supported: there is no daemon to talk to; run dray on the device itself",
+    ),
+    (
+        "--context x ps",
+        "--context is not supported: there is no daemon to talk to; run dray on the device itself",
+    ),
+];
+
+#[test]
+fn options_before_the_word_are_refused_with_the_reason() {
+    for (line, message) in BEFORE_THE_WORD {
+        let wanted = (Some(125), format!("dray: {message}"));
+        assert_eq!(dray(line), wanted, "{line}");
     }
 }

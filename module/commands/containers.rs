@@ -82,7 +82,9 @@ impl Stop {
 
 fn number(text: &str) -> anyhow::Result<i32> {
     signal::number(text).ok_or_else(|| {
-        anyhow::anyhow!("{text:?} is not a signal: use a name such as TERM, or a number")
+        anyhow::anyhow!(
+            "{text:?} is not a signal: use a name such as TERM, or a number from 1 to 64"
+        )
     })
 }
 

@@ -202,7 +202,8 @@ enum Word {
     /// Docker's words for images: image ls, image rm and so on
     #[command(disable_help_flag = true)]
     Image(Inner),
-    #[command(hide = true, disable_help_flag = true)]
+    /// Docker's words for the device: system df, system prune, system info
+    #[command(disable_help_flag = true)]
     System(Inner),
     /// Print the versions of dray and of the kernel
     Version(info::Words),

@@ -41,17 +41,21 @@ pub fn tolerant(command: Command) -> Command {
 
 /// The words up to the first option, asking for help.
 pub fn asking(words: &[OsString]) -> Vec<OsString> {
-    let named = words
+    named(words).cloned().chain(["--help".into()]).collect()
+}
+
+/// The words up to the first option: what comes after is its value, or was not read any more.
+fn named(words: &[OsString]) -> impl Iterator<Item = &OsString> {
+    words
         .iter()
-        .take_while(|w| !w.as_encoded_bytes().starts_with(b"-"));
-    named.cloned().chain(["--help".into()]).collect()
+        .take_while(|word| !word.as_encoded_bytes().starts_with(b"-"))
 }
 
 /// Says what is wrong with `words`, those after the program's name.
 pub fn refuse(mut root: Command, words: &[OsString], error: &Error) -> ExitCode {
     root.build();
     let mut command = &root;
-    for word in words.iter().filter_map(|word| word.to_str()) {
+    for word in named(words).filter_map(|word| word.to_str()) {
         command = command.find_subcommand(word).unwrap_or(command);
     }
     let path = command.get_bin_name().unwrap_or("dray").to_owned();
