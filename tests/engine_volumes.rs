@@ -696,12 +696,23 @@ fn a_mount_point_that_a_read_only_mount_lacks_is_named() {
     });
 }
 
+/// A call of dray for which mounting a filesystem never ends.
+#[cfg(feature = "failpoints")]
+fn hanging(device: &Device, words: &[&str]) -> common::device::Call {
+    use std::process::{Command, Stdio};
+
+    let mut dray = Command::new(env!("CARGO_BIN_EXE_dray"));
+    dray.args(words)
+        .env("DRAY_CONFIG", &device.host.config)
+        .env("DRAY_BREAK", "mount-hangs")
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    common::device::Call::of(dray)
+}
+
 #[cfg(feature = "failpoints")]
 #[test]
 fn a_volume_that_does_not_answer_holds_nobody_else_up() {
-    use common::device::Call;
-    use std::process::{Command, Stdio};
-
     on_device("away", |device| {
         let image = device.registry.name("shop/v1:1");
         let options = ["--opt=type=tmpfs", "--opt=device=tmpfs"];
@@ -716,17 +727,8 @@ fn a_volume_that_does_not_answer_holds_nobody_else_up() {
         );
         device.done(&[&run[..], &["guest", "--network=container:away", &image]].concat());
         device.done(&[&run[..], &["beside", "--network=none", &image]].concat());
-        let hanging = |words: &[&str]| {
-            let mut dray = Command::new(env!("CARGO_BIN_EXE_dray"));
-            dray.args(words)
-                .env("DRAY_CONFIG", &device.host.config)
-                .env("DRAY_BREAK", "mount-hangs")
-                .stdin(Stdio::null())
-                .stderr(Stdio::piped());
-            Call::of(dray)
-        };
         device.lose_power();
-        let mut boot = hanging(&["boot"]);
+        let mut boot = hanging(device, &["boot"]);
         boot.until("started container beside");
         // Whoever could not wait would have been told by now.
         assert_eq!(device.running(), ["v1"]);
@@ -749,7 +751,7 @@ fn a_volume_that_does_not_answer_holds_nobody_else_up() {
         );
         assert!(state["Error"].as_str().unwrap().contains(lost), "{state}");
         // It can be removed and copied from at once, and nobody waits there any more.
-        let (status, said) = hanging(&["cp", "away:/version", "/dev/null"]).end();
+        let (status, said) = hanging(device, &["cp", "away:/version", "/dev/null"]).end();
         assert!(!status.success() && said[0].contains(lost), "{said:?}");
         assert_eq!(device.done(&["boot"]).stderr.lines().count(), 2);
         assert_eq!(device.running(), ["v1"; 3]);
@@ -762,8 +764,6 @@ fn a_volume_that_does_not_answer_holds_nobody_else_up() {
 #[cfg(feature = "failpoints")]
 #[test]
 fn who_has_a_volume_that_does_not_answer_waits_for_it_once_in_a_boot() {
-    use common::device::Call;
-    use std::process::{Command, Stdio};
     use std::time::{Duration, Instant};
 
     const NAMES: [&str; 4] = ["a1", "a2", "a3", "a4"];
@@ -775,18 +775,9 @@ fn who_has_a_volume_that_does_not_answer_waits_for_it_once_in_a_boot() {
             let run = ["run", "-d", "--restart=always", "--network=none"];
             device.done(&[&run[..], &["--name", name, "-v=far:/data", &image]].concat());
         }
-        let hanging = |words: &[&str]| {
-            let mut dray = Command::new(env!("CARGO_BIN_EXE_dray"));
-            dray.args(words)
-                .env("DRAY_CONFIG", &device.host.config)
-                .env("DRAY_BREAK", "mount-hangs")
-                .stdin(Stdio::null())
-                .stderr(Stdio::piped());
-            Call::of(dray)
-        };
         device.lose_power();
         let begun = Instant::now();
-        let (status, said) = hanging(&["boot"]).end();
+        let (status, said) = hanging(device, &["boot"]).end();
         let took = begun.elapsed();
         assert_eq!(status.code(), Some(1), "{said:?}");
         for name in NAMES {
