@@ -99,6 +99,7 @@ fn image(archive: &mut Archive, item: Item) -> Result<Listed, ImageArchiveError>
     Ok(Listed {
         names: item.repo_tags.unwrap_or_default(),
         digest,
+        media_type: None,
         is_stated: false,
         platform: Some(config.platform),
     })

@@ -78,6 +78,7 @@ fn listed(entry: &Descriptor) -> Option<Listed> {
     Some(Listed {
         names,
         digest: entry.digest,
+        media_type: Some(entry.media_type.clone()),
         is_stated: !entry.annotations.contains_key(MADE_HERE),
         platform,
     })

@@ -56,6 +56,8 @@ pub struct Listed {
     pub names: Vec<String>,
     /// Of its index or manifest.
     pub digest: Digest,
+    /// Which of the two the archive's index calls it, and of whose making.
+    pub media_type: Option<String>,
     /// Whether the archive says so. Otherwise the manifest was made here, and means something to nobody else.
     pub is_stated: bool,
     /// Whom it is for, where that is said.

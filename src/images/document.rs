@@ -71,12 +71,12 @@ impl Search<'_> {
         digest: Digest,
         platform: &Platform,
     ) -> Result<(Digest, Manifest), ImagesError> {
-        let index = match self.document(&digest)? {
+        let index = match self.document(&digest, None)? {
             Document::Manifest(manifest) => return Ok((digest, manifest)),
             Document::Index(index) => index,
         };
         let chosen = choose(&index, platform).ok_or_else(|| self.none_fits(&index, platform))?;
-        match self.document(&chosen.digest)? {
+        match self.document(&chosen.digest, Some(&chosen.media_type))? {
             Document::Manifest(manifest) => Ok((chosen.digest, manifest)),
             Document::Index(_) => Err(ImagesError::NestedIndex {
                 image: self.image(),
@@ -112,7 +112,12 @@ impl Search<'_> {
         }
     }
 
-    fn document(&mut self, digest: &Digest) -> Result<Document, ImagesError> {
+    /// A document, which has to be what its source and the index above it, if any, call it.
+    fn document(
+        &mut self,
+        digest: &Digest,
+        declared: Option<&str>,
+    ) -> Result<Document, ImagesError> {
         let (bytes, content_type) = match self.images.store.document(digest)? {
             Some(bytes) => (bytes, None),
             None => {
@@ -121,10 +126,17 @@ impl Search<'_> {
                 (bytes, content_type)
             }
         };
-        Document::parse(&bytes, content_type.as_deref()).map_err(|source| ImagesError::Manifest {
-            image: self.image(),
-            source,
-        })
+        let parse = |said: Option<&str>| {
+            Document::parse(&bytes, said).map_err(|source| ImagesError::Manifest {
+                image: self.image(),
+                source,
+            })
+        };
+        let document = parse(content_type.as_deref())?;
+        match declared {
+            Some(declared) => parse(Some(declared)),
+            None => Ok(document),
+        }
     }
 
     fn config(

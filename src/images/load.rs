@@ -38,6 +38,7 @@ pub struct Chosen<'a> {
 /// One image of an archive as a pull sees it.
 struct Inside<'a> {
     carried: &'a Carried,
+    listed: &'a Listed,
     name: &'a str,
 }
 
@@ -69,6 +70,7 @@ impl Images {
         let name = chosen.called();
         let source = Inside {
             carried,
+            listed: chosen.listed,
             name: &name,
         };
         let wish = Wish {
@@ -214,6 +216,9 @@ impl Source for Inside<'_> {
     fn document(&self, digest: &Digest) -> Result<(Vec<u8>, Option<String>), ImagesError> {
         let document = self.carried.archive.document(digest);
         match document.map_err(|source| refused(&self.carried.path, source))? {
+            Some(bytes) if *digest == self.listed.digest => {
+                Ok((bytes, self.listed.media_type.clone()))
+            }
             Some(bytes) => Ok((bytes, None)),
             None => Err(self.lacks(&[*digest])),
         }

@@ -260,10 +260,13 @@ impl Fetcher {
         let target = url
             .join(location)
             .ok_or_else(|| refused("that is not an http or https URL"))?;
-        let may_be_plain =
-            !url.origin.https || self.settings.is_insecure(&target.origin.authority());
-        if !target.origin.https && !may_be_plain {
-            return Err(refused("it is plain http, the registry is not"));
+        let (from, to) = (&url.origin, &target.origin);
+        let stays = !from.https && (from.host == to.host || from.is_loopback() && to.is_loopback());
+        if !to.https && !stays && !self.settings.is_insecure(&to.authority()) {
+            return Err(refused(match from.https {
+                true => "it is plain http, the registry is not",
+                false => "it is plain http at a host whose settings do not say insecure = yes",
+            }));
         }
         Ok(target)
     }

@@ -166,6 +166,23 @@ fn confusions() -> Vec<Row> {
             inner.digest
         )),
     ));
+    // Both an index and a layout say what their images are.
+    let mislabelled = Built {
+        media_type: media_type::DOCKER_MANIFEST.to_owned(),
+        ..good()
+    };
+    let differs = || {
+        refused(format!(
+            "manifest was delivered as {:?} but calls itself {:?}",
+            media_type::DOCKER_MANIFEST,
+            media_type::OCI_MANIFEST
+        ))
+    };
+    let listing = index(Flavour::Oci, &[&mislabelled]);
+    let name = "an index that calls its image something else";
+    rows.push(Row::new("G1", name, listing, differs()));
+    let name = "a layout that calls its image something else";
+    rows.push(Row::new("G1", name, mislabelled, differs()).only(Way::Load));
     for lie in [media_type::OCI_INDEX, media_type::DOCKER_MANIFEST] {
         let fault = Fault::ContentType(lie.to_owned());
         rows.push(

@@ -132,6 +132,11 @@ fn redirects() -> Vec<Row> {
             "that is not an http or https URL",
         ),
         (
+            "a redirect to plain http at a host that nobody allowed that",
+            "http://elsewhere.example/?",
+            "it is plain http at a host whose settings do not say insecure = yes",
+        ),
+        (
             "a redirect to nowhere",
             "?",
             "that is one redirect too many",
