@@ -14,6 +14,7 @@
 //! └── data/0000.tar.gz             the payload's files; an empty tar when there are none
 //! ```
 
+pub mod carried;
 pub mod compression;
 pub mod header;
 mod json;
