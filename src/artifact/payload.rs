@@ -5,11 +5,12 @@
 //!   "dray": { "version": 1, "scope": "shop",                          all of it optional
 //!             "services": [ { "name": "web", "image": 0, "run_args": "…", "command": ["…"], "depends_on": ["db"] } ],
 //!             "health": { "timeout_s": 120, "stable_s": 10 },
-//!             "payload": "oci-layout" } }
+//!             "payload": "oci-layout", "assumes": ["sha256:…"] } }
 //! ```
 //!
 //! Without `services` each entry of `containers` is one container with the shared `run_args`. With it, `image` is an
-//! index into `containers`, and a service without `run_args` of its own has the shared ones.
+//! index into `containers`, and a service without `run_args` of its own has the shared ones. `assumes` lists the layers
+//! that a carried payload leaves out because the devices have them.
 
 mod order;
 mod read;
@@ -18,7 +19,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use crate::oci::Reference;
+use crate::oci::{Digest, Reference};
 
 /// The scope of every artifact that does not name one, upstream's included.
 pub const DEFAULT_SCOPE: &str = "docker";
@@ -37,6 +38,10 @@ pub const MAX_RUN_ARGS: usize = 64 << 10;
 
 /// Words of one service's command.
 pub const MAX_COMMAND_WORDS: usize = 1000;
+
+/// Layers that a carried payload may leave out: a hundred images of as many as docker builds at most. Their digests fill
+/// three quarters of [`MAX_BYTES`].
+pub const MAX_ASSUMED: usize = 10_000;
 
 /// Longest health deadline, a day: a client's own limit per verb is four hours.
 pub const MAX_TIMEOUT_S: u64 = 86_400;
@@ -58,6 +63,9 @@ pub struct Payload {
     pub health: Health,
     /// How the images come; `None` means from their registries.
     pub payload: Option<Carried>,
+    /// Layers as they are packed, by their blobs' digests, that the images need and a carried payload leaves out: a device
+    /// without one of them cannot take it. In ascending order, each once; empty without a carried payload.
+    pub assumes: Vec<Digest>,
     /// Unknown keys beside upstream's: not an error, since people annotate their meta-data, but worth a line in the log.
     pub unknown_keys: Vec<String>,
 }

@@ -6,11 +6,11 @@ use std::io::Read;
 use serde_json::{Map, Value};
 
 use super::{
-    Carried, DEFAULT_SCOPE, Health, MAX_BYTES, MAX_COMMAND_WORDS, MAX_NAME, MAX_RUN_ARGS,
+    Carried, DEFAULT_SCOPE, Health, MAX_ASSUMED, MAX_BYTES, MAX_COMMAND_WORDS, MAX_NAME, MAX_RUN_ARGS,
     MAX_SERVICES, MAX_STABLE_S, MAX_TIMEOUT_S, Payload, PayloadError, Service, VERSION,
 };
 use crate::artifact::json::kind;
-use crate::oci::Reference;
+use crate::oci::{Digest, Reference};
 
 type Result<T> = std::result::Result<T, PayloadError>;
 
@@ -66,7 +66,9 @@ fn payload(document: &Map<String, Value>) -> Result<Payload> {
     only_keys(
         dray,
         "dray",
-        &["version", "scope", "services", "health", "payload"],
+        &[
+            "version", "scope", "services", "health", "payload", "assumes",
+        ],
     )?;
     let services = match present(dray, "services") {
         Some(value) => services(value, &images, &shared_run_args)?,
@@ -81,6 +83,7 @@ fn payload(document: &Map<String, Value>) -> Result<Payload> {
             })
             .collect(),
     };
+    let carried = carried(dray)?;
     Ok(Payload {
         scope: match present(dray, "scope") {
             Some(value) => name(value, "dray.scope")?,
@@ -88,7 +91,8 @@ fn payload(document: &Map<String, Value>) -> Result<Payload> {
         },
         services: super::order::by_dependency(services)?,
         health: health(dray)?,
-        payload: carried(dray)?,
+        payload: carried,
+        assumes: assumes(dray, carried)?,
         unknown_keys: document
             .keys()
             .filter(|key| !["containers", "run_args", "dray"].contains(&key.as_str()))
@@ -228,6 +232,35 @@ fn carried(dray: &Map<String, Value>) -> Result<Option<Carried>> {
             problem: format!("{:?} is not known; only \"oci-layout\" is", shown(other)),
         }),
     }
+}
+
+fn assumes(dray: &Map<String, Value>, carried: Option<Carried>) -> Result<Vec<Digest>> {
+    const KEY: &str = "dray.assumes";
+    let Some(value) = present(dray, "assumes") else {
+        return Ok(Vec::new());
+    };
+    let wrong = |key: &str, problem: String| PayloadError::Value {
+        key: key.to_owned(),
+        problem,
+    };
+    if carried.is_none() {
+        let problem = "it is what a payload leaves out, but dray.payload is not set";
+        return Err(wrong(KEY, problem.to_owned()));
+    }
+    let entries = list(value, KEY, "a list of digests", 0, MAX_ASSUMED, "layers")?;
+    let mut assumed: Vec<Digest> = Vec::with_capacity(entries.len());
+    for (index, value) in entries.iter().enumerate() {
+        let key = format!("{KEY}[{index}]");
+        let digest = text(value, &key)?
+            .parse()
+            .map_err(|refused| wrong(&key, format!("{refused}")))?;
+        // One order, so that the same request is always the same document.
+        if assumed.last().is_some_and(|last| *last >= digest) {
+            return Err(wrong(&key, "the list is not in ascending order".to_owned()));
+        }
+        assumed.push(digest);
+    }
+    Ok(assumed)
 }
 
 /// Before any other key is looked at: a later version may give keys another meaning.

@@ -108,12 +108,16 @@ fn what_is_written_reads_back_the_same() {
     rich.scope = "shop".to_owned();
     rich.payload = Some(Carried::OciLayout);
     rich.health.stable_s = Some(3);
+    let mut sparse = plain.clone();
+    sparse.payload = Some(Carried::OciLayout);
+    sparse.assumes = vec![Digest::of(b"x"), Digest::of(b"y"), Digest::of(b"z")];
+    sparse.assumes.sort();
     let mut named = plain.clone();
     named.services[0].name = Some("a".to_owned());
     named.services[1].depends_on = vec!["a".to_owned()];
     named.services[1].command = vec!["x y".to_owned()];
     named.services.push(service(None, &pinned("nginx"), "-d"));
-    for payload in [plain, rich, named] {
+    for payload in [plain, rich, sparse, named] {
         let text = payload.to_json();
         assert_eq!(parsed(&text), payload, "{text}");
     }
@@ -137,6 +141,11 @@ fn each_defect_gets_one_clear_line() {
         services(&format!(
             r#"[{{"name": {name}, "image": 0}}, {{"image": 1}}]"#
         ))
+    };
+    let [low, high] = ["0", "f"].map(|digit| format!("\"sha256:{}\"", digit.repeat(64)));
+    let assumed = |list: &[&str]| {
+        let list = list.join(", ");
+        with(&format!(r#"{{"payload": "oci-layout", "assumes": [{list}]}}"#))
     };
     let empty = "meta-data is empty: the artifact says nothing about containers; make it with docker-artifact-gen";
     let not_a_name = "is not a name: 1 to 64 letters, digits, \"_\", \".\" or \"-\", the first a letter or digit";
@@ -163,6 +172,12 @@ fn each_defect_gets_one_clear_line() {
         (with(r#"{"scope": "../x"}"#), format!(r#"meta-data key "dray.scope": "../x" {not_a_name}"#)),
         (with(r#"{"scope": ""}"#), format!(r#"meta-data key "dray.scope": "" {not_a_name}"#)),
         (with(r#"{"payload": "tar"}"#), r#"meta-data key "dray.payload": "tar" is not known; only "oci-layout" is"#.into()),
+        (with(r#"{"assumes": []}"#), r#"meta-data key "dray.assumes": it is what a payload leaves out, but dray.payload is not set"#.into()),
+        (with(r#"{"payload": "oci-layout", "assumes": {}}"#), r#"meta-data key "dray.assumes" must be a list of digests, not an object"#.into()),
+        (with(r#"{"payload": "oci-layout", "assumes": [1]}"#), r#"meta-data key "dray.assumes[0]" must be a string, not a number"#.into()),
+        (with(r#"{"payload": "oci-layout", "assumes": ["nginx"]}"#), format!(r#"meta-data key "dray.assumes[0]": {}"#, "nginx".parse::<Digest>().unwrap_err())),
+        (assumed(&[&low, &low]), r#"meta-data key "dray.assumes[1]": the list is not in ascending order"#.into()),
+        (assumed(&[&high, &low]), r#"meta-data key "dray.assumes[1]": the list is not in ascending order"#.into()),
         (services("[]"), r#"meta-data key "dray.services" is empty: it must name 1 or more services"#.into()),
         (services("[1]"), r#"meta-data key "dray.services[0]" must be an object, not a number"#.into()),
         (services("[{}]"), r#"meta-data has no key "dray.services[0].image": expected an index into containers"#.into()),
@@ -214,6 +229,20 @@ fn limits_hold_at_their_edge() {
             format!(r#"meta-data key "containers" has {count} images; at most 100 are allowed"#)
         );
     }
+    let assumed = |count: usize| {
+        let digests: Vec<String> = (0..count).map(|n| format!("\"sha256:{n:064x}\"")).collect();
+        let list = digests.join(",");
+        format!(
+            r#"{{"containers": ["a"], "dray": {{"payload": "oci-layout", "assumes": [{list}]}}}}"#
+        )
+    };
+    let most = parsed(&assumed(MAX_ASSUMED));
+    assert_eq!(most.assumes.len(), MAX_ASSUMED);
+    assert!(most.to_json().len() < MAX_BYTES);
+    assert_eq!(
+        refusal(&assumed(MAX_ASSUMED + 1)),
+        r#"meta-data key "dray.assumes" has 10001 layers; at most 10000 are allowed"#
+    );
     let line = |length: usize| {
         format!(
             r#"{{"containers": ["a"], "run_args": "{}"}}"#,

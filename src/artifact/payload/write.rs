@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Carried, DEFAULT_SCOPE, Health, Payload, Service, VERSION};
-use crate::oci::Reference;
+use crate::oci::{Digest, Reference};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -25,6 +25,8 @@ struct Dray<'a> {
     health: Option<Seconds>,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<&'static str>,
+    #[serde(skip_serializing_if = "<[Digest]>::is_empty")]
+    assumes: &'a [Digest],
 }
 
 #[derive(Serialize)]
@@ -62,6 +64,7 @@ impl Payload {
             services: images.into_iter().map(service).collect(),
             health: Health::default(),
             payload: None,
+            assumes: Vec::new(),
             unknown_keys: Vec::new(),
         }
     }
@@ -84,11 +87,13 @@ impl Payload {
                 stable_s: self.health.stable_s,
             }),
             payload: self.payload.map(|Carried::OciLayout| "oci-layout"),
+            assumes: &self.assumes,
         };
         let needed = dray.scope.is_some()
             || !dray.services.is_empty()
             || dray.health.is_some()
-            || dray.payload.is_some();
+            || dray.payload.is_some()
+            || !dray.assumes.is_empty();
         let document = Document {
             containers,
             run_args: if plain { run_args } else { "" },
