@@ -107,10 +107,6 @@ fn meta_data() {
                 json!({"containers": ["web:1"], "dray": {"colour": 1}}).to_string(),
                 "\"dray.colour\"",
             ),
-            (
-                json!({"containers": ["web:1"], "dray": {"payload": "oci-layout"}}).to_string(),
-                "\"dray.payload\"",
-            ),
         ] {
             refused(device, &text, expected);
         }

@@ -11,7 +11,7 @@ use crate::oci::{Descriptor, Digest, Document, MAX_MANIFEST};
 pub(super) const MARKER: &str = "oci-layout";
 
 /// Largest marker.
-const MAX_MARKER: u64 = 4 << 10;
+pub const MAX_MARKER: u64 = 4 << 10;
 
 /// Where names stand: containerd's is whole, the other one is up to its writer.
 pub(super) const NAMES: [&str; 2] = [
@@ -35,19 +35,33 @@ pub(super) fn blob_path(digest: &Digest) -> String {
 
 pub(super) fn read(place: &Place) -> Result<Vec<Listed>, ImageArchiveError> {
     let marker = place.read(MARKER.as_bytes(), MAX_MARKER)?;
+    // Before the index: another version may have another one.
+    check_version(&marker)?;
+    images(&place.read(b"index.json", MAX_MANIFEST)?)
+}
+
+/// The images of a layout by its two documents, in its order; at least one.
+pub fn listed(marker: &[u8], index: &[u8]) -> Result<Vec<Listed>, ImageArchiveError> {
+    check_version(marker)?;
+    images(index)
+}
+
+fn check_version(marker: &[u8]) -> Result<(), ImageArchiveError> {
     let marker: Marker =
-        serde_json::from_slice(&marker).map_err(|error| ImageArchiveError::Document {
+        serde_json::from_slice(marker).map_err(|error| ImageArchiveError::Document {
             name: MARKER.to_owned(),
             reason: error.to_string(),
         })?;
-    let version = marker.image_layout_version;
-    if version != "1.0.0" {
-        return Err(ImageArchiveError::Version(
+    match marker.image_layout_version {
+        version if version == "1.0.0" => Ok(()),
+        version => Err(ImageArchiveError::Version(
             version.chars().take(20).collect(),
-        ));
+        )),
     }
-    let index = place.read(b"index.json", MAX_MANIFEST)?;
-    let index = match Document::parse(&index, None).map_err(ImageArchiveError::Index)? {
+}
+
+fn images(index: &[u8]) -> Result<Vec<Listed>, ImageArchiveError> {
+    let index = match Document::parse(index, None).map_err(ImageArchiveError::Index)? {
         Document::Index(index) => index,
         Document::Manifest(_) => {
             return Err(ImageArchiveError::Document {
@@ -56,7 +70,7 @@ pub(super) fn read(place: &Place) -> Result<Vec<Listed>, ImageArchiveError> {
             });
         }
     };
-    let images: Vec<Listed> = index.manifests.iter().filter_map(listed).collect();
+    let images: Vec<Listed> = index.manifests.iter().filter_map(entry).collect();
     match images.is_empty() {
         true => Err(ImageArchiveError::NoImages),
         false => Ok(images),
@@ -64,7 +78,7 @@ pub(super) fn read(place: &Place) -> Result<Vec<Listed>, ImageArchiveError> {
 }
 
 /// An entry of the index; `None` for what is no image: attestations, signatures.
-fn listed(entry: &Descriptor) -> Option<Listed> {
+fn entry(entry: &Descriptor) -> Option<Listed> {
     manifest_kind(&entry.media_type).ok()?;
     let platform = entry.platform.clone();
     if platform.as_ref().is_some_and(|p| p.os == "unknown") {

@@ -33,6 +33,7 @@ use crate::oci::{Digest, MAX_MANIFEST, Platform};
 
 pub use content::Content;
 pub use error::ImageArchiveError;
+pub use layout::{MAX_MARKER, listed};
 pub use spool::seekable;
 pub use write::{Writer, Written};
 
@@ -68,6 +69,22 @@ impl Archive {
     /// Opens a folder with an unpacked archive.
     pub fn folder(path: &Path) -> Result<Archive, ImageArchiveError> {
         Archive::of(Place::folder(path)?)
+    }
+
+    /// Opens a folder with a layout whose blobs lie beside its index, under names that `blob` knows.
+    pub fn flat_folder(
+        path: &Path,
+        blob: fn(&str) -> Option<Digest>,
+    ) -> Result<Archive, ImageArchiveError> {
+        let mut archive = Archive::folder(path)?;
+        let failed = || ImageArchiveError::io("list the folder");
+        for entry in std::fs::read_dir(path).map_err(failed())? {
+            let name = entry.map_err(failed())?.file_name();
+            if let Some(digest) = name.to_str().and_then(blob) {
+                archive.elsewhere.insert(digest, name.into_encoded_bytes());
+            }
+        }
+        Ok(archive)
     }
 
     /// Opens a plain tar; see [`seekable`].

@@ -12,7 +12,7 @@ use super::error::DeployError;
 use super::meter::Meter;
 use super::request::Wanted;
 use super::site::Site;
-use crate::images::{Event, Image, Planned, Progress};
+use crate::images::{Event, Freight, Image, Planned, Progress};
 use crate::oci::{Platform, Reference};
 use crate::runargs::Pull;
 use crate::sys::terminate;
@@ -22,6 +22,7 @@ pub(super) fn fetch_all(
     site: &Site<'_>,
     number: u64,
     wanted: &[&Wanted],
+    freight: Option<&Freight<'_>>,
 ) -> Result<Vec<Image>, DeployError> {
     site.hold.check()?;
     let images = site.images();
@@ -33,14 +34,23 @@ pub(super) fn fetch_all(
         .map(|wanted| (&wanted.image, wanted.platform.as_ref().unwrap_or(&host)))
         .collect();
     for (reference, _) in &asked {
-        site.say(&format!("fetching image {}", reference.familiar()));
+        let name = reference.familiar();
+        site.say(&match freight {
+            None => format!("fetching image {name}"),
+            Some(_) => format!("taking image {name} from the artifact"),
+        });
     }
     let planning = Planning { say: site.say };
     // The images of the deployment before the committed one go if that makes room.
-    let planned = images.plan(&asked, Some(&site.previous_pin()), &planning);
+    let spare = Some(site.previous_pin());
+    let planned = match freight {
+        None => images.plan(&asked, spare.as_deref(), &planning),
+        Some(freight) => images.plan_freight(freight, &asked, spare.as_deref(), &planning),
+    };
     site.hold.check()?;
     let planned = planned?;
-    let meter = match planned.iter().any(Planned::is_fetched) {
+    // What the client brings is not this program's to limit.
+    let meter = match freight.is_none() && planned.iter().any(Planned::is_fetched) {
         true => Meter::open(site)?,
         false => Meter::unlimited(),
     };
@@ -51,7 +61,12 @@ pub(super) fn fetch_all(
             Pull::Never => None,
             Pull::Missing | Pull::Always => planned.next(),
         };
-        fetched.push(fetch(site, number, wanted, planned, &meter)?);
+        fetched.push(fetch(site, number, wanted, planned, (freight, &meter))?);
+    }
+    if let Some(freight) = freight {
+        let finished = freight.finish();
+        site.hold.check()?;
+        finished?;
     }
     Ok(fetched)
 }
@@ -61,7 +76,7 @@ fn fetch(
     number: u64,
     wanted: &Wanted,
     planned: Option<Planned>,
-    meter: &Meter,
+    (freight, meter): (Option<&Freight<'_>>, &Meter),
 ) -> Result<Image, DeployError> {
     let name = wanted.image.familiar();
     site.hold.check()?;
@@ -72,12 +87,16 @@ fn fetch(
         Some(mut planned) => {
             planned.on_behalf_of(&site.pin_prefix());
             let tally = Tally::of(meter);
-            let pulled = tally.telling(site, &name, || site.images().pull_planned(planned, &tally));
+            let pulled = tally.telling(site, &name, || match freight {
+                None => site.images().pull_planned(planned, &tally),
+                Some(freight) => site.images().take_planned(freight, planned, &tally),
+            });
             // Whatever it says it failed of: it was told to.
             site.hold.check()?;
             meter.check()?;
             let image = pulled?;
-            site.say(&format!("fetched {tally}: image {name}"));
+            let how = freight.map_or("fetched", |_| "taken");
+            site.say(&format!("{how} {tally}: image {name}"));
             image
         }
     };

@@ -75,7 +75,7 @@ fn perform(context: &Context<'_>, verb: Verb, tree: &Path) -> Result<(), DeployE
     let scope = inbox.scope().to_owned();
     let mut site = Site::open(context, &scope, Claimant::Verb(verb))?;
     let action = decide(verb, site.journal.record().state);
-    let done = act(&mut site, verb, action, inbox);
+    let done = act(&mut site, verb, action, inbox, tree);
     let failure = done.as_ref().err().map(ToString::to_string);
     // The verbs that end a deployment come after the one that failed: its reason is the one to keep.
     let forward = matches!(
@@ -92,9 +92,15 @@ fn perform(context: &Context<'_>, verb: Verb, tree: &Path) -> Result<(), DeployE
     done
 }
 
-fn act(site: &mut Site<'_>, verb: Verb, action: Action, inbox: Inbox) -> Result<(), DeployError> {
+fn act(
+    site: &mut Site<'_>,
+    verb: Verb,
+    action: Action,
+    inbox: Inbox,
+    tree: &Path,
+) -> Result<(), DeployError> {
     match action {
-        Action::Prepare => prepare::prepare(site, inbox),
+        Action::Prepare => prepare::prepare(site, inbox, tree),
         Action::Switch => switch::switch(site, &inbox),
         Action::ConfirmTrial => switch::confirm_trial(site, &inbox),
         Action::Commit => switch::commit(site),

@@ -20,7 +20,7 @@
 //! - [`machine`]: which action a verb means in a state, and what calls it
 //! - [`journal`]: the recorded state, durable
 //! - [`hold`]: one verb at a time, and how an orphaned one is ended
-//! - [`inbox`], [`request`]: from Mender's file tree to create bodies
+//! - [`inbox`], [`request`], `streams`: from Mender's file tree to create bodies and images
 //! - `prepare`, `switch`, `recover`: the actions; `wait`: when a started container counts as good
 //! - [`plan`], `steps`: from present containers to ordered steps, and their execution
 
@@ -38,6 +38,7 @@ pub mod request;
 mod site;
 pub mod state;
 mod steps;
+mod streams;
 mod switch;
 mod wait;
 

@@ -11,13 +11,15 @@ use super::recover::{Previous, discard_candidate, keep_what_came, settle};
 use super::request::{self, Wanted};
 use super::site::Site;
 use super::state::State;
+use super::streams;
 use crate::api::Mount;
-use crate::artifact::payload::Payload;
+use crate::artifact::payload::{Carried, Payload};
 use crate::engine::network::is_bridge;
 use crate::engine::{Container, CreateRequest, Owner, Together};
+use crate::images::Freight;
 
 /// Settles what is left of the deployment before, then makes the candidate.
-pub(super) fn prepare(site: &mut Site<'_>, inbox: Inbox) -> Result<(), DeployError> {
+pub(super) fn prepare(site: &mut Site<'_>, inbox: Inbox, tree: &Path) -> Result<(), DeployError> {
     match settle(site, Previous::Drop) {
         Ok(()) => {}
         Err(error @ (DeployError::Journal(_) | DeployError::Hold(_))) => return Err(error),
@@ -57,7 +59,9 @@ pub(super) fn prepare(site: &mut Site<'_>, inbox: Inbox) -> Result<(), DeployErr
         record.candidate = Some(candidate);
     })?;
 
-    let made = make(site, number, &wanted).and_then(|services| record_prepared(site, services));
+    let made = freight(site, tree, &payload)
+        .and_then(|freight| make(site, number, &wanted, freight.as_ref()))
+        .and_then(|services| record_prepared(site, services));
     if let Err(error) = &made {
         if error.is_broken_off() {
             keep_what_came(site);
@@ -68,6 +72,23 @@ pub(super) fn prepare(site: &mut Site<'_>, inbox: Inbox) -> Result<(), DeployErr
         }
     }
     made
+}
+
+/// The images that the artifact brings along, if it does.
+fn freight(
+    site: &Site<'_>,
+    tree: &Path,
+    payload: &Payload,
+) -> Result<Option<Freight<'static>>, DeployError> {
+    match payload.payload {
+        None => Ok(None),
+        Some(Carried::OciLayout) => {
+            site.say("the artifact brings its images along");
+            let freight = streams::open(tree, &payload.assumes);
+            site.hold.check()?;
+            Ok(Some(freight?))
+        }
+    }
 }
 
 fn health(site: &Site<'_>, payload: &Payload) -> Health {
@@ -160,24 +181,34 @@ fn check_binds(wanted: &Wanted) -> Result<(), DeployError> {
 }
 
 /// Fetches, pins and creates, in this order: a record must never name a layer that a collection could take.
-fn make(site: &Site<'_>, number: u64, wanted: &[Wanted]) -> Result<Vec<Service>, DeployError> {
+fn make(
+    site: &Site<'_>,
+    number: u64,
+    wanted: &[Wanted],
+    freight: Option<&Freight<'_>>,
+) -> Result<Vec<Service>, DeployError> {
     // Images first: while they come, nothing of the candidate exists.
+    let same = |one: &Wanted, other: &Wanted| {
+        (&one.image, &one.platform) == (&other.image, &other.platform)
+    };
     let mut distinct: Vec<&Wanted> = Vec::new();
-    let mut image_of = Vec::with_capacity(wanted.len());
     for wanted in wanted {
-        let same =
-            |other: &&Wanted| other.image == wanted.image && other.platform == wanted.platform;
-        let place = distinct.iter().position(same).unwrap_or_else(|| {
+        if !distinct.iter().any(|other| same(wanted, other)) {
             distinct.push(wanted);
-            distinct.len() - 1
-        });
-        image_of.push(place);
+        }
     }
-    let images = fetch_all(site, number, &distinct)?;
+    // What travels comes in its own order.
+    if let Some(freight) = freight {
+        distinct.sort_by_key(|wanted| freight.position(&wanted.image));
+    }
+    let images = fetch_all(site, number, &distinct, freight)?;
     let mut services = Vec::new();
-    for (wanted, place) in wanted.iter().zip(image_of) {
+    for wanted in wanted {
         site.hold.check()?;
-        let image = &images[place];
+        let mut found = distinct.iter().zip(&images);
+        let Some((_, image)) = found.find(|(other, _)| same(wanted, other)) else {
+            continue;
+        };
         let container = site.engine.create(&CreateRequest {
             body: &wanted.body,
             image,

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use crate::api::CreateBody;
-use crate::artifact::payload::{Carried, Payload, Service};
+use crate::artifact::payload::{Payload, Service};
 use crate::host::Host;
 use crate::oci::{Platform, PlatformError, Reference};
 use crate::runargs::{self, Pull, RunArgs, RunArgsError};
@@ -84,19 +84,10 @@ pub enum RequestError {
         /// Address, port and protocol.
         port: String,
     },
-    /// Images inside the artifact.
-    #[error(
-        "meta-data key \"dray.payload\": this dray fetches images from registries and cannot take them from an artifact yet"
-    )]
-    Carried,
 }
 
 /// The containers that a request asks for, in the order in which they start.
 pub fn wanted(payload: &Payload, host: &Host) -> Result<Vec<Wanted>, RequestError> {
-    match payload.payload {
-        Some(Carried::OciLayout) => return Err(RequestError::Carried),
-        None => {}
-    }
     let all = payload
         .services
         .iter()

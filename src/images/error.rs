@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use super::arriving::ArrivalError;
 use super::change::ChangeError;
 use super::shortage::Shortage;
 use crate::archive::ImageArchiveError;
@@ -136,6 +137,22 @@ pub enum ImagesError {
         /// Why.
         source: ImageArchiveError,
     },
+    /// Images that travel in an artifact cannot be taken.
+    #[error("the artifact's payload is refused: {0}")]
+    Arrival(#[source] ArrivalError),
+    /// An artifact that was made for devices that have more.
+    #[error(
+        "the artifact leaves out {count} layers that devices are said to have (--assume), but this one lacks {blobs}: install one that has them"
+    )]
+    Assumed {
+        /// How many.
+        count: usize,
+        /// Digests of the packed layers, separated by commas.
+        blobs: String,
+    },
+    /// An artifact that does not have all its images.
+    #[error("the artifact's payload has no image {0}")]
+    NotCarried(String),
     /// Part of an image is neither in its archive nor here.
     #[error(
         "image archive {path:?} lacks {blobs} of {image}, and the store does not have them either"
@@ -331,7 +348,10 @@ impl ImagesError {
             let inner = error
                 .downcast_ref::<io::Error>()
                 .and_then(io::Error::get_ref);
-            if inner.is_some_and(|inner| inner.is::<RegistryError>()) {
+            let is_way = |inner: &(dyn Error + 'static)| {
+                inner.is::<RegistryError>() || inner.is::<ArrivalError>()
+            };
+            if inner.is_some_and(|inner| is_way(inner)) {
                 return true;
             }
             next = error.source();

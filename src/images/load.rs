@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::source::{Source, Wish};
 use super::{Image, Images, ImagesError, Progress};
-use crate::archive::{self, Archive, ImageArchiveError, Listed};
+use crate::archive::{self, Archive, Content, ImageArchiveError, Listed};
 use crate::oci::{Descriptor, Digest, Platform, Reference};
 use crate::sys::fs;
 
@@ -35,10 +35,11 @@ pub struct Chosen<'a> {
     pub names: Vec<Reference>,
 }
 
-/// One image of an archive as a pull sees it.
-struct Inside<'a> {
-    carried: &'a Carried,
-    listed: &'a Listed,
+/// An archive as a pull sees it.
+pub(super) struct Inside<'a> {
+    archive: &'a Archive,
+    path: &'a Path,
+    /// What its image is called in messages.
     name: &'a str,
 }
 
@@ -68,11 +69,7 @@ impl Images {
         progress: &dyn Progress,
     ) -> Result<Image, ImagesError> {
         let name = chosen.called();
-        let source = Inside {
-            carried,
-            listed: chosen.listed,
-            name: &name,
-        };
+        let source = Inside::new(&carried.archive, &carried.path, &name);
         let wish = Wish {
             source: &source,
             name: &name,
@@ -212,21 +209,22 @@ impl Chosen<'_> {
     }
 }
 
-impl Source for Inside<'_> {
-    fn document(&self, digest: &Digest) -> Result<(Vec<u8>, Option<String>), ImagesError> {
-        let document = self.carried.archive.document(digest);
-        match document.map_err(|source| refused(&self.carried.path, source))? {
-            Some(bytes) if *digest == self.listed.digest => {
-                Ok((bytes, self.listed.media_type.clone()))
-            }
-            Some(bytes) => Ok((bytes, None)),
-            None => Err(self.lacks(&[*digest])),
+impl<'a> Inside<'a> {
+    pub(super) fn new(archive: &'a Archive, path: &'a Path, name: &'a str) -> Inside<'a> {
+        Inside {
+            archive,
+            path,
+            name,
         }
     }
 
-    fn blob(&self, blob: &Descriptor, from: u64) -> Result<Box<dyn Read + Send + '_>, ImagesError> {
-        let content = self.carried.archive.blob(&blob.digest);
-        match content.map_err(|source| refused(&self.carried.path, source))? {
+    /// The bytes of a blob from this one on, unchecked.
+    pub(super) fn blob_of(
+        self,
+        blob: &Descriptor,
+        from: u64,
+    ) -> Result<Box<dyn Read + Send + 'a>, ImagesError> {
+        match self.content(&blob.digest)? {
             Some(mut content) => {
                 content.go_to(from);
                 Ok(Box::new(content))
@@ -235,8 +233,36 @@ impl Source for Inside<'_> {
         }
     }
 
+    fn content(&self, digest: &Digest) -> Result<Option<Content>, ImagesError> {
+        let content = self.archive.blob(digest);
+        content.map_err(|source| refused(self.path, source))
+    }
+
+    fn lacks(&self, digests: &[Digest]) -> ImagesError {
+        ImagesError::Sparse {
+            path: self.path.to_owned(),
+            image: self.name.to_owned(),
+            blobs: some(digests.iter().map(Digest::to_string)),
+        }
+    }
+}
+
+impl Source for Inside<'_> {
+    fn document(&self, digest: &Digest) -> Result<(Vec<u8>, Option<String>), ImagesError> {
+        let document = self.archive.document(digest);
+        let document = document.map_err(|source| refused(self.path, source))?;
+        let bytes = document.ok_or_else(|| self.lacks(&[*digest]))?;
+        let mut images = self.archive.images().iter();
+        let listed = images.find(|listed| listed.digest == *digest);
+        Ok((bytes, listed.and_then(|listed| listed.media_type.clone())))
+    }
+
+    fn blob(&self, blob: &Descriptor, from: u64) -> Result<Box<dyn Read + Send + '_>, ImagesError> {
+        Inside::new(self.archive, self.path, self.name).blob_of(blob, from)
+    }
+
     fn peek(&self, blob: &Descriptor, from: u64, length: u64) -> Option<Vec<u8>> {
-        let mut content = self.carried.archive.blob(&blob.digest).ok()??;
+        let mut content = self.archive.blob(&blob.digest).ok()??;
         content.go_to(from);
         let mut bytes = Vec::new();
         content.take(length).read_to_end(&mut bytes).ok()?;
@@ -246,13 +272,12 @@ impl Source for Inside<'_> {
     fn prove(&self, blobs: &[&Descriptor]) -> Result<(), ImagesError> {
         let mut lacking = Vec::new();
         for blob in blobs {
-            let content = self.carried.archive.blob(&blob.digest);
-            match content.map_err(|source| refused(&self.carried.path, source))? {
+            match self.content(&blob.digest)? {
                 None => lacking.push(blob.digest),
                 Some(content) if content.size() == blob.size => {}
                 Some(content) => {
                     return Err(ImagesError::Size {
-                        path: self.carried.path.clone(),
+                        path: self.path.to_owned(),
                         blob: blob.digest,
                         expected: blob.size,
                         found: content.size(),
@@ -263,16 +288,6 @@ impl Source for Inside<'_> {
         match lacking.is_empty() {
             true => Ok(()),
             false => Err(self.lacks(&lacking)),
-        }
-    }
-}
-
-impl Inside<'_> {
-    fn lacks(&self, digests: &[Digest]) -> ImagesError {
-        ImagesError::Sparse {
-            path: self.carried.path.clone(),
-            image: self.name.to_owned(),
-            blobs: some(digests.iter().map(Digest::to_string)),
         }
     }
 }

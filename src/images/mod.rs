@@ -4,12 +4,14 @@
 //! An image is kept by names and pins and by nothing else: `dray pull` gives a name, containers and deployments pin.
 //! Pull, then pin or name, then write the record that speaks of the image; remove in the opposite order, then collect.
 
+mod arriving;
 mod change;
 mod check;
 mod document;
 mod dress;
 mod error;
 mod find;
+mod freight;
 mod gc;
 mod heal;
 mod import;
@@ -39,8 +41,10 @@ use crate::registry::Client;
 use crate::store::Store;
 use crate::sys::lock::Shared;
 
+pub use arriving::{ArrivalError, Arrivals};
 pub use change::ChangeError;
 pub use error::ImagesError;
+pub use freight::Freight;
 pub use heal::Unhealed;
 pub use import::Import;
 pub use load::{Carried, Chosen, Place, some};

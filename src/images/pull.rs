@@ -70,7 +70,7 @@ impl Images {
         }
     }
 
-    fn bring_planned(
+    pub(super) fn bring_planned(
         &self,
         source: &dyn Source,
         planned: Planned,
@@ -227,7 +227,11 @@ impl Images {
             }
         };
         std::thread::scope(|scope| {
-            for _ in 1..self.parallel.min(missing.len()) {
+            let parallel = match source.comes_in_order() {
+                true => 1,
+                false => self.parallel,
+            };
+            for _ in 1..parallel.min(missing.len()) {
                 // Without it the others have more to do.
                 let _ = std::thread::Builder::new().spawn_scoped(scope, work);
             }

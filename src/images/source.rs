@@ -34,6 +34,11 @@ pub(super) trait Source: Sync {
         false
     }
 
+    /// Whether blobs come by themselves, one after the other and once: one at a time has to be asked for, in their order.
+    fn comes_in_order(&self) -> bool {
+        false
+    }
+
     /// What is under way is no longer wanted: whoever waits for it should stop.
     fn give_up(&self) {}
 }

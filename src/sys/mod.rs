@@ -9,6 +9,7 @@ pub mod conntrack;
 pub mod dial;
 pub mod doze;
 pub mod family;
+pub mod fifo;
 pub mod freezer;
 pub mod fs;
 pub mod links;

@@ -6,8 +6,9 @@ use std::io::Read;
 use serde_json::{Map, Value};
 
 use super::{
-    Carried, DEFAULT_SCOPE, Health, MAX_ASSUMED, MAX_BYTES, MAX_COMMAND_WORDS, MAX_NAME, MAX_RUN_ARGS,
-    MAX_SERVICES, MAX_STABLE_S, MAX_TIMEOUT_S, Payload, PayloadError, Service, VERSION,
+    Carried, DEFAULT_SCOPE, Health, MAX_ASSUMED, MAX_BYTES, MAX_COMMAND_WORDS, MAX_NAME,
+    MAX_RUN_ARGS, MAX_SERVICES, MAX_STABLE_S, MAX_TIMEOUT_S, Payload, PayloadError, Service,
+    VERSION,
 };
 use crate::artifact::json::kind;
 use crate::oci::{Digest, Reference};

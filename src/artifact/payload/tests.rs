@@ -145,7 +145,9 @@ fn each_defect_gets_one_clear_line() {
     let [low, high] = ["0", "f"].map(|digit| format!("\"sha256:{}\"", digit.repeat(64)));
     let assumed = |list: &[&str]| {
         let list = list.join(", ");
-        with(&format!(r#"{{"payload": "oci-layout", "assumes": [{list}]}}"#))
+        with(&format!(
+            r#"{{"payload": "oci-layout", "assumes": [{list}]}}"#
+        ))
     };
     let empty = "meta-data is empty: the artifact says nothing about containers; make it with docker-artifact-gen";
     let not_a_name = "is not a name: 1 to 64 letters, digits, \"_\", \".\" or \"-\", the first a letter or digit";

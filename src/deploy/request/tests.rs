@@ -167,13 +167,3 @@ fn containers_of_one_artifact_share_neither_name_nor_port() {
     );
     assert_eq!(wanted(&apart, &host()).unwrap().len(), 2);
 }
-
-#[test]
-fn carried_images_are_refused_by_name() {
-    let carried = payload(r#"{"containers": ["PIN"], "dray": {"payload": "oci-layout"}}"#);
-    let error = wanted(&carried, &host()).unwrap_err().to_string();
-    assert!(
-        error.starts_with("meta-data key \"dray.payload\""),
-        "{error}"
-    );
-}
