@@ -5,6 +5,8 @@
 //! or pass over something that no checksum covers, this one refuses (`tests/artifact_reader.rs` lists where).
 
 mod documents;
+#[cfg(fuzzing)]
+pub mod doors;
 mod error;
 mod header;
 

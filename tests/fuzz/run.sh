@@ -9,7 +9,8 @@ cd "$(dirname "$0")"
 
 seconds=$1
 shift
-[ $# -gt 0 ] || set -- reference manifest config tar_entries tar_applied www_authenticate docker_config ini
+[ $# -gt 0 ] || set -- reference manifest config tar_entries tar_applied www_authenticate docker_config ini \
+    artifact artifact_raw header_info type_info meta_data checksums carried
 for target; do
     mkdir -p "corpus/$target"
     cargo +nightly fuzz run --fuzz-dir . --sanitizer none "$target" "corpus/$target" "seeds/${target%_*}" -- \
