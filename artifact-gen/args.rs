@@ -7,84 +7,20 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Parser, ValueEnum};
 
+use dray::archive::Transport;
 use dray::artifact::compression::Compression;
 use dray::artifact::header::{Header, Software};
 use dray::artifact::writer::{MAX_MTIME, Options, Script};
 use dray::host::Host;
-use dray::oci::{Platform, Reference};
+use dray::oci::Platform;
 
+use crate::assume::Assumed;
 use crate::files::{self, Local};
+use crate::help::{HELP, USAGE};
 use crate::passthrough::{self, Extra};
 use crate::refusal::{EXIT_CODES, Refusal};
 use crate::signer::Signer;
 use crate::size::Size;
-
-const USAGE: &str =
-    "docker-artifact-gen [options] IMAGE [IMAGES...] [-- [options-for-mender-artifact] ]";
-
-/// Written by hand: upstream's order and words, one screen, and what the option list alone does not teach.
-const HELP: &str = "\
-Makes a Mender Artifact for the docker Update Module.
-
-Each image is pinned: its registry is asked once which digest the tag has now, nothing is pulled, and devices run
-exactly that digest. Run args are checked by the parser that the device uses. The same digests and options give the
-same bytes.
-
-Usage: docker-artifact-gen [options] IMAGE [IMAGES...] [-- [options-for-mender-artifact] ]
-       docker-artifact-gen sign|validate|read --help      what can be done with an Artifact that exists
-
-Options:
-  -n, --artifact-name NAME         Artifact name
-  -t, --device-type TYPE           Target device type identification (can be given more than once)
-  -c, --compatible-types TYPE      The same under mender-artifact's new name; give one or the other
-      --software-name NAME         Name of the key to store the software version: rootfs-image.NAME.version,
-                                   instead of rootfs-image.docker.version
-      --software-version VERSION   Value for the software version, defaults to the name of the artifact
-      --software-filesystem NAME   If specified, is used instead of rootfs-image
-      --run-args ARGS              Command line args to add when running the container(s), as for 'docker run';
-                                   quotes and backslashes work as in a shell, nothing is expanded
-      --platform OS/ARCH[/VARIANT] Refuse an image that is not there for it, by the choice that devices make (can be
-                                   given more than once); the whole image stays pinned
-  -o, --output-path FILE           Path to output file. Default: docker-artifact.mender; - is standard output
-  -k, --key FILE                   Sign with this private key: RSA (PKCS#1, PKCS#8) or EC P-256 (SEC1, PKCS#8), in PEM
-                                   form and not encrypted
-      --sign-command COMMAND       Sign with what this command line prints when it reads the bytes to sign: keys with a
-                                   passphrase, on tokens and in clouds, see below
-      --dry-run                    Do everything but write the file and run --sign-command
-      --no-progress                Do not say on a terminal what is being done
-      --format text|json           What to print about the artifact. Default: text, as 'mender-artifact read' does
-  -h, --help                       Show help and exit
-  -V, --version                    Show version and exit
-  IMAGE [IMAGES...]                Container images to add to the Artifact, by tag or by digest
-
-Options for mender-artifact that are understood after '--':
-  -p/--provides K:V  -d/--depends K:V  -g/--provides-group  -G/--depends-groups  -N/--artifact-name-depends
-  --clears-provides  --no-default-clears-provides  --no-default-software-version
-  -s/--script FILE|FOLDER  -f/--file FILE  --warn-artifact-size SIZE  --max-artifact-size SIZE  --no-progress
-  --compression gzip|none|lzma|zstd_fastest|zstd_fast|zstd_better|zstd_best
-  and those above. Others are refused by name.
-
-Signing by command (the signature may be raw, DER or base64):
-  --sign-command 'openssl dgst -sha256 -sign encrypted.pem'
-  --sign-command 'pkcs11-tool --login --sign --mechanism SHA256-RSA-PKCS --id 01'
-  --sign-command 'openssl dgst -sha256 -binary | pkcs11-tool --login --sign --mechanism ECDSA --id 02'
-  --sign-command 'vault write -field=signature transit/sign/KEY/sha2-256 input=$(base64 -w0)
-                  signature_algorithm=pkcs1v15 | cut -d: -f3'
-
-Registries:
-  Passwords come from ~/.docker/config.json or $DOCKER_CONFIG/config.json ('docker login' and 'skopeo login' write
-  it), certificates from /etc/docker/certs.d. Plain http works for registries on this machine; for others set
-  'insecure = yes' in their section of /etc/dray/dray.ini.
-
-Environment:
-  SOURCE_DATE_EPOCH                Time stamp inside the artifact, in seconds since 1970. Default: 0
-
-Examples:
-  docker-artifact-gen -n web-1.27 -t raspberrypi4 nginx:1.27
-  docker-artifact-gen -n shop-7 -t qemu -t rpi --run-args '-p 8080:80 --restart unless-stopped' \\
-      -o shop-7.mender registry.example.com/shop/web:7
-  docker-artifact-gen -n shop-8 -t qemu -k private.pem registry.example.com/shop/web:8 -- --depends-groups beta
-";
 
 #[derive(Debug, Parser)]
 #[command(
@@ -119,6 +55,10 @@ struct Words {
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Vec<Platform>,
     #[arg(long)]
+    embed: bool,
+    #[arg(long, value_name = "IMAGE@DIGEST|FILE")]
+    assume: Vec<String>,
+    #[arg(long)]
     dry_run: bool,
     #[arg(long)]
     no_progress: bool,
@@ -139,13 +79,26 @@ pub enum Format {
     Json,
 }
 
+/// An image as it was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// The caller's word.
+    pub word: String,
+    /// What it means.
+    pub from: Transport,
+}
+
 /// What the caller wants; image names are names, everything that can be checked in words is.
 #[derive(Debug)]
 pub struct Request {
     /// Name, devices and software version.
     pub header: Header,
-    /// As given, tags included; at least one.
-    pub images: Vec<Reference>,
+    /// As given, tags included; at least one. From registries only, unless they are embedded.
+    pub images: Vec<Asked>,
+    /// Whether they travel inside the artifact.
+    pub is_embedded: bool,
+    /// What devices have already.
+    pub assumed: Vec<Assumed>,
     /// For all containers.
     pub run_args: String,
     /// Where the artifact goes.
@@ -203,23 +156,31 @@ impl Request {
 
     fn assemble(words: Words, extra: Extra, host: &Host) -> Result<Request, Refusal> {
         let header = header(&words, &extra)?;
-        let key = extra.key.or(words.key);
         // Refused before any file is read.
-        let images = references(&words.images)?;
+        let images = images(&words.images)?;
+        let assumed: Result<_, _> = words.assume.iter().map(|word| word.parse()).collect();
+        let assumed = assumed?;
+        check_embedding(&words, &images, &extra)?;
+        // Layers are packed already.
+        let usual = match words.embed {
+            true => Compression::None,
+            false => Compression::default(),
+        };
+        let compression = extra.compression.unwrap_or(usual);
         let mtime = source_date_epoch(host)?;
+        let key = extra.key.or(words.key);
         Ok(Request {
             header,
             images,
+            is_embedded: words.embed,
+            assumed,
             run_args: words.run_args.unwrap_or_default(),
             output: extra
                 .output
                 .or(words.output_path)
                 .unwrap_or_else(|| PathBuf::from("docker-artifact.mender")),
             format: words.format,
-            options: Options {
-                compression: extra.compression,
-                mtime,
-            },
+            options: Options { compression, mtime },
             scripts: files::read_scripts(&extra.scripts)?,
             files: files::look_at(&extra.files)?,
             signer: Signer::of(key.as_deref(), words.sign_command.as_deref())?,
@@ -228,7 +189,7 @@ impl Request {
             platforms: words.platform,
             is_dry_run: words.dry_run,
             shows_progress: !words.no_progress && !extra.is_silent,
-            warnings: warnings(extra.compression),
+            warnings: warnings(compression),
         })
     }
 }
@@ -286,11 +247,38 @@ fn aborting(problem: &str) -> Refusal {
     ))
 }
 
-fn references(images: &[String]) -> Result<Vec<Reference>, Refusal> {
-    images
-        .iter()
-        .map(|image| image.parse().map_err(Refusal::usage))
-        .collect()
+fn images(words: &[String]) -> Result<Vec<Asked>, Refusal> {
+    let asked = |word: &String| {
+        let from = word.parse().map_err(Refusal::usage)?;
+        let word = word.clone();
+        Ok(Asked { word, from })
+    };
+    words.iter().map(asked).collect()
+}
+
+/// What makes sense only where images travel inside the artifact, and what does not make sense there.
+fn check_embedding(words: &Words, images: &[Asked], extra: &Extra) -> Result<(), Refusal> {
+    if words.embed {
+        return match extra.files.is_empty() {
+            true => Ok(()),
+            false => Err(Refusal::usage(
+                "--file after '--' is not possible with --embed: the payload is an image layout, in which a device takes \
+                 nothing else",
+            )),
+        };
+    }
+    if !words.assume.is_empty() {
+        return Err(Refusal::usage(
+            "--assume leaves out layers that would travel inside the artifact; it needs --embed",
+        ));
+    }
+    let local = |asked: &&Asked| !matches!(asked.from, Transport::Registry(_));
+    match images.iter().find(local) {
+        None => Ok(()),
+        Some(Asked { word, .. }) => Err(Refusal::usage(format!(
+            "{word} is on this machine, where no device can fetch it; with --embed it travels inside the artifact"
+        ))),
+    }
 }
 
 /// Whoever sets it relies on docker checking a signature; going on without one in silence would take that away.

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::thread;
 
+use dray::archive::Transport;
 use dray::artifact::payload::{MAX_RUN_ARGS, MAX_SERVICES};
 use dray::oci::{Platform, Reference};
 use dray::registry::Client;
 use dray::runargs::{self, RunArgs};
 
-use crate::args::Request;
+use crate::args::{Asked, Request};
+use crate::origin::Found;
 use crate::platform;
 use crate::progress::Progress;
 use crate::refusal::Refusal;
@@ -20,7 +22,9 @@ const PARALLEL: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
     /// As the caller named it.
-    pub requested: Reference,
+    pub requested: String,
+    /// Its name, with the tag that was asked for.
+    pub name: Reference,
     /// Name and digest, as docker prints them in RepoDigests: what the device runs.
     pub pinned: Reference,
     /// Index or manifest.
@@ -71,61 +75,69 @@ fn held_once(args: &RunArgs) -> Option<String> {
         .map(|port| format!("publish the host's port {}", port.host_port))
 }
 
-/// Asks each image's registry once, several at a time; an image given twice is still one question. With `platforms`,
-/// each image must be there for all of them.
+/// Asks each image's registry once. With `platforms`, each image must be there for all of them.
 pub fn resolve(
-    images: &[Reference],
+    images: &[Asked],
     platforms: &[Platform],
     client: &Client,
     progress: &Progress,
 ) -> Result<Vec<Resolved>, Refusal> {
-    let mut distinct: Vec<&Reference> = images.iter().collect();
-    distinct.sort();
-    distinct.dedup();
-    let mut known: BTreeMap<&Reference, Resolved> = BTreeMap::new();
-    for some in distinct.chunks(PARALLEL) {
-        let answers = thread::scope(|scope| {
-            let ask = |image| scope.spawn(move || resolve_one(image, platforms, client));
-            let asked: Vec<_> = some.iter().copied().map(ask).collect();
-            let wait = |asked: thread::ScopedJoinHandle<'_, _>| {
-                asked.join().expect("resolve_one does not panic")
-            };
-            asked.into_iter().map(wait).collect::<Result<Vec<_>, _>>()
-        })?;
-        for found in &answers {
-            progress.say(format_args!(
-                "{} is {}",
-                found.requested.familiar(),
-                found.pinned.selector()
-            ));
+    once_each(images, |asked| {
+        let Transport::Registry(name) = &asked.from else {
+            let word = &asked.word;
+            return Err(Refusal::usage(format!("{word} is in no registry")));
+        };
+        let root = client
+            .resolve(name)
+            .map_err(|refused| Refusal::Registry(refused.to_string()))?;
+        let found = Found::pinned(name, root.digest, client);
+        if !platforms.is_empty() {
+            platform::check(&found, platforms)?;
         }
-        known.extend(some.iter().copied().zip(answers));
-    }
-    Ok(images.iter().map(|image| known[image].clone()).collect())
+        progress.say(format_args!("{} is {}", found.word, found.digest));
+        Ok(Resolved {
+            requested: found.word,
+            name: name.clone(),
+            pinned: Reference {
+                tag: None,
+                ..name.pinned(found.digest)
+            },
+            media_type: root.media_type,
+            size: root.size,
+        })
+    })
 }
 
-fn resolve_one(
-    image: &Reference,
-    platforms: &[Platform],
-    client: &Client,
-) -> Result<Resolved, Refusal> {
-    let found = client
-        .resolve(image)
-        .map_err(|refused| Refusal::Registry(refused.to_string()))?;
-    let pinned = Reference {
-        tag: None,
-        digest: Some(found.digest),
-        ..image.clone()
-    };
-    if !platforms.is_empty() {
-        platform::check(image, &pinned, &found.digest, platforms, client)?;
+/// Does something for each image, for several at a time; for one that is given twice it is done once.
+pub fn once_each<T: Clone + Send>(
+    images: &[Asked],
+    work: impl Fn(&Asked) -> Result<T, Refusal> + Sync,
+) -> Result<Vec<T>, Refusal> {
+    let mut distinct: BTreeMap<&str, &Asked> = BTreeMap::new();
+    for asked in images {
+        distinct.entry(&asked.word).or_insert(asked);
     }
-    Ok(Resolved {
-        requested: image.clone(),
-        pinned,
-        media_type: found.media_type,
-        size: found.size,
-    })
+    let distinct: Vec<&Asked> = distinct.into_values().collect();
+    let mut known: BTreeMap<&str, T> = BTreeMap::new();
+    for some in distinct.chunks(PARALLEL) {
+        let answers = thread::scope(|scope| {
+            let work = &work;
+            let begin = |asked| scope.spawn(move || work(asked));
+            let begun: Vec<_> = some.iter().copied().map(begin).collect();
+            let wait = |begun: thread::ScopedJoinHandle<'_, _>| {
+                begun.join().expect("asking for an image does not panic")
+            };
+            begun.into_iter().map(wait).collect::<Result<Vec<_>, _>>()
+        })?;
+        known.extend(some.iter().map(|asked| asked.word.as_str()).zip(answers));
+    }
+    let mut all = Vec::with_capacity(images.len());
+    all.extend(
+        images
+            .iter()
+            .map(|asked| known[asked.word.as_str()].clone()),
+    );
+    Ok(all)
 }
 
 /// Images that name one tag but are not one image: the tag was moved after somebody had looked up its digest, and the
@@ -135,12 +147,12 @@ pub fn moved_tags(images: &[Resolved]) -> Vec<String> {
     let mut warnings = Vec::new();
     for image in images {
         // With a digest alone no tag is meant.
-        if image.requested.tag.is_none() {
+        if image.name.tag.is_none() {
             continue;
         }
         let tag = Reference {
             digest: None,
-            ..image.requested.clone()
+            ..image.name.clone()
         };
         let name = tag.familiar();
         let earlier = first.entry(tag).or_insert(image);

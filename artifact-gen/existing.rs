@@ -191,10 +191,12 @@ fn sign(words: &Sign, host: &Host) -> Result<(), Refusal> {
     draft.publish()
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Refusal {
+/// A refusal of an artifact that cannot be read.
+pub fn unreadable(path: &Path, error: &io::Error) -> Refusal {
     Refusal::Output(format!("cannot read artifact {}: {error}", path.display()))
 }
 
-fn invalid(path: &Path, problem: &dyn std::fmt::Display) -> Refusal {
+/// A refusal of an artifact that is damaged.
+pub fn invalid(path: &Path, problem: &dyn std::fmt::Display) -> Refusal {
     Refusal::Invalid(format!("{}: {problem}", path.display()))
 }

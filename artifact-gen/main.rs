@@ -3,10 +3,15 @@
 //! A drop-in for the script of that name: same options, defaults and file, without docker, jq and mender-artifact.
 
 mod args;
+mod assume;
+mod carried;
 mod compose;
+mod embed;
 mod existing;
 mod files;
 mod generate;
+mod help;
+mod origin;
 mod output;
 mod passthrough;
 mod platform;

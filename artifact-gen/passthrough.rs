@@ -25,8 +25,8 @@ pub struct Extra {
     pub default_clears: bool,
     /// Another output file.
     pub output: Option<PathBuf>,
-    /// Packing.
-    pub compression: Compression,
+    /// Packing, if it is given.
+    pub compression: Option<Compression>,
     /// State scripts, or folders of them.
     pub scripts: Vec<PathBuf>,
     /// Payload files.
@@ -205,7 +205,7 @@ impl Extra {
             software: Software::default(),
             default_clears: true,
             output: None,
-            compression: Compression::default(),
+            compression: None,
             scripts: Vec::new(),
             files: Vec::new(),
             key: None,
@@ -298,12 +298,12 @@ fn pair(value: &str) -> Result<(String, String), String> {
 }
 
 fn compression(extra: &mut Extra, value: String) -> Result<(), String> {
-    extra.compression = Compression::by_name(&value).ok_or_else(|| {
+    let compression = Compression::by_name(&value).ok_or_else(|| {
         format!(
             "{value:?} is not one of none, gzip, lzma, zstd_fastest, zstd_fast, zstd_better, zstd_best"
         )
     })?;
-    Ok(())
+    set(&mut extra.compression, Some(compression))
 }
 
 fn version(_: &mut Extra, value: String) -> Result<(), String> {
@@ -363,7 +363,7 @@ mod tests {
         .unwrap();
         assert!(extra.software.has_no_default && extra.default_clears);
         assert_eq!(extra.header.group.as_deref(), Some("beta"));
-        assert_eq!(extra.compression, Compression::None);
+        assert_eq!(extra.compression, Some(Compression::None));
     }
 
     #[test]

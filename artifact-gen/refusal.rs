@@ -7,7 +7,7 @@ pub const EXIT_CODES: &str = "\
 Exit codes:
   0  the artifact was written, or is valid
   1  an option, a run arg, an image name or a setting is not valid
-  2  a registry did not resolve an image
+  2  a registry did not resolve an image, or did not deliver it whole
   3  the artifact could not be written or read, or is larger than it may be
   4  the artifact is damaged, not signed, or signed by somebody else";
 

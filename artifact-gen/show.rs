@@ -10,6 +10,9 @@ use dray::artifact::reader::{
     FileHead, Head, Nothing, PayloadHead, ReadError, Taker, Trust, Values, Verdict,
 };
 
+use crate::carried::Carried;
+use crate::embed::Cargo;
+
 /// Everything in an artifact but the bytes of its files.
 #[derive(Debug)]
 pub struct Contents {
@@ -17,23 +20,60 @@ pub struct Contents {
     pub head: Head,
     /// The files of each payload.
     pub files: Vec<Vec<FileHead>>,
+    /// The images in each payload, if it carries any.
+    pub carried: Vec<Option<Carried>>,
 }
 
 impl Contents {
     /// Reads an artifact to its end, so that all of it is known to be sound.
     pub fn read(source: impl Read, trust: Trust<'_>) -> Result<Contents, ReadError> {
-        let mut list = List(Vec::new());
+        let mut list = List::default();
         let head = reader::read(source, trust, &mut list)?;
-        let mut files = vec![Vec::new(); head.payloads.len()];
-        for (payload, file) in list.0 {
-            files[payload].push(file);
+        for carried in list.carried.iter().flatten() {
+            carried.end().map_err(ReadError::Taker)?;
         }
-        Ok(Contents { head, files })
+        let List { files, carried } = list;
+        Ok(Contents {
+            head,
+            files,
+            carried,
+        })
+    }
+
+    /// What an artifact will hold whose payload has not been fetched yet.
+    pub fn foretold(front: &[u8], cargo: &Cargo, mtime: i64) -> Result<Contents, ReadError> {
+        let head = reader::read_head(front, Trust::Ignored)?;
+        let mut list = List::default();
+        list.head(&head).map_err(ReadError::Taker)?;
+        for part in &cargo.files {
+            let file = FileHead {
+                name: part.name.clone(),
+                size: part.size,
+                mtime,
+                digest: part.digest,
+            };
+            let mut content = match part.image() {
+                Some(_) => Box::new(io::empty()),
+                None => part.open().map_err(ReadError::Taker)?,
+            };
+            let taken = list.file(0, &file, &mut content);
+            taken.map_err(ReadError::Taker)?;
+        }
+        let List { files, carried } = list;
+        Ok(Contents {
+            head,
+            files,
+            carried,
+        })
     }
 }
 
 /// Notes which files there are.
-struct List(Vec<(usize, FileHead)>);
+#[derive(Default)]
+struct List {
+    files: Vec<Vec<FileHead>>,
+    carried: Vec<Option<Carried>>,
+}
 
 impl Taker for List {
     fn script(&mut self, name: &str, content: &[u8]) -> io::Result<()> {
@@ -41,16 +81,21 @@ impl Taker for List {
     }
 
     fn head(&mut self, head: &Head) -> io::Result<()> {
-        Nothing.head(head)
+        self.files = vec![Vec::new(); head.payloads.len()];
+        self.carried = head.payloads.iter().map(Carried::of).collect();
+        Ok(())
     }
 
-    fn file(&mut self, payload: usize, file: &FileHead, _: &mut dyn Read) -> io::Result<()> {
-        self.0.push((payload, file.clone()));
-        Ok(())
+    fn file(&mut self, payload: usize, file: &FileHead, content: &mut dyn Read) -> io::Result<()> {
+        self.files[payload].push(file.clone());
+        match &mut self.carried[payload] {
+            Some(carried) => carried.file(file, content),
+            None => Ok(()),
+        }
     }
 }
 
-/// As `mender-artifact read` prints it; times are in UTC.
+/// As `mender-artifact read` prints it, and below a payload of ours the images in it; times are in UTC.
 pub fn text(contents: &Contents) -> String {
     let head = &contents.head;
     let signature = match head.signature {
@@ -78,6 +123,9 @@ pub fn text(contents: &Contents) -> String {
     for (number, (payload, files)) in head.payloads.iter().zip(&contents.files).enumerate() {
         push(&mut text, format_args!("  {number:3}:\n"));
         show_payload(&mut text, payload, files);
+        if let Some(carried) = &contents.carried[number] {
+            text.push_str(&carried.text());
+        }
     }
     text
 }
@@ -164,9 +212,14 @@ pub fn json(contents: &Contents) -> Value {
         Verdict::Wrong => "wrong",
     };
     let payloads = head.payloads.iter().zip(&contents.files);
-    let payloads: Vec<Value> = payloads
+    let mut payloads: Vec<Value> = payloads
         .map(|(payload, files)| payload_json(payload, files))
         .collect();
+    for (shown, carried) in payloads.iter_mut().zip(&contents.carried) {
+        if let Some(carried) = carried {
+            shown["carried"] = carried.json();
+        }
+    }
     json!({
         "artifact_name": head.artifact_name,
         "artifact_group": head.group,

@@ -14,13 +14,13 @@ pub(super) const MARKER: &str = "oci-layout";
 pub const MAX_MARKER: u64 = 4 << 10;
 
 /// Where names stand: containerd's is whole, the other one is up to its writer.
-pub(super) const NAMES: [&str; 2] = [
+pub const NAMES: [&str; 2] = [
     "io.containerd.image.name",
     "org.opencontainers.image.ref.name",
 ];
 
 /// Marks an image whose manifest dray made: its digest means nothing to a registry.
-pub(super) const MADE_HERE: &str = "dray.made-here";
+pub const MADE_HERE: &str = "dray.made-here";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -22,6 +22,7 @@ mod layout;
 mod members;
 mod place;
 mod spool;
+mod transport;
 mod write;
 
 use std::collections::BTreeMap;
@@ -29,12 +30,13 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::oci::stream::read_limited;
-use crate::oci::{Digest, MAX_MANIFEST, Platform};
+use crate::oci::{Digest, MAX_MANIFEST, Platform, Reference, ReferenceError};
 
 pub use content::Content;
 pub use error::ImageArchiveError;
-pub use layout::{MAX_MARKER, listed};
+pub use layout::{MADE_HERE, MAX_MARKER, NAMES, listed};
 pub use spool::seekable;
+pub use transport::{Transport, TransportError};
 pub use write::{Writer, Written};
 
 use place::Place;
@@ -63,6 +65,35 @@ pub struct Listed {
     pub is_stated: bool,
     /// Whom it is for, where that is said.
     pub platform: Option<Platform>,
+}
+
+impl Listed {
+    /// Whether it is the one that a person means by its name, by a layout's tag or by its digest; what docker leaves out of
+    /// a name may be left out.
+    pub fn is_meant_by(&self, wanted: &str) -> bool {
+        self.digest.to_string() == wanted || self.names.iter().any(|name| is_name(name, wanted))
+    }
+
+    /// The names that say which repository they are in; a bare tag does not.
+    pub fn whole_names(&self) -> Result<Vec<Reference>, ReferenceError> {
+        let whole = self.names.iter().filter(|name| name.contains([':', '/']));
+        let mut names = Vec::new();
+        for name in whole {
+            let name: Reference = name.parse()?;
+            // An archive cannot promise what a digest means; that is checked by what is in it.
+            if name.digest.is_none() && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// Whether a name in an archive is the one that a person means.
+fn is_name(name: &str, wanted: &str) -> bool {
+    let parse = |text: &str| text.parse::<Reference>().ok();
+    name == wanted
+        || (name.contains([':', '/']) && parse(name).is_some_and(|n| parse(wanted) == Some(n)))
 }
 
 impl Archive {

@@ -11,7 +11,7 @@ use super::ImageArchiveError;
 const MAGIC: usize = 6;
 
 /// Largest window of a zstd archive, as for layers.
-#[cfg(feature = "device")]
+#[cfg(any(feature = "device", feature = "artifact-gen"))]
 const MAX_ZSTD_WINDOW_LOG: u32 = 27;
 
 /// How an archive is packed.
@@ -73,7 +73,7 @@ fn packing(head: &[u8]) -> Result<Packing, ImageArchiveError> {
     }
 }
 
-#[cfg(feature = "device")]
+#[cfg(any(feature = "device", feature = "artifact-gen"))]
 fn unzstd(packed: impl Read) -> Result<impl Read, ImageArchiveError> {
     let mut decoder =
         zstd::Decoder::new(packed).map_err(ImageArchiveError::io("begin to decompress it"))?;
@@ -83,8 +83,8 @@ fn unzstd(packed: impl Read) -> Result<impl Read, ImageArchiveError> {
     Ok(decoder)
 }
 
-/// The workstation program has no decoder: a device reads more than it writes.
-#[cfg(not(feature = "device"))]
+/// A library for neither program has no decoder.
+#[cfg(not(any(feature = "device", feature = "artifact-gen")))]
 fn unzstd(_packed: impl Read) -> Result<io::Empty, ImageArchiveError> {
     Err(ImageArchiveError::Compression {
         name: "zstd",

@@ -80,31 +80,15 @@ pub trait Taker {
 /// Reads a whole artifact. Only an `Ok` says that what was handed on is what the manifest vouches for.
 pub fn read(source: impl Read, trust: Trust<'_>, taker: &mut dyn Taker) -> Result<Head, ReadError> {
     let mut outer = Outer::new(source);
-    let version = outer.small("version", MAX_VERSION)?;
-    documents::check_version(&version)?;
-    let raw = outer.small("manifest", MAX_MANIFEST)?;
-    let manifest = Manifest::parse(&raw)?;
-    let mut unseen: BTreeSet<&str> = manifest.names().collect();
-    check(&manifest, &mut unseen, "version", Digest::of(&version))?;
-
-    let mut member = outer.next("the header")?;
-    let mut verdict = Verdict::Unsigned;
-    if member.name == "manifest.sig" {
-        let text = outer.content(&member, MAX_SIGNATURE)?;
-        verdict = judge(&raw, &text, trust)?;
-        member = outer.next("the header")?;
-    } else if let Trust::Required(_) = trust {
-        return Err(ReadError::Unsigned);
-    }
-    let packing = match Compression::of_member(&member.name) {
-        Some(("header", packing)) => packing,
-        _ => return Err(place(&member.name, "the header")),
-    };
-    let packed = outer.content(&member, MAX_HEADER)?;
-    check(&manifest, &mut unseen, &member.name, Digest::of(&packed))?;
-    let head = header::read(&packed, packing, verdict, taker)?;
+    let Front {
+        manifest,
+        header,
+        head,
+    } = front(&mut outer, trust, taker)?;
     taker.head(&head).map_err(ReadError::Taker)?;
-
+    let mut unseen: BTreeSet<&str> = manifest.names().collect();
+    unseen.remove("version");
+    unseen.remove(header.as_str());
     for number in 0..head.payloads.len() {
         let what = format!("data/{number:04}.tar");
         let member = outer.next(&what)?;
@@ -128,6 +112,54 @@ pub fn read(source: impl Read, trust: Trust<'_>, taker: &mut dyn Taker) -> Resul
     }
 }
 
+/// Reads what comes before the payload, and nothing behind it: for who has no more of an artifact than that.
+pub fn read_head(source: impl Read, trust: Trust<'_>) -> Result<Head, ReadError> {
+    Ok(front(&mut Outer::new(source), trust, &mut Nothing)?.head)
+}
+
+/// What comes before the payload.
+struct Front {
+    manifest: Manifest,
+    /// The header's name, which says how it is packed.
+    header: String,
+    head: Head,
+}
+
+fn front<R: Read>(
+    outer: &mut Outer<R>,
+    trust: Trust<'_>,
+    taker: &mut dyn Taker,
+) -> Result<Front, ReadError> {
+    let version = outer.small("version", MAX_VERSION)?;
+    documents::check_version(&version)?;
+    let raw = outer.small("manifest", MAX_MANIFEST)?;
+    let manifest = Manifest::parse(&raw)?;
+    check(&manifest, "version", Digest::of(&version))?;
+
+    let mut member = outer.next("the header")?;
+    let mut verdict = Verdict::Unsigned;
+    if member.name == "manifest.sig" {
+        let text = outer.content(&member, MAX_SIGNATURE)?;
+        verdict = judge(&raw, &text, trust)?;
+        member = outer.next("the header")?;
+    } else if let Trust::Required(_) = trust {
+        return Err(ReadError::Unsigned);
+    }
+    let packing = match Compression::of_member(&member.name) {
+        Some(("header", packing)) => packing,
+        _ => return Err(place(&member.name, "the header")),
+    };
+    let packed = outer.content(&member, MAX_HEADER)?;
+    check(&manifest, &member.name, Digest::of(&packed))?;
+    let head = header::read(&packed, packing, verdict, taker)?;
+    let header = member.name;
+    Ok(Front {
+        manifest,
+        header,
+        head,
+    })
+}
+
 fn place(found: &str, expected: &str) -> ReadError {
     if found == "manifest-augment" || found.starts_with("header-augment") {
         return ReadError::Augmented(found.to_owned());
@@ -138,12 +170,7 @@ fn place(found: &str, expected: &str) -> ReadError {
     }
 }
 
-fn check(
-    manifest: &Manifest,
-    unseen: &mut BTreeSet<&str>,
-    name: &str,
-    found: Digest,
-) -> Result<(), ReadError> {
+fn check(manifest: &Manifest, name: &str, found: Digest) -> Result<(), ReadError> {
     let expected = manifest.digest(name);
     let expected = expected.ok_or_else(|| ReadError::Unlisted(name.to_owned()))?;
     if expected != found {
@@ -154,7 +181,6 @@ fn check(
             found,
         });
     }
-    unseen.remove(name);
     Ok(())
 }
 

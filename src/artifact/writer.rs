@@ -3,20 +3,19 @@
 //! mender-artifact leaves the builder's user and the time of day in the outer archive; here owners are 0, modes and
 //! times are fixed, and each compressed member is one stream without a time stamp.
 
-use std::fmt;
-use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
+mod archive;
 
-use tar::{EntryType, Header as Entry};
+use std::fmt;
+use std::io::{self, Cursor, Read, Seek, Write};
 
 use super::compression::Compression;
 use super::header::{Header, HeaderError};
-use super::limits::{MAX_FILE_NAME, MAX_HEADER, MAX_SCRIPT_BYTES, is_file_name};
+use super::limits::{MAX_FILE_NAME, MAX_HEADER, MAX_MANIFEST, MAX_SCRIPT_BYTES, is_file_name};
 use super::manifest::Manifest;
 use super::payload::Payload;
 use super::scripts::{self, MAX_SCRIPTS, ScriptError};
 use crate::oci::Digest;
-use crate::oci::stream::Verified;
-use crate::tarball::BLOCK;
+use archive::{Archive, MAX_SIZE};
 
 /// The `version` member.
 const VERSION: &[u8] = br#"{"format":"mender","version":3}"#;
@@ -26,9 +25,6 @@ const PAYLOAD: &str = "data/0000";
 
 /// Latest time a plain ustar header can hold: eleven octal digits.
 pub const MAX_MTIME: u64 = 0o77_777_777_777;
-
-/// Largest member of the same header form.
-const MAX_SIZE: u64 = 0o77_777_777_777;
 
 /// Scripts are run, everything else is read.
 const SCRIPT_MODE: u32 = 0o755;
@@ -74,6 +70,16 @@ impl fmt::Debug for PayloadFile<'_> {
     }
 }
 
+/// The order of payload files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// By name, in whatever order they come.
+    #[default]
+    ByName,
+    /// As they come: who takes them relies on it.
+    AsGiven,
+}
+
 /// Everything that goes into an artifact.
 #[derive(Debug)]
 pub struct Artifact<'a> {
@@ -83,8 +89,10 @@ pub struct Artifact<'a> {
     pub payload: &'a Payload,
     /// In any order; they are written by name.
     pub scripts: &'a [Script],
-    /// In any order; they are written by name.
+    /// Written as `order` says.
     pub files: &'a [PayloadFile<'a>],
+    /// In which order the files are written.
+    pub order: Order,
     /// Packing and time stamp.
     pub options: Options,
 }
@@ -112,6 +120,22 @@ pub enum WriteError {
     /// A payload file that the format cannot hold.
     #[error("payload file {0:?} is larger than the 8 GiB that an artifact can hold")]
     FileSize(String),
+    /// More payload files than readers take.
+    #[error("{0} payload files are more than the manifest of an artifact can list")]
+    Files(usize),
+    /// Payload files that do not fit into their archive together.
+    #[error(
+        "the payload files have {0} bytes together, more than the 8 GiB that an artifact can hold"
+    )]
+    Payload(u64),
+    /// A payload file could not be read, or is not what it should be.
+    #[error("failed to write artifact: payload file {name}: {source}")]
+    File {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
     /// Scripts that readers would refuse for their size or number.
     #[error(
         "the state scripts are more than {MAX_SCRIPTS}, or have more than {MAX_SCRIPT_BYTES} bytes together"
@@ -123,7 +147,7 @@ pub enum WriteError {
     /// The signer failed.
     #[error("{0}")]
     Sign(#[source] io::Error),
-    /// The output broke, or a payload file did.
+    /// The output broke.
     #[error("failed to write artifact: {0}")]
     Output(#[from] io::Error),
 }
@@ -140,6 +164,7 @@ pub fn write(
         payload,
         scripts: &[],
         files: &[],
+        order: Order::ByName,
         options,
     };
     let mut whole = Cursor::new(Vec::new());
@@ -154,34 +179,86 @@ pub fn write_signed(
     artifact: &Artifact<'_>,
     sign: Option<Sign<'_>>,
 ) -> Result<(), WriteError> {
+    let files = in_order(artifact);
+    let front = front(artifact, &files, sign)?;
+    let Options { compression, mtime } = artifact.options;
+    let mut outer = Archive { out, mtime };
+    outer.out.write_all(&front)?;
+    // The C++ client insists on a real archive here, even with nothing in it.
+    outer.packed_data(&data_name(compression), compression, &files)?;
+    outer.end()?.flush()?;
+    Ok(())
+}
+
+/// What is known of an artifact before its files are opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foretold {
+    /// Its bytes before the payload.
+    pub front: Vec<u8>,
+    /// How many it will have in all; `None` where that depends on how well its files can be packed.
+    pub size: Option<u64>,
+}
+
+/// Foretells what [`write_signed`] will write; opens no file. Whatever an artifact is refused for because of its request
+/// is refused here.
+pub fn foretell(artifact: &Artifact<'_>, sign: Option<Sign<'_>>) -> Result<Foretold, WriteError> {
+    let files = in_order(artifact);
+    let front = front(artifact, &files, sign)?;
+    let data = match artifact.options.compression {
+        Compression::None => Some(archive::size([archive::size(
+            files.iter().map(|file| file.size),
+        )])),
+        _ => None,
+    };
+    let size = data.map(|data| front.len() as u64 + data);
+    Ok(Foretold { front, size })
+}
+
+fn in_order<'a, 'b>(artifact: &'b Artifact<'a>) -> Vec<&'b PayloadFile<'a>> {
+    let mut files: Vec<&PayloadFile<'_>> = artifact.files.iter().collect();
+    if artifact.order == Order::ByName {
+        files.sort_by(|one, other| one.name.cmp(&other.name));
+    }
+    files
+}
+
+fn data_name(compression: Compression) -> String {
+    format!("{PAYLOAD}.tar{}", compression.suffix())
+}
+
+/// Everything before the payload, which is small.
+fn front(
+    artifact: &Artifact<'_>,
+    files: &[&PayloadFile<'_>],
+    sign: Option<Sign<'_>>,
+) -> Result<Vec<u8>, WriteError> {
     check(artifact)?;
     let Options { compression, mtime } = artifact.options;
-    let suffix = compression.suffix();
-    let header_name = format!("header.tar{suffix}");
+    let header_name = format!("header.tar{}", compression.suffix());
     let header = packed_header(artifact)?;
-    let mut files: Vec<&PayloadFile<'_>> = artifact.files.iter().collect();
-    files.sort_by(|one, other| one.name.cmp(&other.name));
     let mut manifest = Manifest::default();
-    for file in &files {
+    for file in files {
         manifest.add_sum(&format!("{PAYLOAD}/{}", file.name), file.digest);
     }
     manifest.add(&header_name, &header);
     manifest.add("version", VERSION);
     let manifest = manifest.to_string();
+    if manifest.len() as u64 > MAX_MANIFEST {
+        return Err(WriteError::Files(files.len()));
+    }
     let signature = sign.map(|sign| sign(manifest.as_bytes())).transpose();
     let signature = signature.map_err(WriteError::Sign)?;
-
-    let mut outer = Archive { out, mtime };
+    let mut outer = Archive {
+        out: Vec::new(),
+        mtime,
+    };
     outer.member("version", MODE, VERSION)?;
     outer.member("manifest", MODE, manifest.as_bytes())?;
     if let Some(signature) = &signature {
         outer.member("manifest.sig", MODE, signature.as_bytes())?;
     }
     outer.member(&header_name, MODE, &header)?;
-    // The C++ client insists on a real archive here, even with nothing in it.
-    outer.packed_data(&format!("{PAYLOAD}.tar{suffix}"), compression, &files)?;
-    outer.end()?.flush()?;
-    Ok(())
+    Ok(outer.out)
 }
 
 /// The member `manifest.sig` as it lies in an artifact whose members have this time stamp.
@@ -216,6 +293,10 @@ fn check(artifact: &Artifact<'_>) -> Result<(), WriteError> {
         if file.size > MAX_SIZE {
             return Err(WriteError::FileSize(file.name.clone()));
         }
+    }
+    let data = archive::size(artifact.files.iter().map(|file| file.size));
+    if artifact.options.compression == Compression::None && data > MAX_SIZE {
+        return Err(WriteError::Payload(data));
     }
     distinct("state scripts", artifact.scripts.iter().map(|s| &s.name))?;
     distinct("payload files", artifact.files.iter().map(|f| &f.name))
@@ -259,79 +340,6 @@ fn packed_header(artifact: &Artifact<'_>) -> Result<Vec<u8>, WriteError> {
     match packed.len() as u64 > MAX_HEADER {
         false => Ok(packed),
         true => Err(WriteError::Scripts),
-    }
-}
-
-/// A plain ustar archive.
-struct Archive<W> {
-    out: W,
-    mtime: u64,
-}
-
-impl<W: Write> Archive<W> {
-    fn member(&mut self, name: &str, mode: u32, content: &[u8]) -> io::Result<()> {
-        self.header(name, mode, content.len() as u64)?;
-        self.out.write_all(content)?;
-        self.pad(content.len() as u64)
-    }
-
-    fn header(&mut self, name: &str, mode: u32, size: u64) -> io::Result<()> {
-        let mut entry = Entry::new_ustar();
-        entry.set_entry_type(EntryType::Regular);
-        entry.set_path(name)?;
-        entry.set_mode(mode);
-        entry.set_uid(0);
-        entry.set_gid(0);
-        entry.set_mtime(self.mtime);
-        entry.set_size(size);
-        entry.set_cksum();
-        self.out.write_all(entry.as_bytes())
-    }
-
-    fn pad(&mut self, size: u64) -> io::Result<()> {
-        let padding = size.next_multiple_of(BLOCK as u64) - size;
-        // Less than a block.
-        self.out.write_all(&[0; BLOCK][..padding as usize])
-    }
-
-    fn end(mut self) -> io::Result<W> {
-        self.out.write_all(&[0; 2 * BLOCK])?;
-        Ok(self.out)
-    }
-}
-
-impl<W: Write + Seek> Archive<W> {
-    /// The payload's files, packed on the way: how large that gets is known afterwards, and written then.
-    fn packed_data(
-        &mut self,
-        name: &str,
-        compression: Compression,
-        files: &[&PayloadFile<'_>],
-    ) -> Result<(), WriteError> {
-        let header = self.out.stream_position()?;
-        self.out.write_all(&[0; BLOCK])?;
-        let begin = header + BLOCK as u64;
-        let mut inner = Archive {
-            out: compression.pack(&mut self.out)?,
-            mtime: self.mtime,
-        };
-        for file in files {
-            inner.header(&file.name, MODE, file.size)?;
-            let mut content = Verified::new((file.open)()?, file.digest, file.size);
-            io::copy(&mut content, &mut inner.out).map_err(|error| {
-                io::Error::other(format!("payload file {}: {error}", file.name))
-            })?;
-            inner.pad(file.size)?;
-        }
-        inner.end()?.finish()?;
-        let end = self.out.stream_position()?;
-        if end - begin > MAX_SIZE {
-            return Err(WriteError::FileSize(name.to_owned()));
-        }
-        self.out.seek(SeekFrom::Start(header))?;
-        self.header(name, MODE, end - begin)?;
-        self.out.seek(SeekFrom::Start(end))?;
-        Ok(self.pad(end - begin)?)
     }
 }
 

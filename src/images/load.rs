@@ -1,8 +1,7 @@
 //! Images from files and folders into the store.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::source::{Source, Wish};
@@ -90,15 +89,7 @@ impl Images {
 
     /// A file that goes with its descriptor.
     pub(super) fn nameless(&self) -> io::Result<File> {
-        let path = fs::scratch_beside(&self.store.root().join("archive"));
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
-        std::fs::remove_file(&path)?;
-        Ok(file)
+        fs::nameless(self.store.root())
     }
 }
 
@@ -110,12 +101,16 @@ impl Carried {
         wanted: Option<&str>,
         platform: &Platform,
     ) -> Result<Vec<Chosen<'_>>, ImagesError> {
-        let chosen = self.meant(wanted, platform)?.into_iter();
-        let named = |listed| {
-            let names = self.names(listed)?;
-            Ok(Chosen { listed, names })
-        };
-        chosen.map(named).collect()
+        let mut chosen = Vec::new();
+        for listed in self.meant(wanted, platform)? {
+            let names = listed.whole_names();
+            let names = names.map_err(|source| ImagesError::Name {
+                path: self.path.clone(),
+                source,
+            })?;
+            chosen.push(Chosen { listed, names });
+        }
+        Ok(chosen)
     }
 
     /// The images that are meant: those of a name, else all that fit the platform.
@@ -127,11 +122,8 @@ impl Carried {
         let named: Vec<&Listed> = match wanted {
             None => self.archive.images().iter().collect(),
             Some(wanted) => {
-                let is_meant = |listed: &&Listed| {
-                    listed.digest.to_string() == wanted
-                        || listed.names.iter().any(|name| is_name(name, wanted))
-                };
-                self.archive.images().iter().filter(is_meant).collect()
+                let listed = self.archive.images().iter();
+                listed.filter(|listed| listed.is_meant_by(wanted)).collect()
             }
         };
         if let (Some(wanted), true) = (wanted, named.is_empty()) {
@@ -168,30 +160,6 @@ impl Carried {
         }
         Ok(best)
     }
-
-    /// The names that say which repository they are in; a bare tag does not.
-    fn names(&self, listed: &Listed) -> Result<Vec<Reference>, ImagesError> {
-        let whole = listed.names.iter().filter(|name| name.contains([':', '/']));
-        let mut names = Vec::new();
-        for name in whole {
-            let name: Reference = name.parse().map_err(|source| ImagesError::Name {
-                path: self.path.clone(),
-                source,
-            })?;
-            // An archive cannot promise what a digest means; that is checked by what is in it.
-            if name.digest.is_none() && !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        Ok(names)
-    }
-}
-
-/// Whether a name in an archive is the one that a person means, who may leave out what docker leaves out.
-fn is_name(name: &str, wanted: &str) -> bool {
-    let parse = |text: &str| text.parse::<Reference>().ok();
-    name == wanted
-        || (name.contains([':', '/']) && parse(name).is_some_and(|n| parse(wanted) == Some(n)))
 }
 
 impl Chosen<'_> {

@@ -123,6 +123,16 @@ pub fn unnamed(dir: &Path, mode: u32) -> io::Result<Option<File>> {
     }
 }
 
+/// A file of its own in the folder `dir` that goes with its descriptor, on any filesystem.
+pub fn nameless(dir: &Path) -> io::Result<File> {
+    let path = scratch_beside(&dir.join("nameless"));
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(0o600);
+    let file = options.open(&path)?;
+    fs::remove_file(&path)?;
+    Ok(file)
+}
+
 /// Gives an [`unnamed`] file the name `path` on the same filesystem, durably and in one step; what had it is gone.
 pub fn publish_unnamed(file: &File, path: &Path) -> io::Result<()> {
     file.sync_all()?;
