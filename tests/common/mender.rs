@@ -120,6 +120,71 @@ impl<'a> Client<'a> {
     }
 }
 
+/// Where a call of the module stops, for whoever wants to act there.
+#[derive(Debug)]
+pub struct Gate {
+    dir: PathBuf,
+}
+
+impl Gate {
+    /// Puts a program in front of the module that notes each call, and can be told to stop before or behind one.
+    pub fn new(client: &Client<'_>) -> Gate {
+        let dir = client.device.join("gate");
+        std::fs::create_dir_all(&dir).unwrap();
+        for fifo in ["at", "go"] {
+            run("mkfifo", &[dir.join(fifo).to_str().unwrap()]);
+        }
+        let module = client.device.join("share/modules/v3/docker");
+        let real = dir.join("docker");
+        std::fs::rename(&module, &real).unwrap();
+        let script = format!(
+            "#!/bin/sh\n\
+             cd {dir}\n\
+             echo $1 >> calls\n\
+             stop() {{ [ -e $1 ] && rm $1 && echo > at && read -r line < go; }}\n\
+             stop before.$1\n\
+             {real} \"$@\"\n\
+             code=$?\n\
+             stop behind.$1\n\
+             exit $code\n",
+            dir = dir.display(),
+            real = real.display(),
+        );
+        std::fs::write(&module, script).unwrap();
+        run("chmod", &["0755", module.to_str().unwrap()]);
+        Gate { dir }
+    }
+
+    /// The next call of this state stops there: `before` or `behind`.
+    pub fn close(&self, place: &str, state: &str) {
+        std::fs::write(self.dir.join(format!("{place}.{state}")), "").unwrap();
+    }
+
+    /// Waits until a call has stopped.
+    pub fn reached(&self) {
+        std::fs::read(self.dir.join("at")).unwrap();
+    }
+
+    /// Lets the stopped call go on, and waits until it has heard it.
+    pub fn open(&self) {
+        std::fs::write(self.dir.join("go"), "\n").unwrap();
+    }
+
+    /// The calls so far; queries are left out, and the list begins anew.
+    pub fn calls(&self) -> Vec<String> {
+        let path = self.dir.join("calls");
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let _ = std::fs::remove_file(&path);
+        let queries = [
+            "ProvidePayloadFileSizes",
+            "NeedsArtifactReboot",
+            "SupportsRollback",
+        ];
+        let calls = text.lines().filter(|line| !queries.contains(line));
+        calls.map(str::to_owned).collect()
+    }
+}
+
 /// As much of a Mender server as its daemon needs for one deployment after the other.
 #[derive(Debug)]
 pub struct Server {
@@ -135,6 +200,11 @@ struct Deployments {
     offered: usize,
     statuses: Vec<String>,
     log: String,
+    /// Whether the device has asked for a deployment.
+    is_asked: bool,
+    aborted: Option<String>,
+    breaks: bool,
+    asked_from: Vec<usize>,
 }
 
 impl Server {
@@ -159,6 +229,32 @@ impl Server {
             "ServerURL": format!("http://{}", self.address), "UpdatePollIntervalSeconds": 1,
             "InventoryPollIntervalSeconds": 1000, "RetryPollIntervalSeconds": 1, "DBus": {"Enabled": false},
         })
+    }
+
+    /// Waits until the device asks for the next deployment: it has written down how the one before ended.
+    pub fn settled(&self) {
+        let (deployments, changed) = &*self.shared;
+        let mut state = deployments.lock().unwrap();
+        state.is_asked = false;
+        let (state, timeout) = changed
+            .wait_timeout_while(state, Duration::from_secs(60), |d| !d.is_asked)
+            .unwrap();
+        assert!(!timeout.timed_out(), "nobody asks: {:?}", state.statuses);
+    }
+
+    /// Answers this status with a conflict from now on: the deployment was aborted.
+    pub fn abort_at(&self, status: &str) {
+        self.shared.0.lock().unwrap().aborted = Some(status.to_owned());
+    }
+
+    /// Breaks the next answer with an artifact off in its middle.
+    pub fn break_off(&self) {
+        self.shared.0.lock().unwrap().breaks = true;
+    }
+
+    /// The byte from which each request for an artifact wanted it.
+    pub fn asked_from(&self) -> Vec<usize> {
+        self.shared.0.lock().unwrap().asked_from.clone()
     }
 
     /// Offers an artifact to the device.
@@ -203,37 +299,65 @@ fn id(offered: usize) -> String {
     format!("deployment-{}", "x".repeat(offered))
 }
 
+/// What a device asks.
+struct Asked {
+    method: String,
+    path: String,
+    body: String,
+    /// The first byte that it wants.
+    from: usize,
+}
+
 fn serve_connection(stream: TcpStream, shared: &(Mutex<Deployments>, Condvar), address: &str) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut stream = stream;
-    while let Some((method, path, body)) = read_request(&mut reader) {
-        let (status, answer) = answer(&method, &path, &body, shared, address);
-        let head = format!(
-            "HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n",
+    while let Some(asked) = read_request(&mut reader) {
+        let (status, mut answer) = answer(&asked, shared, address);
+        let mut head = format!(
+            "HTTP/1.1 {status} X\r\nContent-Length: {}\r\n",
             answer.len()
         );
-        if stream
+        let mut state = shared.0.lock().unwrap();
+        let is_artifact = asked.path == "/artifact";
+        if is_artifact {
+            state.asked_from.push(asked.from);
+        }
+        if status == 206 {
+            let (from, all) = (asked.from, asked.from + answer.len());
+            head += &format!("Content-Range: bytes {from}-{}/{all}\r\n", all - 1);
+        }
+        let is_broken = is_artifact && std::mem::take(&mut state.breaks);
+        drop(state);
+        if is_broken {
+            answer.truncate(answer.len() / 2);
+        }
+        head += "\r\n";
+        let sent = stream
             .write_all(head.as_bytes())
-            .and_then(|()| stream.write_all(&answer))
-            .is_err()
-        {
+            .and_then(|()| stream.write_all(&answer));
+        if is_broken || sent.is_err() {
             return;
         }
     }
 }
 
-fn answer(
-    method: &str,
-    path: &str,
-    body: &str,
-    shared: &(Mutex<Deployments>, Condvar),
-    address: &str,
-) -> (u16, Vec<u8>) {
+fn answer(asked: &Asked, shared: &(Mutex<Deployments>, Condvar), address: &str) -> (u16, Vec<u8>) {
+    let Asked {
+        method,
+        path,
+        body,
+        from,
+    } = asked;
     let mut state = shared.0.lock().unwrap();
-    let result = match path {
+    let result = match path.as_str() {
         "/api/devices/v1/authentication/auth_requests" => (200, b"token".to_vec()),
-        "/artifact" => (200, state.current.as_ref().unwrap().1.clone()),
+        "/artifact" => {
+            let whole = &state.current.as_ref().unwrap().1;
+            let status = if *from > 0 { 206 } else { 200 };
+            (status, whole[*from..].to_vec())
+        }
         "/api/devices/v2/deployments/device/deployments/next" => {
+            state.is_asked = true;
             if state.current.is_none() {
                 state.current = state.waiting.pop_front();
                 if state.current.is_some() {
@@ -264,8 +388,9 @@ fn answer(
             if status == "success" || status == "failure" {
                 state.current = None;
             }
+            let is_aborted = state.aborted.as_ref() == Some(&status);
             state.statuses.push(status);
-            (204, Vec::new())
+            (if is_aborted { 409 } else { 204 }, Vec::new())
         }
         path if path.ends_with(&format!("/{}/log", id(state.offered))) => {
             state.log = body.to_owned();
@@ -278,8 +403,8 @@ fn answer(
     result
 }
 
-/// Method, path and body; `None` at the end of the connection.
-fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(String, String, String)> {
+/// The next request; `None` at the end of the connection.
+fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
     let mut line = String::new();
     reader
         .read_line(&mut line)
@@ -287,7 +412,7 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(String, String, St
         .filter(|count| *count > 0)?;
     let mut words = line.split_whitespace().map(str::to_owned);
     let (method, path) = (words.next()?, words.next()?);
-    let (mut length, mut chunked) = (0, false);
+    let (mut length, mut chunked, mut from) = (0, false, 0);
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok()?;
@@ -297,6 +422,9 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(String, String, St
         }
         if let Some(value) = header.strip_prefix("content-length:") {
             length = value.trim().parse().ok()?;
+        }
+        if let Some(range) = header.strip_prefix("range: bytes=") {
+            from = range.split_once('-')?.0.parse().ok()?;
         }
         chunked |= header == "transfer-encoding: chunked";
     }
@@ -314,5 +442,10 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(String, String, St
     let start = body.len();
     body.resize(start + length, 0);
     reader.read_exact(&mut body[start..]).ok()?;
-    Some((method, path, String::from_utf8_lossy(&body).into_owned()))
+    Some(Asked {
+        method,
+        path,
+        body: String::from_utf8_lossy(&body).into_owned(),
+        from,
+    })
 }
