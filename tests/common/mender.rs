@@ -19,6 +19,9 @@ use serde_json::{Value, json};
 
 use super::device::{Call, Called, Device, run};
 
+/// Longest wait for a deployment's end: Debian's client itself waits a minute before it goes on with a broken delivery.
+const PATIENCE: Duration = Duration::from_secs(180);
+
 /// The client, configured for one device.
 #[derive(Debug)]
 pub struct Client<'a> {
@@ -274,7 +277,7 @@ impl Server {
         let done =
             |d: &mut Deployments| !d.statuses.iter().any(|s| s == "success" || s == "failure");
         let (mut state, timeout) = changed
-            .wait_timeout_while(deployments.lock().unwrap(), Duration::from_secs(60), done)
+            .wait_timeout_while(deployments.lock().unwrap(), PATIENCE, done)
             .unwrap();
         assert!(
             !timeout.timed_out(),
