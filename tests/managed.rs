@@ -5,6 +5,8 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use common::device::{Device, on_device};
 use common::mender::{Client, Gate, Server};
 
@@ -143,26 +145,23 @@ fn killed(row: &Row) {
     });
 }
 
-/// A third of the rows each, so that they run side by side.
-fn every_third(first: usize) {
-    for row in rows().iter().skip(first).step_by(3) {
-        killed(row);
-    }
-}
-
+/// They mostly wait for a daemon that looks once a second, so they wait together.
 #[test]
-fn daemons_killed_in_every_state_1() {
-    every_third(0);
-}
-
-#[test]
-fn daemons_killed_in_every_state_2() {
-    every_third(1);
-}
-
-#[test]
-fn daemons_killed_in_every_state_3() {
-    every_third(2);
+fn whatever_becomes_of_the_daemon_the_device_is_old_or_new() {
+    const TOGETHER: usize = 8;
+    let rows = rows();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        // Debian's client takes a minute for it.
+        scope.spawn(images_come_over_a_link_that_breaks);
+        for _ in 0..TOGETHER {
+            scope.spawn(|| {
+                while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    killed(row);
+                }
+            });
+        }
+    });
 }
 
 #[test]
@@ -187,8 +186,7 @@ fn an_aborted_deployment_changes_nothing() {
 }
 
 /// The daemon asks for the rest, the module sees one stream, and the images that come with it are those of the registry.
-#[test]
-fn images_in_the_artifact_come_over_a_link_that_breaks() {
+fn images_come_over_a_link_that_breaks() {
     on_device("carried", |device| {
         daemon_over_v1(device, |server, client, _| {
             let pinned = device.pinned("v2");
