@@ -110,16 +110,32 @@ fn entry<'a>(
     index: &'a Index,
     wanted: &Platform,
 ) -> Result<&'a Descriptor, Refusal> {
-    choose(index, wanted).ok_or_else(|| absent(image, wanted, &offered(index)))
+    choose(index, wanted).ok_or_else(|| {
+        let fits = |entry: &&Descriptor| {
+            manifest_kind(&entry.media_type) == Ok(Kind::Index)
+                && entry
+                    .platform
+                    .as_ref()
+                    .is_some_and(|p| wanted.rank(p).is_some())
+        };
+        match index.manifests.iter().find(fits) {
+            Some(inner) => nested(image, inner),
+            None => absent(image, wanted, &offered(index)),
+        }
+    })
+}
+
+fn nested(image: &Found, inner: &Descriptor) -> Refusal {
+    image.refused(&format!(
+        "its index has another index, {}, which no device looks into",
+        inner.digest
+    ))
 }
 
 fn manifest(image: &Found, entry: &Descriptor) -> Result<(Vec<u8>, Manifest), Refusal> {
     match read(image, &entry.digest, Some(&entry.media_type))? {
         (bytes, Document::Manifest(manifest)) => Ok((bytes, manifest)),
-        (_, Document::Index(_)) => Err(image.refused(&format!(
-            "its index has another index, {}, which no device looks into",
-            entry.digest
-        ))),
+        (_, Document::Index(_)) => Err(nested(image, entry)),
     }
 }
 
