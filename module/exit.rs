@@ -4,6 +4,7 @@
 //! |---|---|
 //! | 0 | done |
 //! | 1 | failed |
+//! | 2 | `commit`, `rollback`: no install is open |
 //! | 64 | the template of `inspect`, `info` or `version` cannot be read |
 //! | 125 | a flag does not exist or has a wrong value; `run`: dray itself failed |
 //! | 126 | `run`, `exec`: the command cannot be executed |
@@ -13,7 +14,10 @@
 use std::process::ExitCode;
 
 use dray::engine::EngineError;
+use dray::standalone::StandaloneError;
 
+/// There is nothing to commit or to roll back; Mender's own code.
+pub const NOTHING: u8 = 2;
 /// A template cannot be read, where docker's client reads it first.
 pub const TEMPLATE: u8 = 64;
 /// A flag is wrong, or dray itself failed at running something.
@@ -23,6 +27,9 @@ pub const ENGINE: u8 = 125;
 pub fn code(error: &anyhow::Error) -> ExitCode {
     if let Some(Code(code)) = error.downcast_ref() {
         return ExitCode::from(*code);
+    }
+    if let Some(StandaloneError::Nothing(_)) = error.downcast_ref() {
+        return ExitCode::from(NOTHING);
     }
     match error.downcast_ref() {
         Some(EngineError::Start { code, .. } | EngineError::Exec { code, .. }) => {

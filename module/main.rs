@@ -79,8 +79,19 @@ fn say_unprintable() {
 }
 
 /// Words that do nothing but print: they end silently with their reader, as programs do.
-const PRINTERS: [&str; 11] = [
-    "ps", "top", "port", "stats", "version", "info", "logs", "inspect", "images", "explain",
+const PRINTERS: [&str; 13] = [
+    "ps",
+    "top",
+    "port",
+    "stats",
+    "version",
+    "info",
+    "logs",
+    "inspect",
+    "images",
+    "explain",
+    "show-artifact",
+    "show-provides",
     "--help",
 ];
 

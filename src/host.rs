@@ -48,6 +48,10 @@ pub struct Host {
     pub etc: PathBuf,
     /// systemd-resolved's list of the servers behind its stub; need not exist.
     pub resolved: PathBuf,
+    /// Mender's own settings: `mender.conf`, `artifact_info`; need not exist.
+    pub mender: PathBuf,
+    /// What Mender's clients keep: `device_type`, a further `mender.conf`; need not exist.
+    pub mender_data: PathBuf,
     /// The wall clock.
     pub clock: fn() -> SystemTime,
     /// When this program was made: it cannot be earlier than that.
@@ -85,6 +89,10 @@ impl Host {
             credentials: PathBuf::from("/etc/dray/credentials.d"),
             etc: PathBuf::from("/etc"),
             resolved: PathBuf::from("/run/systemd/resolve/resolv.conf"),
+            // The variables are those of Mender's own client.
+            mender: path("MENDER_CONF_DIR").unwrap_or_else(|| PathBuf::from("/etc/mender")),
+            mender_data: path("MENDER_DATASTORE_DIR")
+                .unwrap_or_else(|| PathBuf::from("/var/lib/mender")),
             clock: system_clock,
             built: built(),
             boot_id: read_boot_id(),
@@ -104,6 +112,8 @@ impl Host {
             credentials: dir.join("etc/credentials.d"),
             etc: dir.join("etc"),
             resolved: dir.join("run/systemd/resolve/resolv.conf"),
+            mender: dir.join("etc/mender"),
+            mender_data: dir.join("mender"),
             clock: system_clock,
             built: built(),
             boot_id: read_boot_id(),

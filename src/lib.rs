@@ -18,6 +18,7 @@
 //! - `images`: what is present, who needs it
 //! - [`engine`]: containers, from a record to a running process and back
 //! - [`deploy`]: what should run, and what if it stops halfway
+//! - [`standalone`]: artifacts installed without a Mender client
 
 pub mod api;
 pub mod archive;
@@ -33,6 +34,8 @@ pub mod images;
 pub mod oci;
 pub mod registry;
 pub mod runargs;
+#[cfg(feature = "device")]
+pub mod standalone;
 #[cfg(feature = "device")]
 pub mod store;
 pub mod sys;

@@ -20,7 +20,12 @@ const NO_DAEMON: &str = "there is no daemon to talk to";
 
 /// Docker's options that are refused by name: word, options, how the reason begins. All others of its words are honoured.
 /// Those of `run` and `create` are in a table of their own, which the README shows.
-const REFUSED: [(&str, &str, &str); 25] = [
+const REFUSED: [(&str, &str, &str); 26] = [
+    (
+        "commit",
+        "author change message pause",
+        "images are made elsewhere, on a workstation",
+    ),
     (
         "docker",
         "config context host tls tlscacert tlscert tlskey tlsverify",
@@ -123,7 +128,7 @@ const REFUSED: [(&str, &str, &str); 25] = [
 /// Docker's words that are refused as a whole, by name and with a reason, whatever their options.
 const REFUSED_WORDS: &str = "build push search builder checkpoint container_commit container_diff container_export \
      container_update context image_build image_push manifest plugin system_events trust \
-     volume_update config node secret service stack swarm commit diff events export update";
+     volume_update config node secret service stack swarm diff events export update";
 
 fn dray(words: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_dray"))

@@ -17,6 +17,7 @@ const RANKS: &[&[&str]] = &[
     &["images"],
     &["engine"],
     &["deploy"],
+    &["standalone"],
 ];
 
 /// The workstation program sees the ranks up to the carriers, and of those only what it needs.

@@ -6,6 +6,7 @@ use clap::Args;
 use dray::deploy;
 use dray::engine::volumes::Booting;
 use dray::images::Images;
+use dray::standalone;
 
 use super::{Context, verify};
 use crate::exit;
@@ -38,6 +39,14 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
     if deployments.is_err() {
         // Each failure has been said; containers of people are started all the same.
         code = ExitCode::FAILURE;
+    }
+    match standalone::pending(context.host) {
+        Ok(Some(pending)) => say(&format!("dray: {pending}")),
+        Ok(None) => {}
+        Err(error) => {
+            say(&format!("dray: {error}"));
+            code = ExitCode::FAILURE;
+        }
     }
     let engine = context.engine()?;
     if let Err(error) = engine.check_disk() {

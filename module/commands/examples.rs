@@ -105,6 +105,18 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("version", &["version -f '{{.Server.Version}}'"]),
     ("info", &["info -f '{{.Warnings}}'"]),
+    (
+        "install",
+        &[
+            "install release-7.mender",
+            "install https://updates.example/release-7.mender",
+            "install - < release-7.mender",
+        ],
+    ),
+    ("commit", &["commit"]),
+    ("rollback", &["rollback"]),
+    ("show-artifact", &["show-artifact"]),
+    ("show-provides", &["show-provides --format json"]),
     ("boot", &["boot"]),
 ];
 

@@ -16,6 +16,7 @@ mod images;
 mod import;
 mod info;
 mod inspect;
+mod install;
 mod keys;
 mod load;
 mod login;
@@ -221,6 +222,30 @@ enum Word {
     /// Remove stopped containers, networks, images and partial downloads that nobody needs
     #[command(hide = true, name = "system prune")]
     SystemPrune(system::Prune),
+    /// Install an artifact (.mender) without a Mender client: a file, an address or standard input
+    ///
+    /// The artifact is read once, from front to back; its checksums, its signature where keys are configured, the device
+    /// type and what it depends on are checked before anything is switched. Then its containers replace those that run. It
+    /// stays on trial until `dray commit` keeps it or `dray rollback` goes back; a restart of the device changes nothing in
+    /// that. An install that fails goes back by itself.
+    ///
+    /// The device type is in /var/lib/mender/device_type or in the ini file ([artifact] device_type); the keys are in the ini
+    /// file ([trust] artifact_keys) or in Mender's own mender.conf (ArtifactVerifyKey, ArtifactVerifyKeys).
+    ///
+    /// Exit codes: 0 installed, 1 not installed and as it was before.
+    Install(install::Install),
+    /// Keep the artifact that was installed last
+    ///
+    /// Exit codes: 0 committed, 1 failed, 2 nothing is installed that could be committed.
+    Commit(install::Nothing),
+    /// Go back to what ran before the artifact that was installed last
+    ///
+    /// Exit codes: 0 rolled back, 1 failed, 2 nothing is installed that could be rolled back.
+    Rollback(install::Nothing),
+    /// Print the name of the artifact that is installed and committed
+    ShowArtifact(install::Nothing),
+    /// Print what the device provides: the artifact's name and the versions of software, KEY=VALUE
+    ShowProvides(install::Provides),
     /// After a boot: put deployments right and start what is to run
     Boot(boot::Words),
     #[command(hide = true, name = monitor::WORD)]
@@ -289,6 +314,11 @@ pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Resu
         Word::Image(_) => Ok(words::group_help("image")),
         Word::Verify(words) => verify::run(&context, &words).map_err(exit::at_running),
         Word::Scrub => verify::scrub(&context).map_err(exit::at_running),
+        Word::Install(words) => install::install(&context, &words),
+        Word::Commit(_) => install::commit(&context),
+        Word::Rollback(_) => install::rollback(&context),
+        Word::ShowArtifact(_) => install::show_artifact(&context),
+        Word::ShowProvides(words) => install::show_provides(&context, &words),
         Word::Boot(words) => boot::run(&context, &words),
         Word::Monitor(inner) => monitor::run(host, settings, &inner.words)
             .map(|()| ExitCode::SUCCESS)

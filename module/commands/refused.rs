@@ -12,6 +12,11 @@ pub const OPTIONS: &[(&str, &str, &str)] = &[
         "debug/D log-level/l",
         "what went wrong is said on stderr in any case; leave it out",
     ),
+    (
+        "commit",
+        "author/a change/c message/m pause/p",
+        "images are made elsewhere, on a workstation; `dray commit` alone keeps what `dray install` installed",
+    ),
     ("history", "platform", ONE_PLATFORM),
     (
         "images",

@@ -38,10 +38,7 @@ const OTHERS: [(&str, &str, &[&str]); 14] = [
 
 /// Docker's words that are refused, in groups or not, and the reason with what to use instead.
 const REFUSED: [(&str, &str); 11] = [
-    (
-        "build builder buildx commit",
-        "images are made elsewhere: build on a workstation and push to a registry",
-    ),
+    ("build builder buildx", MADE_ELSEWHERE),
     ("push", "devices only pull: push from a workstation"),
     (
         "compose",
@@ -74,6 +71,9 @@ const REFUSED: [(&str, &str); 11] = [
         "there are none: volumes, networks and logs are built in",
     ),
 ];
+
+const MADE_ELSEWHERE: &str =
+    "images are made elsewhere: build on a workstation and push to a registry";
 
 /// The words that `words` stand for; those that there are not are refused by name.
 pub fn meant(words: &[OsString]) -> anyhow::Result<Vec<OsString>> {
@@ -109,6 +109,10 @@ pub fn meant(words: &[OsString]) -> anyhow::Result<Vec<OsString>> {
     if let Some((_, _, others)) = OTHERS.iter().find(is_meant) {
         let rest = words.split_off(2);
         return Ok(others.iter().map(OsString::from).chain(rest).collect());
+    }
+    // Outside of the group the word is Mender's.
+    if (first, word) == ("container", "commit") {
+        bail!("container commit is not supported: {MADE_ELSEWHERE}");
     }
     refuse(word, &format!("{first} {word}"))?;
     let own = OTHERS.iter().filter(|(group, ..)| *group == first);

@@ -52,6 +52,8 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
     ),
     ("proxy", &["http", "https", "no_proxy"]),
     ("credentials", &["folder"]),
+    ("artifact", &["device_type"]),
+    ("trust", &["artifact_keys"]),
 ];
 
 impl Settings {
@@ -144,6 +146,12 @@ impl Settings {
             ("proxy", "no_proxy") => {
                 self.proxy.no_proxy = Some(text.to_owned());
                 Ok(())
+            }
+            ("artifact", "device_type") => {
+                value::device_type(text).map(|v| self.artifact.device_type = Some(v))
+            }
+            ("trust", "artifact_keys") => {
+                value::list(text, value::path).map(|v| self.trust.artifact_keys = v)
             }
             ("credentials", "folder") => {
                 value::path(text).map(|v| self.credentials.folder = Some(v))

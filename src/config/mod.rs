@@ -35,6 +35,10 @@ pub struct Settings {
     pub proxy: ProxySettings,
     /// `[credentials]`
     pub credentials: CredentialSettings,
+    /// `[artifact]`
+    pub artifact: ArtifactSettings,
+    /// `[trust]`
+    pub trust: TrustSettings,
 }
 
 /// Where state lies, when not where [`Host`] says.
@@ -79,6 +83,20 @@ pub struct ProxySettings {
 pub struct CredentialSettings {
     /// Where they lie, when not where [`Host`] says.
     pub folder: Option<PathBuf>,
+}
+
+/// What `dray install` goes by besides what Mender's own files say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ArtifactSettings {
+    /// What kind of device this is, when not what Mender's file says.
+    pub device_type: Option<String>,
+}
+
+/// Who may make what is installed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TrustSettings {
+    /// Public keys (PEM) of which one must have signed an artifact; empty leaves it to Mender's own settings.
+    pub artifact_keys: Vec<PathBuf>,
 }
 
 /// Where containers' output goes unless their run args say otherwise.

@@ -43,6 +43,12 @@ fn the_shipped_file_shows_the_defaults() {
         no_proxy: Some("registry.local,10.0.0.0/8".to_owned()),
     };
     assert_eq!(std::mem::take(&mut shown.proxy), proxy);
+    assert_eq!(
+        shown.artifact.device_type.take().as_deref(),
+        Some("qemux86-64")
+    );
+    let keys = std::mem::take(&mut shown.trust.artifact_keys);
+    assert_eq!(keys, [std::path::PathBuf::from("/etc/dray/artifact.pem")]);
     assert_eq!(shown, Settings::default());
 }
 
@@ -88,7 +94,9 @@ fn every_value_arrives() {
          [network]\nbridge = br-x.1\nsubnet = 10.9.0.0/24\nip6 = fd00:d7a7::/64\n\
          [download]\nparallel = 1\nretries = 5\ndeadline = 90m\nleast_rate = 1k\nrate = 500k\nbudget = 3g\n\
          [proxy]\nhttp = http://p:1\nhttps = http://u:s@p:2\nno_proxy = a,b\n\
-         [credentials]\nfolder = /c/d\n",
+         [credentials]\nfolder = /c/d\n\
+         [artifact]\ndevice_type = qemu\n\
+         [trust]\nartifact_keys = /k/a.pem, /k/b.pem\n",
     )
     .unwrap();
     let insecure = || RegistrySettings {
@@ -159,6 +167,12 @@ fn every_value_arrives() {
         },
         credentials: CredentialSettings {
             folder: Some("/c/d".into()),
+        },
+        artifact: ArtifactSettings {
+            device_type: Some("qemu".to_owned()),
+        },
+        trust: TrustSettings {
+            artifact_keys: vec!["/k/a.pem".into(), "/k/b.pem".into()],
         },
     };
     assert_eq!(settings, expected);
@@ -259,17 +273,17 @@ fn mistakes_are_named_with_their_line() {
         (
             "[paths]\nstate = var/lib\n",
             2,
-            "state is \"var/lib\", but must be an absolute path of a folder below / without ..",
+            "state is \"var/lib\", but must be an absolute path below / without ..",
         ),
         (
             "[paths]\nstate = /\n",
             2,
-            "state is \"/\", but must be an absolute path of a folder below / without ..",
+            "state is \"/\", but must be an absolute path below / without ..",
         ),
         (
             "[paths]\nrun = /run/../etc\n",
             2,
-            "run is \"/run/../etc\", but must be an absolute path of a folder below / without ..",
+            "run is \"/run/../etc\", but must be an absolute path below / without ..",
         ),
         (
             "[health]\nstable_s = 10s\n",
@@ -345,6 +359,16 @@ fn mistakes_are_named_with_their_line() {
             "[download]\nrate = fast\n",
             2,
             "rate is \"fast\", but must be no, or bytes a second such as 500k or 2m",
+        ),
+        (
+            "[artifact]\ndevice_type = a b\n",
+            2,
+            "device_type is \"a b\", but must be one word, of at most 256 letters, digits and signs",
+        ),
+        (
+            "[trust]\nartifact_keys = /k/a.pem,\n",
+            2,
+            "artifact_keys is \"/k/a.pem,\", but must be an absolute path below / without ..",
         ),
         (
             "[log]\nnonsense\ndriver = local\n",

@@ -26,7 +26,7 @@ pub(super) fn path(text: &str) -> Result<PathBuf, Invalid> {
         .components()
         .any(|part| part == std::path::Component::ParentDir);
     if !path.is_absolute() || climbs || path.parent().is_none() {
-        return Err(Invalid("an absolute path of a folder below / without .."));
+        return Err(Invalid("an absolute path below / without .."));
     }
     Ok(path)
 }
@@ -214,6 +214,14 @@ pub(super) fn mirror(text: &str) -> Result<String, Invalid> {
     let host = host.strip_suffix('/').unwrap_or(host);
     host_of(host).ok_or(Invalid(
         "https://HOST[:PORT] of mirrors, separated by commas (one without https has insecure = yes in its own section)",
+    ))
+}
+
+/// A device type, as artifacts name it.
+pub(super) fn device_type(text: &str) -> Result<String, Invalid> {
+    let fits = !text.is_empty() && text.len() <= 256 && text.bytes().all(|b| b.is_ascii_graphic());
+    fits.then(|| text.to_owned()).ok_or(Invalid(
+        "one word, of at most 256 letters, digits and signs",
     ))
 }
 

@@ -232,22 +232,27 @@ impl Journal {
     pub fn load(dir: &Path) -> Result<Journal, JournalError> {
         // A state folder that is read-only, or not there yet, is no reason to refuse a query or a rollback here.
         let _ = sys::fs::sweep_scratch(dir);
+        let read = Journal::look(dir)?;
+        Ok(Journal {
+            dir: dir.to_owned(),
+            existed: read.is_some(),
+            record: read.unwrap_or_default(),
+        })
+    }
+
+    /// What the journal in `dir` says, without a lock: for who only wants to know. `None` without one.
+    pub fn look(dir: &Path) -> Result<Option<Record>, JournalError> {
         let path = dir.join(JOURNAL);
         let mut text = Vec::new();
         let read = File::open(&path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text));
-        let (record, existed) = match read {
-            Err(error) if error.kind() == ErrorKind::NotFound => (Record::default(), false),
-            Err(source) => return Err(JournalError::Read { path, source }),
+        match read {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(JournalError::Read { path, source }),
             Ok(_) => match Record::parse(&text) {
-                Ok(record) => (record, true),
-                Err(source) => return Err(JournalError::Parse { path, source }),
+                Ok(record) => Ok(Some(record)),
+                Err(source) => Err(JournalError::Parse { path, source }),
             },
-        };
-        Ok(Journal {
-            dir: dir.to_owned(),
-            record,
-            existed,
-        })
+        }
     }
 
     /// What it says.

@@ -48,8 +48,10 @@ use crate::config::Settings;
 use crate::host::Host;
 
 pub use error::DeployError;
+pub use journal::JournalError;
 pub use machine::run;
 pub use recover::boot;
+pub use site::trial;
 pub use state::Verb;
 
 /// What every verb works with.

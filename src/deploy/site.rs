@@ -157,6 +157,18 @@ fn load(context: &Context<'_>, dir: &Path) -> Result<Journal, JournalError> {
     }
 }
 
+/// What is on trial in a scope: it was switched to, or a switch to it has begun, and nobody committed it. A journal that
+/// cannot be read says nothing: the next verb sets it aside.
+pub fn trial(host: &Host, scope: &str) -> Result<Option<Generation>, JournalError> {
+    match Journal::look(&folder(host, scope)) {
+        Err(JournalError::Parse {
+            source: RecordError::Json(_),
+            ..
+        }) => Ok(None),
+        looked => Ok(looked?.and_then(|record| record.trial)),
+    }
+}
+
 /// The scope's folder.
 pub(super) fn folder(host: &Host, scope: &str) -> PathBuf {
     folders(host).join(scope)

@@ -18,7 +18,7 @@ use crate::config::Settings;
 use crate::host::Host;
 
 /// Redirects followed for one answer; real registries need one or two.
-const MAX_REDIRECTS: usize = 5;
+pub(super) const MAX_REDIRECTS: usize = 5;
 
 /// Asks registries.
 pub(super) struct Fetcher {
@@ -27,7 +27,7 @@ pub(super) struct Fetcher {
     pub(super) patience: Patience,
     pub(super) crowd: Arc<Crowd>,
     pub(super) limiter: Limiter,
-    http: Http,
+    pub(super) http: Http,
     grants: Grants,
     origins: Origins,
     /// Held while a token is fetched, so that several threads do not fetch one each.
@@ -251,7 +251,7 @@ impl Fetcher {
         .into())
     }
 
-    fn redirected(&self, url: &Url, response: &Response) -> Result<Url, Problem> {
+    pub(super) fn redirected(&self, url: &Url, response: &Response) -> Result<Url, Problem> {
         let location = response.header("location").unwrap_or_default();
         let refused = |reason| Problem::Redirect {
             target: shown(location),

@@ -16,6 +16,7 @@ mod der;
 pub mod doors;
 mod error;
 mod fetch;
+mod file;
 mod folder;
 mod http;
 mod limiter;
@@ -49,6 +50,7 @@ use resume::Resumed;
 use transfer::Transfer;
 
 pub use error::{Problem, RegistryError};
+pub use file::{FileError, RemoteFile, is_address};
 pub use login::{Kept, Login, registry_named};
 pub use patience::Patience;
 pub use receiver::{SecureStream, Trust};

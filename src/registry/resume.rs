@@ -333,7 +333,7 @@ fn question<'a>(
 }
 
 /// The entity's tag, unless it is a weak one or none at all.
-fn strong_tag(response: &Response) -> Option<&str> {
+pub(super) fn strong_tag(response: &Response) -> Option<&str> {
     let tag = response.header("etag")?.trim();
     let inner = tag.strip_prefix('"')?.strip_suffix('"')?;
     (!inner.is_empty() && inner.bytes().all(|b| b.is_ascii_graphic() && b != b'"')).then_some(tag)

@@ -353,6 +353,24 @@ pub fn sweep_abandoned(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes a named pipe.
+pub fn make_fifo(path: &Path, mode: u32) -> io::Result<()> {
+    nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(mode))?;
+    Ok(())
+}
+
+/// Opens a named pipe for writing without ever waiting, neither now nor later; `None` while nobody reads from it.
+pub fn open_fifo(path: &Path) -> io::Result<Option<File>> {
+    let opened = OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path);
+    match opened {
+        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
 /// Creates `dir` and its missing parents with mode 0700, durably.
 pub fn create_dirs(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
