@@ -56,7 +56,7 @@ pub enum CallError {
         state: &'static str,
     },
     /// An answer that is none.
-    #[error("{state} was answered with {answer:?}, which is neither Yes nor No")]
+    #[error("{state} was answered with {answer:?}, which is not dray's answer")]
     Answer {
         /// Mender's word.
         state: &'static str,

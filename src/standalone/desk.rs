@@ -77,25 +77,19 @@ impl<'a> Desk<'a> {
         self.start(state, course)?.finish()
     }
 
-    /// Asks a query.
-    pub fn ask(&self, state: &'static str) -> Result<bool, CallError> {
+    /// Asks a query, which this module has one answer to.
+    pub fn ask(&self, state: &'static str, wanted: &str) -> Result<(), CallError> {
         let answer = call::ask(self.context.module, state, &self.tree)?;
-        match answer.as_str() {
-            "Yes" => Ok(true),
-            // To the first of the queries silence is the answer of a module that does not know it.
-            "No" | "" => Ok(false),
-            _ => Err(CallError::Answer { state, answer }),
+        match answer == wanted {
+            true => Ok(()),
+            false => Err(CallError::Answer { state, answer }),
         }
     }
 
     /// The way back: every state of it is run, whatever became of the one before. Says whether it came through.
     pub fn go_back(&mut self) -> Result<bool, StandaloneError> {
-        let mut restored = match self.ask("SupportsRollback") {
-            Ok(true) => self.step(Stage::ArtifactRollback, "ArtifactRollback"),
-            Ok(false) => {
-                self.say("the update module cannot go back");
-                false
-            }
+        let mut restored = match self.ask("SupportsRollback", "Yes") {
+            Ok(()) => self.step(Stage::ArtifactRollback, "ArtifactRollback"),
             Err(error) => {
                 self.say(&error.to_string());
                 false

@@ -71,13 +71,8 @@ pub fn install(
 fn switch(desk: &mut Desk<'_>) -> Result<String, StandaloneError> {
     desk.enter(Stage::ArtifactInstall)?;
     desk.run("ArtifactInstall", Course::Forward)?;
-    // Containers need none; the clients ask nevertheless, and so what a module says is heard.
-    if desk.ask("NeedsArtifactReboot")? {
-        desk.say("the update module asks for a reboot: reboot, and then commit");
-    }
-    if !desk.ask("SupportsRollback")? {
-        desk.say("the update module cannot go back");
-    }
+    desk.ask("NeedsArtifactReboot", "No")?;
+    desk.ask("SupportsRollback", "Yes")?;
     if terminate::requested() {
         return Err(StandaloneError::Aborted);
     }
@@ -164,11 +159,8 @@ impl Download<'_, '_> {
         self.desk
             .store
             .update(|record| record.pending = Some(pending))?;
-        let state = match self.desk.ask("ProvidePayloadFileSizes")? {
-            true => "DownloadWithFileSizes",
-            false => DOWNLOAD,
-        };
-        self.call = Some(self.desk.start(state, Course::Forward)?);
+        self.desk.ask("ProvidePayloadFileSizes", "Yes")?;
+        self.call = Some(self.desk.start(DOWNLOAD, Course::Forward)?);
         Ok(())
     }
 
@@ -180,7 +172,8 @@ impl Download<'_, '_> {
     }
 }
 
-const DOWNLOAD: &str = "Download";
+/// Named so because the module is told how large each payload file is.
+const DOWNLOAD: &str = "DownloadWithFileSizes";
 
 /// What can be installed: one payload of our module, without scripts.
 fn check(head: &Head) -> Result<&PayloadHead, StandaloneError> {

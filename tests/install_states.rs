@@ -1,0 +1,424 @@
+//! The states that `dray install`, `commit` and `rollback` call, in which order and with what on record: with a module that is
+//! a script here, so that each state can be made to fail. The order is that of Mender's C++ client; what the device provides
+//! afterwards is compared with Debian's client 3.4.
+#![cfg(feature = "device")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a broken set-up should panic; test files need no durable writer"
+)]
+
+mod common;
+
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use common::Scratch;
+use common::device::{on_device, run};
+use common::mender::Client;
+use dray::config::Settings;
+use dray::host::Host;
+use dray::standalone::{self, Context, How, StandaloneError};
+use serde_json::json;
+
+/// One test at a time: what another thread starts has, until it is another program, this one's locks.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    // A test that failed has said so.
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Notes each call with the stage on record, and fails or answers as the files beside it say.
+const MODULE: &str = r#"#!/bin/sh
+here=HERE
+stage=$(sed -n 's/.*"stage": "\(.*\)".*/\1/p' $here/state/standalone/artifact.json)
+echo "$1:$stage" >> $here/calls
+case $1 in
+ProvidePayloadFileSizes | SupportsRollback) answer=Yes ;;
+NeedsArtifactReboot) answer=No ;;
+*) answer= ;;
+esac
+[ ! -f $here/answer-$1 ] || answer=$(cat $here/answer-$1)
+[ -z "$answer" ] || echo "$answer"
+[ ! -f $here/run-$1 ] || . $here/run-$1
+"#;
+
+/// A device with a script for a module.
+struct Scripted {
+    scratch: Scratch,
+    host: Host,
+    settings: Settings,
+    module: PathBuf,
+}
+
+impl Scripted {
+    fn new(name: &str) -> Scripted {
+        let scratch = Scratch::new(name);
+        let host = Host::at(scratch.path());
+        std::fs::create_dir_all(&host.mender_data).unwrap();
+        std::fs::create_dir_all(&host.mender).unwrap();
+        std::fs::write(host.mender_data.join("device_type"), "device_type=qemu\n").unwrap();
+        std::fs::write(host.mender.join("artifact_info"), "artifact_name=factory\n").unwrap();
+        let module = scratch.join("module");
+        let text = MODULE.replace("HERE", scratch.path().to_str().unwrap());
+        script(&module, &text);
+        Scripted {
+            scratch,
+            host,
+            settings: Settings::default(),
+            module,
+        }
+    }
+
+    fn context<'a>(&'a self, say: &'a (dyn Fn(&str) + Sync)) -> Context<'a> {
+        Context {
+            host: &self.host,
+            settings: &self.settings,
+            module: &self.module,
+            say,
+        }
+    }
+
+    /// Does a word: `install FILE`, `commit`, `rollback`.
+    fn word(&self, word: &str, artifact: &Path) -> Result<String, StandaloneError> {
+        let context = self.context(&|line| eprintln!("{line}"));
+        match word {
+            "install" => {
+                let file = std::fs::File::open(artifact).unwrap();
+                standalone::install(&context, file, How::default())
+            }
+            "commit" => standalone::commit(&context),
+            _ => standalone::rollback(&context),
+        }
+    }
+
+    /// The calls so far, and forgets them.
+    fn calls(&self) -> Vec<String> {
+        let path = self.scratch.join("calls");
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let _ = std::fs::remove_file(&path);
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn name(&self) -> String {
+        standalone::provides(&self.host).unwrap().name().to_owned()
+    }
+
+    fn provides(&self) -> Vec<String> {
+        let provides = standalone::provides(&self.host).unwrap();
+        provides
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect()
+    }
+}
+
+fn script(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+/// What mender-artifact makes of these words.
+fn artifact(scratch: &Scratch, name: &str, words: &[&str]) -> PathBuf {
+    let path = scratch.join(&format!("{name}.mender"));
+    let meta_data = scratch.join("meta.json");
+    std::fs::write(&meta_data, json!({"containers": ["a:1"]}).to_string()).unwrap();
+    let mut all = vec![
+        "write",
+        "module-image",
+        "-T",
+        "docker",
+        "-t",
+        "qemu",
+        "-n",
+        name,
+    ];
+    all.extend([
+        "-m",
+        meta_data.to_str().unwrap(),
+        "-o",
+        path.to_str().unwrap(),
+    ]);
+    all.extend(words);
+    run("mender-artifact", &all);
+    path
+}
+
+/// Short words for states; each is followed by the stage that has to be on record then, one of them.
+const STATES: [(&str, &str); 9] = [
+    ("P", "ProvidePayloadFileSizes:Download"),
+    ("D", "DownloadWithFileSizes:Download"),
+    ("AI", "ArtifactInstall:ArtifactInstall"),
+    ("NR", "NeedsArtifactReboot:ArtifactInstall"),
+    ("AC", "ArtifactCommit:ArtifactCommit"),
+    ("AR", "ArtifactRollback:ArtifactRollback"),
+    ("AF", "ArtifactFailure:ArtifactFailure"),
+    ("C", "Cleanup:Cleanup"),
+    ("CD", "Cleanup:Download"),
+];
+
+/// What is broken, the word, the calls, whether it succeeds, the name afterwards and how many installs are open then.
+const ROWS: &[(&str, &str, &str, bool, &str)] = &[
+    ("", "install", "P D AI NR SR", true, "factory"),
+    ("", "commit", "P D AI NR SR AC C", true, "new"),
+    ("", "rollback", "P D AI NR SR SR AR AF C", true, "factory"),
+    (
+        "fail-DownloadWithFileSizes",
+        "install",
+        "P D CD",
+        false,
+        "factory",
+    ),
+    (
+        "fail-ArtifactInstall",
+        "install",
+        "P D AI SR AR AF C",
+        false,
+        "factory",
+    ),
+    (
+        "answer-NeedsArtifactReboot",
+        "install",
+        "P D AI NR SR AR AF C",
+        false,
+        "factory",
+    ),
+    (
+        "answer-SupportsRollback",
+        "install",
+        "P D AI NR SR SR AF C",
+        false,
+        "new_INCONSISTENT",
+    ),
+    (
+        "fail-ArtifactCommit",
+        "commit",
+        "P D AI NR SR AC SR AR AF C",
+        false,
+        "factory",
+    ),
+    (
+        "fail-ArtifactRollback",
+        "rollback",
+        "P D AI NR SR SR AR AF C",
+        false,
+        "new_INCONSISTENT",
+    ),
+    (
+        "fail-ArtifactFailure",
+        "rollback",
+        "P D AI NR SR SR AR AF C",
+        false,
+        "new_INCONSISTENT",
+    ),
+    // What is committed stays so, whatever could not be removed.
+    ("fail-Cleanup", "commit", "P D AI NR SR AC C", true, "new"),
+];
+
+#[test]
+fn states_come_in_the_order_of_the_client() {
+    let _alone = alone();
+    for (broken, word, calls, succeeds, name) in ROWS {
+        let device = Scripted::new("states");
+        if let Some(state) = broken.strip_prefix("fail-") {
+            std::fs::write(device.scratch.join(&format!("run-{state}")), "exit 7\n").unwrap();
+        } else if !broken.is_empty() {
+            std::fs::write(device.scratch.join(broken), "Maybe\n").unwrap();
+        }
+        let path = artifact(&device.scratch, "new", &[]);
+        let mut done = device.word("install", &path);
+        if *word != "install" {
+            done = done.and_then(|_| device.word(word, &path));
+        }
+        assert_eq!(done.is_ok(), *succeeds, "{broken} {word}: {done:?}");
+        let found: Vec<String> = device.calls();
+        let wanted: Vec<&str> = calls.split(' ').collect();
+        assert_eq!(found.len(), wanted.len(), "{broken} {word}: {found:?}");
+        for (found, wanted) in found.iter().zip(wanted) {
+            let state = STATES.iter().find(|(short, _)| *short == wanted);
+            match state {
+                Some((_, long)) => assert_eq!(found, long, "{broken} {word}"),
+                // It is asked in every stage.
+                None => assert!(
+                    found.starts_with("SupportsRollback:"),
+                    "{broken} {word}: {found}"
+                ),
+            }
+        }
+        assert_eq!(device.name(), *name, "{broken} {word}");
+        let open = standalone::pending(&device.host).unwrap();
+        assert_eq!(
+            open.is_some(),
+            *succeeds && *word == "install",
+            "{broken} {word}: {open:?}"
+        );
+        if open.is_none() {
+            for word in ["commit", "rollback"] {
+                let refused = device.word(word, &path);
+                assert!(
+                    matches!(refused, Err(StandaloneError::Nothing(_))),
+                    "{refused:?}"
+                );
+            }
+        }
+    }
+}
+
+/// Takes every file as Mender's documentation says how.
+const TAKE: &str = r#"mkdir -p $here/taken
+while line=$(head -n 1 $2/stream-next) && [ -n "$line" ]; do
+    echo "$line" >> $here/lines
+    cat $2/${line%% *} > $here/taken/$(basename ${line%% *})
+done
+"#;
+
+#[test]
+fn payload_files_come_through_the_pipes() {
+    let _alone = alone();
+    let device = Scripted::new("pipes");
+    let mut random = vec![0; 3_000_000];
+    std::fs::File::open("/dev/urandom")
+        .unwrap()
+        .read_exact(&mut random)
+        .unwrap();
+    let mut words = Vec::new();
+    for (name, content) in [("one", &b"1"[..]), ("none", b""), ("large.tar", &random)] {
+        let path = device.scratch.join(name);
+        std::fs::write(&path, content).unwrap();
+        words.extend(["-f".to_owned(), path.to_str().unwrap().to_owned()]);
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let path = artifact(
+        &device.scratch,
+        "new",
+        &[&words[..], &["--compression", "none"]].concat(),
+    );
+    let take = |text: &str| {
+        std::fs::write(device.scratch.join("run-DownloadWithFileSizes"), text).unwrap();
+    };
+    let nothing_open = || {
+        assert_eq!(standalone::pending(&device.host).unwrap(), None);
+        assert!(!device.host.state.join("standalone/tree").exists());
+        assert_eq!(device.name(), "factory");
+    };
+    take(TAKE);
+    device.word("install", &path).unwrap();
+    for (name, content) in [("one", &b"1"[..]), ("none", b""), ("large.tar", &random)] {
+        assert_eq!(
+            std::fs::read(device.scratch.join(&format!("taken/{name}"))).unwrap(),
+            content
+        );
+    }
+    let lines = std::fs::read_to_string(device.scratch.join("lines")).unwrap();
+    assert_eq!(
+        lines,
+        "streams/one 1\nstreams/none 0\nstreams/large.tar 3000000\n"
+    );
+    device.word("rollback", &path).unwrap();
+    device.calls();
+
+    let refused = |path: &Path, reason: &str| {
+        let said = device.word("install", path).unwrap_err().to_string();
+        assert!(said.contains(reason), "{said}");
+        let calls = device.calls();
+        assert_eq!(calls.last().unwrap(), "Cleanup:Download", "{calls:?}");
+        assert_eq!(calls.len(), 3, "{calls:?}");
+        nothing_open();
+    };
+    // Good up to the last file, which is not what the manifest says; and cut in it.
+    let mut bytes = std::fs::read(&path).unwrap();
+    let end = bytes.len() - 100_000;
+    let bad = device.scratch.join("bad.mender");
+    std::fs::write(&bad, &bytes[..end]).unwrap();
+    refused(&bad, "data/0000/large.tar");
+    bytes[end] ^= 1;
+    std::fs::write(&bad, &bytes).unwrap();
+    refused(&bad, "data/0000/large.tar");
+    take("exit 0\n");
+    refused(
+        &path,
+        "the update module ended without taking payload file \"one\"",
+    );
+    take("exit 7\n");
+    refused(
+        &path,
+        "DownloadWithFileSizes failed: the update module ended with exit status: 7",
+    );
+    take("line=$(head -n 1 $2/stream-next); head -c 1 $2/${line%% *} > /dev/null\n");
+    refused(
+        &path,
+        "the update module ended without taking payload file \"none\"",
+    );
+    let first_two = TAKE.replace("[ -n \"$line\" ]", "[ \"$line\" = \"${line#*large}\" ]");
+    take(&first_two);
+    refused(
+        &path,
+        "the update module ended while payload file \"large.tar\" was handed over",
+    );
+}
+
+/// Artifacts, one after another on the same device.
+const RELEASES: &[(&str, &[&str])] = &[
+    ("plain", &[]),
+    ("shop", &["--software-name", "shop"]),
+    (
+        "data",
+        &[
+            "--software-filesystem",
+            "data",
+            "--software-name",
+            "shop",
+            "--software-version",
+            "7",
+        ],
+    ),
+    ("plain-2", &[]),
+    ("more", &["-p", "a:1", "-p", "b.c:2", "-p", "b.d:3"]),
+    ("group", &["-g", "beta"]),
+    ("no-group", &[]),
+    (
+        "clears-b",
+        &["--clears-provides", "b.*", "--no-default-clears-provides"],
+    ),
+    (
+        "clears-middle",
+        &["--clears-provides", "data.*.version", "-p", "x.y:1"],
+    ),
+    ("keeps-all", &["--no-default-clears-provides", "-p", "z:1"]),
+    ("clears-group", &["--clears-provides", "artifact_group"]),
+    ("group-again", &["-g", "stable"]),
+    ("clears-name", &["--clears-provides", "artifact_name"]),
+    ("same-key", &["--clears-provides", "z", "-p", "z:2"]),
+    ("says-nothing", &["--no-default-software-version"]),
+    ("after-nothing", &["-p", "a:1"]),
+    ("clears-all", &["--clears-provides", "*", "-g", "beta"]),
+    ("last", &[]),
+];
+
+#[test]
+fn what_is_provided_is_what_debians_client_says() {
+    let _alone = alone();
+    on_device("provides", |device| {
+        let client = Client::new(device, &json!({}));
+        let answers = "#!/bin/sh\n[ $1 != SupportsRollback ] || echo Yes\n";
+        script(Path::new("/usr/share/mender/modules/v3/docker"), answers);
+        let ours = Scripted::new("provides-ours");
+        for (name, words) in RELEASES {
+            let path = artifact(&ours.scratch, name, words);
+            let (code, said) = client.install(&path);
+            assert_eq!(code, 0, "{name}: {said}");
+            assert_eq!(client.run(&["commit"]).status.code(), Some(0), "{name}");
+            let theirs = client.run(&["show-provides"]).stdout;
+            let mut theirs: Vec<String> = theirs.lines().map(str::to_owned).collect();
+            theirs.sort();
+            ours.word("install", &path).unwrap();
+            ours.word("commit", &path).unwrap();
+            eprintln!("{name} {words:?}: {theirs:?}");
+            assert_eq!(ours.provides(), theirs, "{name}");
+            assert_eq!(ours.name(), client.installed(), "{name}");
+        }
+    });
+}
