@@ -256,22 +256,18 @@ fn what_fails_goes_back_by_itself() {
     });
 }
 
-/// A pair of keys as openssl makes them: private, public.
+/// A pair of keys as openssl makes them, in the old form that Debian's mender-artifact reads: private, public.
 fn keys(alone: &Alone<'_>, name: &str) -> [PathBuf; 2] {
     let [private, public] = ["key", "pem"].map(|end| alone.device.join(&format!("{name}.{end}")));
     let text = |path: &Path| path.to_str().unwrap().to_owned();
-    let curve = "ec_paramgen_curve:P-256";
+    let out = ["-out", &text(&private)];
     run(
         "openssl",
         &[
-            "genpkey",
-            "-algorithm",
-            "EC",
-            "-pkeyopt",
-            curve,
-            "-out",
-            &text(&private),
-        ],
+            &["ecparam", "-genkey", "-noout", "-name", "prime256v1"],
+            &out[..],
+        ]
+        .concat(),
     );
     run(
         "openssl",
@@ -361,7 +357,8 @@ fn what_is_refused_changes_nothing() {
             "device_type:qemu",
         ];
         let good = alone.artifact("v2", &met);
-        let bytes = std::fs::read(&good).unwrap();
+        let bytes = std::fs::read(good).unwrap();
+        let good = alone.write("good.mender", &bytes);
         for length in [0, 511, 1024, bytes.len() / 2, bytes.len() - 3000] {
             refused(
                 &alone.write("cut.mender", &bytes[..length]),

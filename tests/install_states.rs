@@ -416,7 +416,6 @@ fn what_is_provided_is_what_debians_client_says() {
             theirs.sort();
             ours.word("install", &path).unwrap();
             ours.word("commit", &path).unwrap();
-            eprintln!("{name} {words:?}: {theirs:?}");
             assert_eq!(ours.provides(), theirs, "{name}");
             assert_eq!(ours.name(), client.installed(), "{name}");
         }

@@ -51,7 +51,7 @@ pub use error::DeployError;
 pub use journal::JournalError;
 pub use machine::run;
 pub use recover::boot;
-pub use site::trial;
+pub use site::undecided;
 pub use state::Verb;
 
 /// What every verb works with.

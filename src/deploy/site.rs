@@ -9,6 +9,7 @@ use super::hold::{Claimant, Hold};
 use super::journal::{Generation, Journal, JournalError, RecordError};
 use super::plan::Present;
 use super::recover;
+use super::state::State;
 use crate::config::Settings;
 use crate::engine::{Container, Engine, Status};
 use crate::host::Host;
@@ -157,16 +158,24 @@ fn load(context: &Context<'_>, dir: &Path) -> Result<Journal, JournalError> {
     }
 }
 
-/// What is on trial in a scope: it was switched to, or a switch to it has begun, and nobody committed it. A journal that
-/// cannot be read says nothing: the next verb sets it aside.
-pub fn trial(host: &Host, scope: &str) -> Result<Option<Generation>, JournalError> {
-    match Journal::look(&folder(host, scope)) {
+/// The generation of a scope that a client may still decide about, and in which state: what is on trial, or was switched to
+/// when the switch was cut; after a commit without a cleanup what was committed. A journal that cannot be read says nothing:
+/// the next verb sets it aside.
+pub fn undecided(host: &Host, scope: &str) -> Result<Option<(State, Generation)>, JournalError> {
+    let record = match Journal::look(&folder(host, scope)) {
         Err(JournalError::Parse {
             source: RecordError::Json(_),
             ..
-        }) => Ok(None),
-        looked => Ok(looked?.and_then(|record| record.trial)),
-    }
+        }) => None,
+        looked => looked?,
+    };
+    Ok(record.and_then(|record| {
+        let generation = match record.state {
+            State::Committed => record.committed,
+            _ => record.trial,
+        };
+        Some((record.state, generation?))
+    }))
 }
 
 /// The scope's folder.

@@ -10,6 +10,7 @@ use super::error::StandaloneError;
 use super::provides::Provides;
 use super::record::{Pending, Stage, Store};
 use crate::deploy;
+use crate::deploy::journal::Generation;
 use crate::sys::fs::{create_dirs, remove_tree, replace_volatile, sweep_scratch};
 use crate::sys::lock::Exclusive;
 use crate::sys::process::ProcessId;
@@ -169,8 +170,9 @@ impl<'a> Desk<'a> {
         let Some(pending) = self.pending() else {
             return Ok(());
         };
-        let there = deploy::trial(self.context.host, &pending.scope)?;
-        let Some(theirs) = there.filter(|there| !there.is_of(Some(pending.request))) else {
+        let there = deploy::undecided(self.context.host, &pending.scope)?;
+        let is_theirs = |there: &Generation| !there.is_of(Some(pending.request));
+        let Some(theirs) = there.map(|(_, there)| there).filter(is_theirs) else {
             return Ok(());
         };
         let ours = pending.artifact.clone();

@@ -16,6 +16,7 @@ use crate::artifact::header::PAYLOAD_TYPE;
 use crate::artifact::reader::{self, FileHead, Head, PayloadHead, ReadError, Taker, Trust};
 use crate::deploy;
 use crate::deploy::inbox::Inbox;
+use crate::deploy::state::State;
 use crate::sys::terminate;
 
 /// What a person may say besides which artifact.
@@ -144,8 +145,11 @@ impl Download<'_, '_> {
         };
         let request = tree::make(&self.desk.tree, head, payload, &about)?;
         let scope = Inbox::read(&self.desk.tree).scope().to_owned();
-        let foreign = deploy::trial(self.desk.context.host, &scope)?;
-        if let Some(foreign) = foreign.filter(|_| !self.how.replace_trial) {
+        let foreign = deploy::undecided(self.desk.context.host, &scope)?;
+        if let Some((state, foreign)) = foreign
+            && state != State::Committed
+            && !self.how.replace_trial
+        {
             let artifact = foreign.artifact;
             return Err(StandaloneError::ForeignTrial { artifact, scope });
         }
