@@ -16,12 +16,13 @@ use dray::oci::Platform;
 
 use crate::assume::Assumed;
 use crate::files::{self, Local};
-use crate::help::{HELP, USAGE};
+use crate::manual::{HELP, USAGE};
 use crate::passthrough::{self, Extra};
 use crate::refusal::{EXIT_CODES, Refusal};
 use crate::signer::Signer;
 use crate::size::Size;
 
+/// The options and images, as clap knows them.
 #[derive(Debug, Parser)]
 #[command(
     name = "docker-artifact-gen",
@@ -30,7 +31,7 @@ use crate::size::Size;
     override_help = format!("{HELP}\n{EXIT_CODES}\n"),
     args_override_self = true
 )]
-struct Words {
+pub struct Words {
     #[arg(short = 'n', long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     artifact_name: Option<String>,
     #[arg(short = 't', long, value_name = "TYPE", value_parser = NonEmptyStringValueParser::new())]

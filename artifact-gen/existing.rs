@@ -25,7 +25,7 @@ pub const NAMES: [&str; 3] = ["sign", "validate", "read"];
 
 const MORE: &str = "Try 'docker-artifact-gen sign|validate|read --help' for more.";
 
-const HELP: &str = "\
+pub const HELP: &str = "\
 Works on Mender Artifacts of any module, rootfs images included.
 
 Usage: docker-artifact-gen sign [-k FILE | --sign-command COMMAND] [-o FILE] [--force] ARTIFACT
@@ -48,9 +48,10 @@ Options:
   -h, --help                   Show help and exit
 ";
 
+/// The words of this kind, as clap knows them.
 #[derive(Debug, Parser)]
 #[command(name = "docker-artifact-gen", override_help = format!("{HELP}\n{EXIT_CODES}\n"))]
-struct Words {
+pub struct Words {
     #[command(subcommand)]
     what: What,
 }

@@ -10,7 +10,7 @@ mod embed;
 mod existing;
 mod files;
 mod generate;
-mod help;
+mod manual;
 mod origin;
 mod output;
 mod passthrough;

@@ -1,12 +1,12 @@
-//! Errors to exit codes; the one table.
+//! Errors to exit codes; the one table, which the manual pages show too.
 //!
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | failed |
+//! | 1 | failed; `verify`: something is damaged |
 //! | 2 | `commit`, `rollback`: no install is open |
-//! | 64 | the template of `inspect`, `info` or `version` cannot be read |
-//! | 125 | a flag does not exist or has a wrong value; `run`: dray itself failed |
+//! | 64 | `inspect`, `network inspect`, `volume inspect`, `info`, `version`: the template cannot be read |
+//! | 125 | a flag does not exist or has a wrong value; `run`, `verify`, `scrub`: dray itself failed |
 //! | 126 | `run`, `exec`: the command cannot be executed |
 //! | 127 | `run`, `exec`: the command does not exist |
 //! | other | `run`, `exec`, `wait`: the container's exit code |

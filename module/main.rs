@@ -96,7 +96,7 @@ const PRINTERS: [&str; 13] = [
 ];
 
 fn person(host: Host, words: &[OsString]) -> anyhow::Result<ExitCode> {
-    let words = commands::meant(words)?;
+    let words = commands::words::meant(words)?;
     if words
         .first()
         .is_none_or(|word| PRINTERS.iter().any(|printer| word == printer))

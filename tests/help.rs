@@ -5,8 +5,13 @@
     reason = "a test fails by panicking; the helpers of a test program count as no test"
 )]
 
+#[path = "common/help.rs"]
+mod help;
+
 use std::collections::BTreeSet;
 use std::process::Command;
+
+use help::{option, words};
 
 /// What Docker's client says, as recorded for `run_args_oracle`.
 const DOCKER: &str = include_str!("fixtures/run_args/docker-28.2.2-run-help.txt");
@@ -139,28 +144,6 @@ fn dray(words: &[&str]) -> String {
     assert!(output.status.success(), "{words:?}: {output:?}");
     assert!(output.stderr.is_empty(), "{words:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
-}
-
-/// Long name of the option that a line of help begins with.
-fn option(line: &str) -> Option<&str> {
-    let text = line.trim_start();
-    // What goes on below an option may begin with one too, further in.
-    if line.len() - text.len() > 6 {
-        return None;
-    }
-    let start = text.split("--").next()?;
-    let is_start = start.is_empty() || (start.len() == 4 && start.starts_with('-'));
-    let name = text.strip_prefix(start).filter(|_| is_start)?;
-    let name = name.strip_prefix("--")?;
-    name.split([' ', '=', '[']).next().filter(|n| !n.is_empty())
-}
-
-/// The words in the list of commands of `--help`.
-fn words(help: &str) -> Vec<&str> {
-    let list = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let list = list.take_while(|line| !line.is_empty());
-    list.filter_map(|line| line.split_whitespace().next())
-        .collect()
 }
 
 /// What is written as docker's users do is no mistake when help is asked for.

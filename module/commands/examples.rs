@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// Words, those of groups with their group, and lines of what to write after the program's name.
-const EXAMPLES: &[(&str, &[&str])] = &[
+pub const EXAMPLES: &[(&str, &[&str])] = &[
     ("start", &["start web", "start -a job"]),
     ("stop", &["stop web", "stop -t 30 web db"]),
     ("restart", &["restart web"]),
@@ -121,7 +121,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
 ];
 
 /// Of the words that docker run's own parser reads.
-const OF_RUN: [(&str, &str); 3] = [
+pub const OF_RUN: [(&str, &str); 3] = [
     (
         "run",
         "run -d --name web --restart unless-stopped -p 8080:80 -v data:/srv nginx:1.27",

@@ -5,7 +5,7 @@ mod choice;
 mod containers;
 mod cp;
 mod disk;
-mod examples;
+pub mod examples;
 mod exec;
 mod explain;
 mod filter;
@@ -29,9 +29,9 @@ mod progress;
 mod prune;
 mod ps;
 mod pull;
-mod refused;
+pub mod refused;
 mod rmi;
-mod run;
+pub mod run;
 mod save;
 mod stats;
 mod system;
@@ -43,7 +43,7 @@ mod transport;
 mod usage;
 mod verify;
 mod volume;
-mod words;
+pub mod words;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
@@ -57,8 +57,6 @@ use dray::host::Host;
 use dray::sys::program;
 
 use crate::exit;
-
-pub use words::meant;
 
 /// Everything a command needs.
 pub struct Context<'a> {
@@ -327,7 +325,8 @@ pub fn run(host: &Host, settings: &Settings, words: &[OsString]) -> anyhow::Resu
     }
 }
 
-fn command() -> Command {
+/// The whole command line as clap knows it, hidden words included.
+pub fn command() -> Command {
     examples::added(Words::command(), "")
 }
 

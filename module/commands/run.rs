@@ -59,9 +59,10 @@ impl Words {
 }
 
 /// Options that docker's `run` has and its `create` has not.
-const ONLY_RUN: [&str; 3] = ["detach", "detach-keys", "sig-proxy"];
+pub const ONLY_RUN: [&str; 3] = ["detach", "detach-keys", "sig-proxy"];
 
-fn does(word: &str) -> &'static str {
+/// What `word` does, in one line.
+pub fn does(word: &str) -> &'static str {
     match word {
         "create" => "Make a container without starting it",
         "explain" => "Print, as JSON, what docker run's words mean; touches nothing",

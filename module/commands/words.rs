@@ -9,7 +9,7 @@ use super::usage;
 use crate::exit::{self, Code};
 
 /// Words of docker's groups that are the same outside of them.
-const SAME: [(&str, &str); 3] = [
+pub const SAME: [(&str, &str); 3] = [
     (
         "container",
         "attach cp create exec kill logs pause port rename restart rm run start stats stop top unpause wait",
@@ -19,7 +19,7 @@ const SAME: [(&str, &str); 3] = [
 ];
 
 /// Words of docker's groups that are others outside of them.
-const OTHERS: [(&str, &str, &[&str]); 14] = [
+pub const OTHERS: [(&str, &str, &[&str]); 14] = [
     ("container", "inspect", &["inspect", "--type=container"]),
     ("container", "list", &["ps"]),
     ("container", "ls", &["ps"]),
@@ -37,7 +37,7 @@ const OTHERS: [(&str, &str, &[&str]); 14] = [
 ];
 
 /// Docker's words that are refused, in groups or not, and the reason with what to use instead.
-const REFUSED: [(&str, &str); 11] = [
+pub const REFUSED: [(&str, &str); 11] = [
     ("build builder buildx", MADE_ELSEWHERE),
     ("push", "devices only pull: push from a workstation"),
     (

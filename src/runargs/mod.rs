@@ -47,7 +47,7 @@ use error::shown;
 use outside::Outside;
 
 pub use error::RunArgsError;
-pub use options::{Row, describe, help};
+pub use options::{GROUPS, Row, describe, help};
 pub use split::split;
 
 /// Whether the image is pulled before the container is made.

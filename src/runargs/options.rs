@@ -6,7 +6,7 @@ mod table;
 use super::draft::Draft;
 use table::OPTIONS;
 
-pub use help::help;
+pub use help::{GROUPS, help};
 
 /// One option.
 pub(super) struct Opt {

@@ -2,6 +2,7 @@
 //!
 //! - [`docker_registry`]: Debian's docker-registry, with passwords and https on demand
 //! - [`device`]: a device in a temporary folder and a network namespace of its own, with the module installed
+//! - `help`: what a text of help has in it; a test file takes it by its path
 //! - [`image`]: images built in memory from a list of files
 //! - [`mender`]: Debian's own client on a device, and a server for its daemon
 //! - [`registry`]: a registry in this process that serves them, counts, and misbehaves on demand

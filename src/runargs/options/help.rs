@@ -10,7 +10,7 @@ const WIDTH: usize = 100;
 
 /// Every supported option under its heading. The order is the reader's: what is used most stands first.
 #[rustfmt::skip]
-const GROUPS: &[(&str, &[(&str, &str)])] = &[
+pub const GROUPS: &[(&str, &[(&str, &str)])] = &[
     ("The container", &[
         ("name", "its name; invented if absent"),
         ("restart", "when it is started again: no, on-failure[:MAX], always, unless-stopped"),
