@@ -33,12 +33,12 @@ cargo clippy --locked --no-default-features --features artifact-gen -- -D warnin
 # With the switches that break the commit protocol on purpose built in: without `DRAY_BREAK` they do nothing.
 step "tests"
 if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --locked --features failpoints --run-ignored all
+    cargo nextest run --locked --features failpoints,docs --run-ignored all
 else
     # One at a time, since several tests need the same parts of the host; nextest runs the others side by side.
-    # The reason for the one that is skipped stands in .config/nextest.toml.
-    cargo test --locked --features failpoints --no-fail-fast -- --include-ignored --test-threads 1 \
-        --skip docker_itself_says_what_the_record_says
+    # The reasons for those that are skipped stand in .config/nextest.toml.
+    cargo test --locked --features failpoints,docs --no-fail-fast -- --include-ignored --test-threads 1 \
+        --skip docker_itself_says_what_the_record_says --skip zsh_and_fish_can_read_theirs
 fi
 
 step "static build"

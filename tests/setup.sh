@@ -11,10 +11,10 @@ fail() {
 
 # gcc pkg-config libseccomp-dev: build. mender-client mender-artifact: the peers that must accept us.
 # docker-registry skopeo umoci attr apache2-utils openssl: images, a registry with passwords and TLS, reference trees.
-# xz-utils zstd softhsm2 opensc: packed artifacts, and keys on a token. python3: power cuts and the rig. busybox-static debootstrap: contents of test images. e2fsprogs strace: power cuts. nftables iproute2 curl: network.
+# xz-utils zstd softhsm2 opensc: packed artifacts, and keys on a token. python3: power cuts and the rig. groff-base mandoc: what reads the manual pages. busybox-static debootstrap: contents of test images. e2fsprogs strace: power cuts. nftables iproute2 curl: network.
 packages="gcc libc6-dev pkg-config libseccomp-dev mender-client mender-artifact docker-registry skopeo umoci attr
     apache2-utils openssl busybox-static debootstrap e2fsprogs strace nftables iproute2 curl ca-certificates
-    binutils util-linux procps python3 xz-utils zstd softhsm2 opensc"
+    binutils util-linux procps python3 xz-utils zstd softhsm2 opensc groff-base mandoc"
 
 missing=
 for package in $packages; do

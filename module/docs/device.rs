@@ -18,7 +18,8 @@ const README: &str = include_str!("../../README.md");
 
 /// All pages.
 pub fn pages() -> anyhow::Result<Vec<File>> {
-    let root = words::command();
+    let mut root = words::command();
+    root.build();
     let mut files = vec![whole(&root)?.file()?];
     for word in root.get_subcommands() {
         files.push(of_word(word, &root)?.file()?);
@@ -101,12 +102,14 @@ fn of_word(command: &Command, above: &Command) -> anyhow::Result<Page> {
     let word = word(command);
     let about = command.get_about().map(ToString::to_string);
     let about = about.with_context(|| format!("{word} says nothing of itself"))?;
-    let has_words = command.has_subcommands();
+    let is_group = SAME.iter().any(|(group, _)| *group == word);
     let parts = [
         Part::new("Synopsis", Block::Lines(vec![synopsis(command, word)])),
         description(command, &about),
-        if has_words {
-            list(command)
+        list(command),
+        // The help of these lists none.
+        if is_group {
+            none("Options")
         } else {
             options(command)
         },
@@ -166,6 +169,14 @@ fn description(command: &Command, about: &str) -> Part {
     }
 }
 
+/// A part that is left out.
+fn none(title: &str) -> Part {
+    Part {
+        title: title.to_owned(),
+        blocks: Vec::new(),
+    }
+}
+
 /// The words of a command.
 fn list(command: &Command) -> Part {
     let of_group = meant(word(command));
@@ -190,7 +201,11 @@ fn list(command: &Command) -> Part {
         };
         (name.to_owned(), text)
     });
-    Part::new("Commands", Block::Terms(terms.collect()))
+    let terms: Vec<(String, String)> = terms.collect();
+    if terms.is_empty() {
+        return none("Commands");
+    }
+    Part::new("Commands", Block::Terms(terms))
 }
 
 fn options(command: &Command) -> Part {
@@ -229,16 +244,13 @@ fn not_honoured(word: &str, mut terms: Vec<(String, String)>) -> Part {
             )
         }));
     }
-    let blocks = match terms.is_empty() {
-        true => Vec::new(),
-        false => vec![
-            Block::Prose("What docker has besides is refused by name:".to_owned()),
-            Block::Terms(terms),
-        ],
-    };
+    if terms.is_empty() {
+        return none("Not honoured");
+    }
+    let said = "What docker has besides is refused by name:".to_owned();
     Part {
         title: "Not honoured".to_owned(),
-        blocks,
+        blocks: vec![Block::Prose(said), Block::Terms(terms)],
     }
 }
 
@@ -250,13 +262,9 @@ fn examples(word: &str) -> Part {
     let lines = lines.flat_map(|(_, lines)| lines.iter().copied());
     let lines = lines.chain(of_run.map(|(_, line)| *line));
     let lines: Vec<String> = lines.map(|line| format!("dray {line}")).collect();
-    let blocks = match lines.is_empty() {
-        true => Vec::new(),
-        false => vec![Block::Lines(lines)],
-    };
-    Part {
-        title: "Examples".to_owned(),
-        blocks,
+    match lines.is_empty() {
+        true => none("Examples"),
+        false => Part::new("Examples", Block::Lines(lines)),
     }
 }
 

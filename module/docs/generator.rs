@@ -18,14 +18,13 @@ pub fn command() -> anyhow::Result<Command> {
         let about = meaning(&help, word.get_name())?;
         root = root.subcommand(help.explain(word.clone())?.about(about));
     }
-    root = root.disable_help_subcommand(true);
-    root.build();
-    Ok(root)
+    Ok(root.disable_help_subcommand(true))
 }
 
 /// All pages.
 pub fn pages() -> anyhow::Result<Vec<File>> {
-    let command = command()?;
+    let mut command = command()?;
+    command.build();
     let mut files = vec![whole(&command)?.file()?];
     for word in command.get_subcommands() {
         files.push(of_word(word)?.file()?);

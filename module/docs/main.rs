@@ -124,10 +124,22 @@ fn completions(command: &Command) -> Vec<File> {
         (Shell::Zsh, format!("completions/zsh/_{name}")),
         (Shell::Fish, format!("completions/fish/{name}.fish")),
     ];
-    let written = places.map(|(shell, path)| {
-        let mut content = Vec::new();
-        generate(shell, &mut command.clone(), name, &mut content);
-        (path, content)
-    });
+    let written = places.map(|(shell, path)| (path, completion(shell, command)));
     written.into()
+}
+
+fn completion(shell: Shell, command: &Command) -> Vec<u8> {
+    let name = command.get_name();
+    let mut content = Vec::new();
+    if shell != Shell::Bash || !name.contains('-') {
+        generate(shell, &mut command.clone(), name, &mut content);
+        return content;
+    }
+    // clap_complete 4.6 loses the words below a program with a dash in its name (clap issue 6421): another name, up to where
+    // bash is told whose completions these are.
+    let plain = name.replace('-', "_");
+    generate(shell, &mut command.clone(), &plain, &mut content);
+    let text = String::from_utf8_lossy(&content);
+    let told = |name: &str| format!(" -o default {name}\n");
+    text.replace(&told(&plain), &told(name)).into_bytes()
 }

@@ -68,15 +68,17 @@ impl Page {
         roff.text([roman(format!("{name} - {}", self.about))]);
         for part in &self.parts {
             roff.control("SH", [part.title.to_uppercase().as_str()]);
-            for (at, block) in part.blocks.iter().enumerate() {
+            let mut is_first = true;
+            for block in &part.blocks {
                 match block {
                     Block::Options(command, heading) => {
                         text += &body(&std::mem::take(&mut roff));
                         text += &options(command, *heading)
                             .with_context(|| format!("the options of {name}"))?;
                     }
-                    block => simple(&mut roff, block, at == 0),
+                    block => simple(&mut roff, block, is_first),
                 }
+                is_first = matches!(block, Block::Heading(_));
             }
         }
         text += &body(&roff);

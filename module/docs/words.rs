@@ -14,12 +14,10 @@ pub fn command() -> Command {
     let parsed = commands::command();
     let words = parsed.get_subcommands().filter(|one| !one.is_hide_set());
     let words = words.filter_map(|word| in_full(&parsed, word.get_name()));
-    let mut root = without_words(&parsed)
+    without_words(&parsed)
         .version(env!("CARGO_PKG_VERSION"))
         .disable_version_flag(true)
-        .subcommands(words);
-    root.build();
-    root
+        .subcommands(words)
 }
 
 /// The words of one of docker's groups and what each stands for, in the order in which help lists them.

@@ -3,7 +3,7 @@ DESCRIPTION = "Mender update module 'docker', daemonless container engine and di
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://LICENSE;md5=3b83ef96387f14655fc854ddc3c6bd57"
 
-inherit cargo cargo-update-recipe-crates pkgconfig systemd update-rc.d externalsrc
+inherit bash-completion cargo cargo-update-recipe-crates externalsrc pkgconfig qemu systemd update-rc.d
 
 require dray-crates.inc
 
@@ -14,9 +14,15 @@ COMPATIBLE_HOST = "(x86_64|aarch64).*-linux"
 
 # The device program and the workstation program are one package with two features.
 DEPENDS:class-target = "libseccomp"
-CARGO_BUILD_FLAGS:append:class-target = " --no-default-features --features device --bin dray"
+CARGO_BUILD_FLAGS:append:class-target = " --no-default-features ${@bb.utils.contains('PACKAGECONFIG', 'docs', '--features docs --bin dray --bin dray-docs', '--features device --bin dray', d)}"
 CARGO_BUILD_FLAGS:append:class-native = " --no-default-features --features artifact-gen --bin docker-artifact-gen"
 CARGO_BUILD_FLAGS:append:class-nativesdk = " --no-default-features --features artifact-gen --bin docker-artifact-gen"
+
+# Manual pages and completions are written by a program that has the parsers of the other two, hence their libraries, which
+# the build host lacks: it is run as the machine's own.
+PACKAGECONFIG ??= ""
+PACKAGECONFIG:class-target ??= "${@bb.utils.contains('MACHINE_FEATURES', 'qemu-usermode', 'docs', '', d)}"
+PACKAGECONFIG[docs] = ",,qemu-native"
 
 SYSTEMD_SERVICE:${PN} = "dray-boot.service dray-names.path dray-scrub.timer"
 INITSCRIPT_NAME = "dray-boot"
@@ -35,12 +41,31 @@ do_install:append:class-target() {
     install -D -m 0755 ${S}/module/dist/dray-boot.sysv ${D}${sysconfdir}/init.d/dray-boot
 }
 
+do_install:append:class-target() {
+    if ${@bb.utils.contains('PACKAGECONFIG', 'docs', 'true', 'false', d)}; then
+        docs=${B}/docs
+        rm -rf $docs
+        ${@qemu_wrapper_cmdline(d, d.getVar('STAGING_DIR_HOST'), [d.expand('${STAGING_DIR_HOST}${libdir}'), d.expand('${STAGING_DIR_HOST}${base_libdir}')])} ${D}${bindir}/dray-docs $docs
+        rm ${D}${bindir}/dray-docs
+        install -d ${D}${mandir}/man1
+        install -m 0644 $docs/man1/dray*.1 ${D}${mandir}/man1/
+        install -D -m 0644 $docs/man5/dray.ini.5 ${D}${mandir}/man5/dray.ini.5
+        install -D -m 0644 $docs/completions/bash/dray ${D}${datadir}/bash-completion/completions/dray
+        install -D -m 0644 $docs/completions/zsh/_dray ${D}${datadir}/zsh/site-functions/_dray
+        install -D -m 0644 $docs/completions/fish/dray.fish ${D}${datadir}/fish/vendor_completions.d/dray.fish
+    fi
+}
+
 # Root filesystems of Mender images are replaced as a whole; containers and images outlive them on the data partition.
 do_install:append:class-target:mender-image() {
     sed -i -e 's|^#\[paths\]|[paths]|' -e 's|^#state = .*|state = /data/dray|' ${D}${sysconfdir}/dray/dray.ini
 }
 
 FILES:${PN} += "${datadir}/mender/modules/v3/docker"
+# Beside dray-doc and dray-bash-completion, which the classes make.
+PACKAGES =+ "${PN}-zsh-completion ${PN}-fish-completion"
+FILES:${PN}-zsh-completion = "${datadir}/zsh"
+FILES:${PN}-fish-completion = "${datadir}/fish"
 CONFFILES:${PN} = "${sysconfdir}/dray/dray.ini"
 
 # What the containers need of the kernel, where it is built as modules.
