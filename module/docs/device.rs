@@ -8,13 +8,8 @@ use crate::File;
 use crate::commands::words::{REFUSED, SAME};
 use crate::commands::{self, examples, refused};
 use crate::page::{self, Block, Page, Part};
+use crate::tables::{exit_status, files};
 use crate::words::{self, OF_RUN, meant, target};
-
-/// Where exit codes are decided and written down.
-const EXIT: &str = include_str!("../exit.rs");
-
-/// Where the files of a device are written down.
-const README: &str = include_str!("../../README.md");
 
 /// All pages.
 pub fn pages() -> anyhow::Result<Vec<File>> {
@@ -23,14 +18,11 @@ pub fn pages() -> anyhow::Result<Vec<File>> {
     let mut files = vec![whole(&root)?.file()?];
     for word in root.get_subcommands() {
         files.push(of_word(word, &root)?.file()?);
-        let group = SAME.iter().find(|(group, _)| *group == word.get_name());
+        let of_group = meant(word.get_name());
         for inner in word.get_subcommands() {
-            let others = group.and_then(|(group, _)| {
-                let mut words = meant(group).into_iter();
-                words.find(|(name, _)| *name == inner.get_name())
-            });
-            let other = others.map(|(word, others)| target(word, others));
-            files.push(match other {
+            let name = inner.get_name();
+            let known = of_group.iter().find(|(known, _)| *known == name);
+            files.push(match known.map(|(word, others)| target(word, others)) {
                 // Its own page is that of the word that it stands for.
                 Some(other) if !other.contains(' ') => {
                     page::link(&page_name(inner), &format!("dray-{other}"))
@@ -91,10 +83,7 @@ fn whole(root: &Command) -> anyhow::Result<Page> {
                 "See also",
                 Block::Prose(format!("{}, `dray.ini`(5)", see.join(", "))),
             ),
-        ]
-        .into_iter()
-        .filter(|part| !part.blocks.is_empty())
-        .collect(),
+        ],
     })
 }
 
@@ -103,13 +92,13 @@ fn of_word(command: &Command, above: &Command) -> anyhow::Result<Page> {
     let about = command.get_about().map(ToString::to_string);
     let about = about.with_context(|| format!("{word} says nothing of itself"))?;
     let is_group = SAME.iter().any(|(group, _)| *group == word);
-    let parts = [
+    let parts = vec![
         Part::new("Synopsis", Block::Lines(vec![synopsis(command, word)])),
         description(command, &about),
         list(command),
         // The help of these lists none.
         if is_group {
-            none("Options")
+            Part::none("Options")
         } else {
             options(command)
         },
@@ -122,10 +111,7 @@ fn of_word(command: &Command, above: &Command) -> anyhow::Result<Page> {
         name: page_name(command),
         section: "1",
         about,
-        parts: parts
-            .into_iter()
-            .filter(|part| !part.blocks.is_empty())
-            .collect(),
+        parts,
     })
 }
 
@@ -169,14 +155,6 @@ fn description(command: &Command, about: &str) -> Part {
     }
 }
 
-/// A part that is left out.
-fn none(title: &str) -> Part {
-    Part {
-        title: title.to_owned(),
-        blocks: Vec::new(),
-    }
-}
-
 /// The words of a command.
 fn list(command: &Command) -> Part {
     let of_group = meant(word(command));
@@ -203,7 +181,7 @@ fn list(command: &Command) -> Part {
     });
     let terms: Vec<(String, String)> = terms.collect();
     if terms.is_empty() {
-        return none("Commands");
+        return Part::none("Commands");
     }
     Part::new("Commands", Block::Terms(terms))
 }
@@ -245,7 +223,7 @@ fn not_honoured(word: &str, mut terms: Vec<(String, String)>) -> Part {
         }));
     }
     if terms.is_empty() {
-        return none("Not honoured");
+        return Part::none("Not honoured");
     }
     let said = "What docker has besides is refused by name:".to_owned();
     Part {
@@ -263,7 +241,7 @@ fn examples(word: &str) -> Part {
     let lines = lines.chain(of_run.map(|(_, line)| *line));
     let lines: Vec<String> = lines.map(|line| format!("dray {line}")).collect();
     match lines.is_empty() {
-        true => none("Examples"),
+        true => Part::none("Examples"),
         false => Part::new("Examples", Block::Lines(lines)),
     }
 }
@@ -301,62 +279,4 @@ fn inner_pages(command: &Command) -> Vec<String> {
         )
     });
     inner.collect()
-}
-
-/// The table of exit codes: what goes for `word`, or all of it with the words that it goes for.
-fn exit_status(word: Option<&str>) -> anyhow::Result<Part> {
-    let rows = rows(EXIT, "//! | code | meaning |", "//! ").context("no table of exit codes")?;
-    let mut terms = Vec::new();
-    for row in rows {
-        let [code, meaning] = &row[..] else {
-            anyhow::bail!("a row of exit codes is not a code and a meaning: {row:?}");
-        };
-        let parts = meaning
-            .split("; ")
-            .filter_map(|part| match part.split_once(": ") {
-                Some((words, text)) if part.starts_with('`') => match word {
-                    None => Some(part.to_owned()),
-                    Some(word) => {
-                        let mut words = words.split(", ");
-                        let own = words.any(|one| one.trim_matches('`') == word);
-                        own.then(|| text.to_owned())
-                    }
-                },
-                _ => Some(part.to_owned()),
-            });
-        let parts: Vec<String> = parts.collect();
-        if !parts.is_empty() {
-            terms.push((code.clone(), parts.join("; ")));
-        }
-    }
-    Ok(Part::new("Exit status", Block::Terms(terms)))
-}
-
-/// The files of a device.
-fn files() -> anyhow::Result<Vec<(String, String)>> {
-    let rows = rows(README, "| where | what | described in |", "");
-    let rows = rows.context("README has no table of files")?;
-    let settings = (
-        "/etc/dray/dray.ini".to_owned(),
-        "settings, see `dray.ini`(5)".to_owned(),
-    );
-    let files = rows.into_iter().map(|row| {
-        let cell = |at: usize| row.get(at).cloned().unwrap_or_default();
-        (cell(0).replace('`', ""), cell(1))
-    });
-    Ok(std::iter::once(settings).chain(files).collect())
-}
-
-/// The cells of each row of the table with this head.
-fn rows(text: &str, head: &str, margin: &str) -> Option<Vec<Vec<String>>> {
-    let (_, below) = text.split_once(head)?;
-    let lines = below.lines().skip(2);
-    let lines = lines.map_while(|line| line.strip_prefix(margin)?.strip_prefix("| "));
-    let cells = |line: &str| {
-        let line = line.trim_end_matches(" |");
-        line.split(" | ")
-            .map(|cell| cell.trim().to_owned())
-            .collect()
-    };
-    Some(lines.map(cells).collect())
 }

@@ -70,6 +70,7 @@ mod generator;
 mod help;
 mod page;
 mod settings;
+mod tables;
 mod words;
 
 use std::fs;

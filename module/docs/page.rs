@@ -50,6 +50,14 @@ impl Part {
             blocks: vec![block],
         }
     }
+
+    /// One that is left out.
+    pub fn none(title: &str) -> Part {
+        Part {
+            title: title.to_owned(),
+            blocks: Vec::new(),
+        }
+    }
 }
 
 impl Page {
@@ -66,7 +74,7 @@ impl Page {
         roff.control("ad", ["l"]);
         roff.control("SH", ["NAME"]);
         roff.text([roman(format!("{name} - {}", self.about))]);
-        for part in &self.parts {
+        for part in self.parts.iter().filter(|part| !part.blocks.is_empty()) {
             roff.control("SH", [part.title.to_uppercase().as_str()]);
             let mut is_first = true;
             for block in &part.blocks {
