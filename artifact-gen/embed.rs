@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Cursor, Read};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -51,13 +52,13 @@ enum Content {
     /// Read already.
     Document(Vec<u8>),
     /// A layer, and the image that it is for.
-    Layer(Found, Descriptor),
+    Layer(Arc<Found>, Descriptor),
 }
 
 /// An image whose documents have been read.
 #[derive(Debug, Clone)]
 struct Whole {
-    found: Found,
+    found: Arc<Found>,
     root: Descriptor,
     documents: Vec<(Digest, Vec<u8>)>,
     layers: Vec<Descriptor>,
@@ -82,7 +83,7 @@ impl Whole {
             layers.extend(manifest.layers);
         }
         Ok(Whole {
-            found,
+            found: Arc::new(found),
             root: descriptor,
             documents,
             layers,
@@ -222,7 +223,7 @@ impl Plan {
             name: blob_name(&layer.digest),
             digest: layer.digest,
             size: layer.size,
-            content: Content::Layer(image.found.clone(), layer.clone()),
+            content: Content::Layer(Arc::clone(&image.found), layer.clone()),
         }));
         Ok(())
     }
@@ -270,7 +271,7 @@ fn check_names(images: &[Whole]) -> Result<(), Refusal> {
     for Whole { found, .. } in images {
         let container = found.container();
         let name = container.familiar();
-        let other = known.insert(container, found);
+        let other = known.insert(container, &**found);
         if let Some(other) = other.filter(|other| other.digest != found.digest) {
             return Err(Refusal::usage(format!(
                 "{} and {} are two images, and both are called {name}",

@@ -1,5 +1,6 @@
 //! From the request to the file.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::rc::Rc;
@@ -9,6 +10,7 @@ use dray::artifact::reader::Trust;
 use dray::artifact::writer::{self, Artifact, Foretold, Order, PayloadFile, WriteError};
 use dray::config::Settings;
 use dray::host::Host;
+use dray::oci::stream::StreamError;
 use dray::registry::Client;
 
 use crate::args::{Format, Request};
@@ -29,6 +31,8 @@ struct Work<'a> {
     /// The images themselves, if they travel.
     cargo: Option<Cargo>,
     progress: Progress,
+    /// Whether what failed may succeed when it is begun once more.
+    may_go_again: Cell<bool>,
 }
 
 /// Checks everything that needs no network, asks the registries, writes the file; returns what to print.
@@ -54,7 +58,13 @@ pub fn generate(request: &Request, host: &Host) -> Result<String, Refusal> {
     }
     work.progress
         .say(format_args!("Writing {}", request.output.display()));
-    let draft = target.draft(|file| work.write(file))?;
+    let draft = loop {
+        match target.draft(|file| work.write(file)) {
+            // A mirror had wrong bytes: the registry itself is asked for them now.
+            Err(_) if work.may_go_again.take() => {}
+            drawn => break drawn?,
+        }
+    };
     check_size(request, Some(Size(draft.size)), true)?;
     // What was written is what is shown, and only if it reads as it should.
     let contents = Contents::read(BufReader::new(draft.content()?), Trust::Ignored);
@@ -97,6 +107,7 @@ impl Work<'_> {
             payload,
             cargo,
             progress,
+            may_go_again: Cell::default(),
         })
     }
 
@@ -200,7 +211,13 @@ impl Work<'_> {
                 let parts = self.cargo.iter().flat_map(|cargo| &cargo.files);
                 let part = parts.into_iter().find(|part| part.name == name);
                 match part.and_then(|part| Some((part.image()?, part.digest))) {
-                    Some((image, digest)) => image.refused(&format!("layer {digest}: {source}")),
+                    Some((image, digest)) => {
+                        let is_wrong = source
+                            .get_ref()
+                            .is_some_and(|error| error.is::<StreamError>());
+                        self.may_go_again.set(is_wrong && image.distrust(&digest));
+                        image.refused(&format!("layer {digest}: {source}"))
+                    }
                     None => Refusal::Output(WriteError::File { name, source }.to_string()),
                 }
             }

@@ -61,11 +61,11 @@ Signing by command (the signature may be raw, DER or base64):
 Images inside the Artifact (--embed):
   Devices need no registry then. Every blob is the registry's, byte for byte, so the pinned digest is the same with and
   without a network. Of an image for several platforms --platform says which travel. Nothing is packed once more unless
-  --compression is given: layers are packed already, save in most docker-archives. Layers left out by --assume have to be
-  on the device; one that lacks them refuses the Artifact before it takes any. An IMAGE may also be, in skopeo's words,
-  oci:FOLDER[:TAG]  oci-archive:FILE[:TAG]  docker-archive:FILE[:NAME]
-  and is called as it is there, or localhost/FILE if that says no whole name. What a docker-archive holds has no digest
-  that a registry knows: it is named by its tag.
+  --compression is given: layers are packed already, save in most docker-archives. Layers that --assume leaves out have
+  to be on the device; one that lacks them refuses the Artifact before it takes any. An IMAGE may also be, in skopeo's
+  words,  oci:FOLDER[:TAG]  oci-archive:FILE[:TAG]  docker-archive:FILE[:NAME]  and is called as it is there, or
+  localhost/FILE where that is no whole name. What a docker-archive holds has no digest that a registry knows: devices
+  get it by its tag.
 
 Registries:
   Passwords come from ~/.docker/config.json or $DOCKER_CONFIG/config.json ('docker login' and 'skopeo login' write

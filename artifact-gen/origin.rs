@@ -127,18 +127,31 @@ impl Found {
 
     /// A configuration's bytes.
     pub fn config(&self, config: &Descriptor) -> Result<Vec<u8>, Refusal> {
-        let blob = match &self.source {
-            Source::Registry(client, name) => client
-                .blob(name, config)
-                .map_err(|refused| Refusal::Registry(refused.to_string()))?,
-            Source::Archive { archive, .. } => {
-                let found = archive.blob(&config.digest);
-                let found = found.map_err(|error| self.refused(&error))?;
-                Box::new(found.ok_or_else(|| self.lacks(&[config.digest]))?)
+        loop {
+            let blob = match &self.source {
+                Source::Registry(client, name) => client
+                    .blob(name, config)
+                    .map_err(|refused| Refusal::Registry(refused.to_string()))?,
+                Source::Archive { archive, .. } => {
+                    let found = archive.blob(&config.digest);
+                    let found = found.map_err(|error| self.refused(&error))?;
+                    Box::new(found.ok_or_else(|| self.lacks(&[config.digest]))?)
+                }
+            };
+            match read_limited(Verified::of(blob, config), MAX_CONFIG) {
+                Ok(bytes) => return Ok(bytes),
+                Err(_) if self.distrust(&config.digest) => {}
+                Err(error) => return Err(self.refused(&error)),
             }
-        };
-        let bytes = read_limited(Verified::of(blob, config), MAX_CONFIG);
-        bytes.map_err(|error| self.refused(&error))
+        }
+    }
+
+    /// The bytes that came for this blob are wrong; whether it may come from elsewhere now, since they were a mirror's.
+    pub fn distrust(&self, blob: &Digest) -> bool {
+        match &self.source {
+            Source::Registry(client, _) => client.distrust(blob),
+            Source::Archive { .. } => false,
+        }
     }
 
     /// Refuses if these blobs are known not to be there; a registry shows it when it is asked for them.

@@ -510,6 +510,45 @@ fn a_blob_that_is_wrong_leaves_no_file_and_the_old_one_alone() {
 }
 
 #[test]
+fn wrong_bytes_of_a_mirror_cost_only_time() {
+    let desk = Desk::new();
+    let base = layer("base", 90_000);
+    let web = Image::oci([base.clone()]).build();
+    let mirror = Registry::start();
+    for registry in [&desk.registry, &mirror] {
+        registry.push("shop/web", "1", &web);
+    }
+    desk.make("right", &["R/shop/web:1"]);
+    let settings = format!(
+        "[registry \"{}\"]\nmirrors = {}\n",
+        desk.registry.host(),
+        mirror.host()
+    );
+    fs::write(desk.scratch.join("dray.ini"), settings).unwrap();
+    let digests = [web.config, blob(&base)].map(|digest| digest.to_string());
+    for registry in [&desk.registry, &mirror] {
+        registry.reset_counts();
+    }
+    mirror.fault(On::Blobs, Fault::WrongContent, usize::MAX);
+    let mut command = desk.command(&["--embed", "-o", "a", "R/shop/web:1"]);
+    succeed(command.env("DRAY_CONFIG", desk.scratch.join("dray.ini")));
+    let [right, found] = ["right", "a"].map(|name| fs::read(desk.scratch.join(name)).unwrap());
+    assert!(right == found);
+    for digest in &digests {
+        assert_eq!((mirror.count("GET", digest), desk.asked(digest)), (1, 1));
+    }
+    // Where both lie it is refused.
+    desk.registry
+        .fault(On::Path(digests[1].clone()), Fault::WrongContent, 1);
+    let mut command = desk.command(&["--embed", "-o", "b", "R/shop/web:1"]);
+    command.env("DRAY_CONFIG", desk.scratch.join("dray.ini"));
+    let (code, line) = fail(&mut command);
+    assert_eq!(code, 2);
+    assert!(line.contains("arrived with the digest"), "{line}");
+    assert_eq!(desk.files(), ["a", "dray.ini", "right"]);
+}
+
+#[test]
 fn a_dry_run_computes_the_size_and_fetches_no_layer() {
     let desk = Desk::new();
     let base = layer("base", 90_000);

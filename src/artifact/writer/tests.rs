@@ -124,7 +124,7 @@ fn files_are_written_by_name_or_as_given() {
         );
         let out = out.into_inner();
         let mut outer = tar::Archive::new(out.as_slice());
-        let data = outer.entries().unwrap().last().unwrap().unwrap();
+        let data = outer.entries().unwrap().nth(3).unwrap().unwrap();
         let mut inner = tar::Archive::new(data);
         let names = inner.entries().unwrap().map(|entry| {
             let entry = entry.unwrap();
