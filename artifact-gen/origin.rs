@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dray::archive::{Archive, ImageArchiveError, Listed, Transport, seekable};
+use dray::archive::{Archive, ImageArchiveError, Listed, Transport, seekable, some};
 use dray::host::Host;
 use dray::oci::stream::{Verified, read_limited};
 use dray::oci::{Descriptor, Digest, MAX_CONFIG, Platform, Reference};
@@ -14,9 +14,6 @@ use dray::sys::{beneath, fs};
 
 use crate::args::Asked;
 use crate::refusal::Refusal;
-
-/// Names that a message repeats; an archive may have thousands.
-const SHOWN: usize = 10;
 
 /// Has an image's documents and blobs by digest.
 #[derive(Debug, Clone)]
@@ -294,14 +291,5 @@ fn name(listed: &Listed, wanted: Option<&str>, path: &Path) -> Result<Reference,
         None => format!("localhost/{stem}")
             .parse()
             .map_err(|refused| format!("{refused}")),
-    }
-}
-
-/// The first few, separated by commas, and how many more there are.
-fn some(mut texts: impl Iterator<Item = String>) -> String {
-    let first: Vec<String> = texts.by_ref().take(SHOWN).collect();
-    match texts.count() {
-        0 => first.join(", "),
-        more => format!("{} and {more} more", first.join(", ")),
     }
 }

@@ -177,3 +177,13 @@ impl Archive {
         }
     }
 }
+
+/// The first few, separated by commas, and how many more there are: an archive may list thousands.
+pub fn some(mut texts: impl Iterator<Item = String>) -> String {
+    const SHOWN: usize = 10;
+    let first: Vec<String> = texts.by_ref().take(SHOWN).collect();
+    match texts.count() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}

@@ -5,11 +5,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::arriving::{ArrivalError, Arrivals, Arriving};
-use super::load::{Inside, some};
+use super::load::Inside;
 use super::plan::Planned;
 use super::source::{Source, Wish};
 use super::{Image, Images, ImagesError, Progress};
-use crate::archive::{Archive, Listed};
+use crate::archive::{Archive, Listed, some};
 use crate::artifact::carried::blob_digest;
 use crate::oci::{Descriptor, Digest, Platform, Reference};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::source::{Source, Wish};
 use super::{Image, Images, ImagesError, Progress};
-use crate::archive::{self, Archive, Content, ImageArchiveError, Listed};
+use crate::archive::{self, Archive, Content, ImageArchiveError, Listed, some};
 use crate::oci::{Descriptor, Digest, Platform, Reference};
 use crate::sys::fs;
 
@@ -257,16 +257,6 @@ impl Source for Inside<'_> {
             true => Ok(()),
             false => Err(self.lacks(&lacking)),
         }
-    }
-}
-
-/// The first few, separated by commas, and how many more there are: an archive may list thousands.
-pub fn some(mut texts: impl Iterator<Item = String>) -> String {
-    const SHOWN: usize = 10;
-    let first: Vec<String> = texts.by_ref().take(SHOWN).collect();
-    match texts.count() {
-        0 => first.join(", "),
-        more => format!("{} and {more} more", first.join(", ")),
     }
 }
 

@@ -41,13 +41,14 @@ use crate::registry::Client;
 use crate::store::Store;
 use crate::sys::lock::Shared;
 
+pub use crate::archive::some;
 pub use arriving::{ArrivalError, Arrivals};
 pub use change::ChangeError;
 pub use error::ImagesError;
 pub use freight::Freight;
 pub use heal::Unhealed;
 pub use import::Import;
-pub use load::{Carried, Chosen, Place, some};
+pub use load::{Carried, Chosen, Place};
 pub use plan::Planned;
 pub use progress::{Event, Progress};
 pub use save::{Refetch, Save};
