@@ -583,5 +583,24 @@ fn a_trial_of_somebody_else_is_left_alone() {
         );
         assert_eq!(device.running(), ["v3"]);
         alone.nothing_open();
+
+        // It commits that, and its next one, which then is not ours to take back.
+        for state in ["ArtifactCommit", "Cleanup"] {
+            assert!(device.call(state, &tree).succeeded());
+        }
+        alone.install(&v2, 0);
+        let tree = device.tree("v1", &device.artifact("v1", WORDS).to_string());
+        for state in ["Download", "ArtifactInstall", "ArtifactCommit"] {
+            assert!(device.call(state, &tree).succeeded());
+        }
+        let refused = alone.word(&["rollback"], 1);
+        assert!(
+            refused
+                .stderr
+                .contains("a Mender client put artifact \"v1\" in its place"),
+            "{refused:?}"
+        );
+        assert_eq!(device.running(), ["v1"]);
+        alone.nothing_open();
     });
 }

@@ -21,7 +21,7 @@ use common::mender::Client;
 use dray::config::Settings;
 use dray::host::Host;
 use dray::standalone::{self, Context, How, StandaloneError};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// One test at a time: what another thread starts has, until it is another program, this one's locks.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -264,6 +264,194 @@ fn states_come_in_the_order_of_the_client() {
                 );
             }
         }
+    }
+}
+
+/// The stage on record, and what each word makes of it: its calls, and what it says if it refuses.
+const CUTS: &[(&str, [&str; 3])] = &[
+    ("Download", ["C; nothing", "C; nothing", "C P D AI NR SR"]),
+    (
+        "ArtifactInstall",
+        ["; cannot commit now", "SR AR AF C", "; in progress"],
+    ),
+    ("Installed", ["AC C", "SR AR AF C", "; in progress"]),
+    ("ArtifactCommit", ["AC C", "SR AR AF C", "; in progress"]),
+    (
+        "ArtifactRollback",
+        ["; cannot commit now", "SR AR AF C", "; in progress"],
+    ),
+    (
+        "ArtifactFailure",
+        ["; cannot commit now", "SR AR AF C", "; in progress"],
+    ),
+    ("Cleanup", ["C; nothing", "C; nothing", "C P D AI NR SR"]),
+];
+
+/// A cut is what is on record after it.
+#[test]
+fn every_word_knows_where_it_was_cut() {
+    let _alone = alone();
+    for (stage, outcomes) in CUTS {
+        for (word, outcome) in ["commit", "rollback", "install"].iter().zip(outcomes) {
+            let device = Scripted::new("cuts");
+            let path = artifact(&device.scratch, "new", &[]);
+            device.word("install", &path).unwrap();
+            device.calls();
+            let record = device.host.state.join("standalone/artifact.json");
+            let text = std::fs::read_to_string(&record).unwrap();
+            let text = text.replace(
+                "\"stage\": \"Installed\"",
+                &format!("\"stage\": \"{stage}\""),
+            );
+            std::fs::write(&record, text).unwrap();
+            let done = device.word(word, &path);
+            let (calls, refusal) = outcome.split_once("; ").unwrap_or((outcome, ""));
+            let calls: Vec<&str> = calls.split_whitespace().collect();
+            let found = device.calls();
+            let short = |call: &String| {
+                let name = call.split(':').next().unwrap();
+                let is_it = |(_, long): &&(&str, &str)| long.split(':').next() == Some(name);
+                STATES.iter().find(is_it).map_or("SR", |(short, _)| short)
+            };
+            let found: Vec<&str> = found.iter().map(short).collect();
+            assert_eq!(found, calls, "{stage} {word}");
+            match done {
+                Ok(_) => assert_eq!(refusal, "", "{stage} {word}"),
+                Err(error) => {
+                    let said = error.to_string();
+                    assert!(
+                        !refusal.is_empty() && said.contains(refusal),
+                        "{stage} {word}: {said}"
+                    );
+                    let is_nothing = matches!(error, StandaloneError::Nothing(_));
+                    assert_eq!(is_nothing, refusal == "nothing", "{stage} {word}");
+                }
+            }
+            let committed = *word == "commit" && refusal.is_empty();
+            assert_eq!(
+                device.name(),
+                if committed { "new" } else { "factory" },
+                "{stage} {word}"
+            );
+        }
+    }
+}
+
+/// What says what is installed is not guessed.
+#[test]
+fn a_record_that_cannot_be_read_is_said() {
+    let _alone = alone();
+    let device = Scripted::new("damaged");
+    let path = artifact(&device.scratch, "new", &[]);
+    device.word("install", &path).unwrap();
+    device.calls();
+    let record = device.host.state.join("standalone/artifact.json");
+    for (text, reason) in [
+        ("", "it is damaged"),
+        (
+            "{\"version\": 1, \"provides\": 7, \"pending\": null}",
+            "it is damaged",
+        ),
+        ("{\"version\": 2}", "it was written by a later dray"),
+    ] {
+        std::fs::write(&record, text).unwrap();
+        for word in ["install", "commit", "rollback"] {
+            let said = device.word(word, &path).unwrap_err().to_string();
+            assert!(
+                said.contains(reason) && said.contains("artifact.json"),
+                "{said}"
+            );
+        }
+        assert!(standalone::provides(&device.host).is_err());
+        assert_eq!(device.calls(), [""; 0]);
+        assert_eq!(std::fs::read_to_string(&record).unwrap(), text);
+    }
+}
+
+/// Keeps what the tree says when files are to be taken.
+const KEEP: &str = "case $1 in Download*) mkdir -p KEPT; cp -r $2/version $2/current_* $2/header KEPT; ls -F $2 > KEPT/list;; esac\n";
+
+#[test]
+fn the_work_tree_says_what_debians_client_says() {
+    let _alone = alone();
+    on_device("tree", |device| {
+        let client = Client::new(device, &json!({}));
+        let answers = "#!/bin/sh\n[ $1 != SupportsRollback ] || echo Yes\n";
+        let ours = Scripted::new("tree-ours");
+        let kept = |name: &str| ours.scratch.join(name);
+        let keep = |name: &str| KEEP.replace("KEPT", kept(name).to_str().unwrap());
+        let module = Path::new("/usr/share/mender/modules/v3/docker");
+        script(module, &format!("{answers}{}", keep("theirs")));
+        std::fs::write(kept("run-DownloadWithFileSizes"), keep("ours")).unwrap();
+        for words in [
+            &["-g", "beta"][..],
+            &[
+                "-d",
+                "rootfs-image.docker.version:one",
+                "-N",
+                "one",
+                "-p",
+                "a:b",
+                "-g",
+                "stable",
+            ],
+            &["--no-default-software-version"],
+        ] {
+            let name = if words.len() == 2 { "one" } else { "two" };
+            let path = artifact(&ours.scratch, name, words);
+            assert_eq!(client.install(&path).0, 0, "{words:?}");
+            assert_eq!(client.run(&["commit"]).status.code(), Some(0));
+            ours.word("install", &path).unwrap();
+            ours.word("commit", &path).unwrap();
+            for file in [
+                "version",
+                "current_artifact_name",
+                "current_device_type",
+                "header/artifact_name",
+                "header/artifact_group",
+                "header/payload_type",
+            ] {
+                let text = |name: &str| std::fs::read_to_string(kept(name).join(file)).unwrap();
+                assert_eq!(
+                    text("ours").trim(),
+                    text("theirs").trim(),
+                    "{words:?} {file}"
+                );
+            }
+            // Theirs comes from artifact_info alone; that of the C++ client from what was installed.
+            let group = std::fs::read_to_string(kept("ours").join("current_artifact_group"));
+            let wanted = match words[0] {
+                "-g" => "",
+                "-d" => "beta",
+                _ => "stable",
+            };
+            assert_eq!(group.unwrap().trim(), wanted, "{words:?}");
+            for file in ["header/header-info", "header/type-info", "header/meta-data"] {
+                let value = |name: &str| -> Value {
+                    let mut value =
+                        serde_json::from_slice(&std::fs::read(kept(name).join(file)).unwrap())
+                            .unwrap();
+                    without_empty(&mut value);
+                    value
+                };
+                assert_eq!(value("ours"), value("theirs"), "{words:?} {file}");
+            }
+            let list = |name: &str| std::fs::read_to_string(kept(name).join("list")).unwrap();
+            assert_eq!(list("ours"), list("theirs"), "{words:?}");
+        }
+    });
+}
+
+/// The clients leave some empty things out, and write `null` for others.
+fn without_empty(value: &mut Value) {
+    if let Value::Object(object) = value {
+        object.values_mut().for_each(without_empty);
+        object.retain(|_, value| match value {
+            Value::Null => false,
+            Value::Object(inner) => !inner.is_empty(),
+            Value::Array(inner) => !inner.is_empty(),
+            _ => true,
+        });
     }
 }
 

@@ -15,16 +15,17 @@
 //! Before each state the record says that it begins. So after a kill at any instruction the next word knows where it was:
 //!
 //! ```text
-//! cut in            commit                        rollback                 install
-//! Download          nothing to commit             nothing to roll back     cleans up, begins anew
-//! ArtifactInstall   refused                       goes back                refused
-//! installed         commits                       goes back                refused
-//! ArtifactCommit    commits                       goes back                refused
-//! ArtifactRollback  refused                       goes back                refused
-//! Cleanup           cleans up; as it was before   cleans up; as it was     cleans up, begins anew
+//! cut in            commit                    rollback                   install
+//! Download          cleans up; nothing there  cleans up; nothing there   cleans up, begins anew
+//! ArtifactInstall   refused                   goes back                  refused
+//! (installed)       commits                   goes back                  refused
+//! ArtifactCommit    commits                   goes back                  refused
+//! ArtifactRollback  refused                   goes back                  refused
+//! ArtifactFailure   refused                   goes back                  refused
+//! Cleanup           cleans up; nothing there  cleans up; nothing there   cleans up, begins anew
 //! ```
 //!
-//! Here and there the C++ client does something else: cut in `ArtifactCommit`, its `commit` rolls back and ends with 0.
+//! The C++ client does something else in one place: cut in `ArtifactCommit`, its `commit` rolls back and ends with 0.
 
 mod call;
 mod desk;
