@@ -193,7 +193,7 @@ fn mistakes_are_named_with_their_line() {
         (
             "[logs]\n",
             1,
-            "unknown section [logs]; known are paths, registry, log, health, store, network, download, proxy, credentials",
+            "unknown section [logs]; known are paths, registry, log, health, store, network, download, proxy, credentials, artifact, trust",
         ),
         (
             "\n[log]\nmax_size = 1m\n",

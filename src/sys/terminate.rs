@@ -86,11 +86,6 @@ pub fn charge(group: Option<i32>) {
     }
 }
 
-/// What was asked for has been seen to: [`requested`] is false again until it is asked for once more.
-pub fn heed() -> bool {
-    REQUESTED.swap(false, Ordering::SeqCst)
-}
-
 fn tell_charge() {
     let group = CHARGE.load(Ordering::SeqCst);
     if group > 0 {
