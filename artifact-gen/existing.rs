@@ -35,7 +35,7 @@ Usage: docker-artifact-gen sign [-k FILE | --sign-command COMMAND] [-o FILE] [--
 sign       checks the artifact, then adds a signature, in place unless -o says otherwise
 validate   reads all of it and compares every checksum; with keys, one of them must have signed it, without, a signed
            artifact is refused since nobody looked at its signature
-read       prints what it says
+read       prints what it says, and which images travel inside
 
 Options:
   -k, --key FILE               sign: private key in PEM form, not encrypted; otherwise a public key, as

@@ -10,6 +10,7 @@ mod embed;
 mod existing;
 mod files;
 mod generate;
+mod local;
 mod manual;
 mod origin;
 mod output;

@@ -119,7 +119,9 @@ fn section(heading: &str, lines: &[String]) -> anyhow::Result<Part> {
             let unindented = lines.iter().map(|line| line.get(2..).unwrap_or(line));
             Block::Lines(unindented.map(str::to_owned).collect())
         }
-        "Registries" => Block::Prose(plain().collect::<Vec<_>>().join(" ")),
+        "Registries" | "Images inside the Artifact" => {
+            Block::Prose(plain().collect::<Vec<_>>().join(" "))
+        }
         "Options for mender-artifact that are understood after '--'" => {
             let options = lines.iter().flat_map(|line| line.trim().split("  "));
             Block::Lines(options.map(str::to_owned).collect())

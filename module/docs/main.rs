@@ -39,6 +39,8 @@ mod existing;
 #[expect(dead_code, reason = "only the words are wanted")]
 #[path = "../../artifact-gen/files.rs"]
 mod files;
+#[path = "../../artifact-gen/local.rs"]
+mod local;
 #[path = "../../artifact-gen/manual.rs"]
 mod manual;
 #[path = "../../artifact-gen/origin.rs"]
