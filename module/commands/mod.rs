@@ -230,7 +230,7 @@ enum Word {
     /// The device type is in /var/lib/mender/device_type or in the ini file ([artifact] device_type); the keys are in the ini
     /// file ([trust] artifact_keys) or in Mender's own mender.conf (ArtifactVerifyKey, ArtifactVerifyKeys).
     ///
-    /// Exit codes: 0 installed, 1 not installed and as it was before.
+    /// Exit codes: 0 installed, 1 failed; then what ran before runs again, or the last line says that it does not.
     Install(install::Install),
     /// Keep the artifact that was installed last
     ///
