@@ -1,5 +1,5 @@
 //! `dray install`, `commit` and `rollback` on real containers: what is refused, what is cut, and what is left then.
-#![cfg(feature = "device")]
+#![cfg(all(feature = "device", feature = "artifact-gen"))]
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -13,6 +13,9 @@ use std::process::{Command, Stdio};
 
 use common::device::{Call, Called, Device, on_device, run};
 use common::fed;
+use common::image::{Entry, Image, Layer};
+use dray::sys::mount::private_namespace;
+use dray::sys::process;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -226,6 +229,68 @@ fn install_commit_and_roll_back() {
             (alone.installed().as_str(), device.running()),
             ("own", vec!["v3".to_owned()])
         );
+    });
+}
+
+/// Without a network, from a disk that holds little more than the image, by the same digest as from a registry.
+#[test]
+fn images_in_the_artifact_need_neither_registry_nor_room() {
+    on_device("alone-carried", |device| {
+        private_namespace().unwrap();
+        const FILES: usize = 1000;
+        const SIZE: usize = 32 << 10;
+        let mut bytes = Vec::new();
+        while bytes.len() < FILES * SIZE {
+            bytes.extend(process::random::<256>().unwrap());
+        }
+        let file = |n: usize| Entry::file(format!("f{n}"), &bytes[n * SIZE..(n + 1) * SIZE]);
+        let busybox = std::fs::read("/bin/busybox").unwrap();
+        let program = Layer::of(&[Entry::file("sh", &busybox).mode(0o755)]);
+        let data = Layer::of(&(0..FILES).map(file).collect::<Vec<_>>());
+        let built = Image::oci([program, data])
+            .config(json!({"Cmd": ["/sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"], "Env": ["VERSION=big"]}))
+            .build();
+        device.registry.push("shop/big", "1", &built);
+        let alone = Alone::new(device);
+        let path = device.join("big.mender");
+        let made = Command::new(env!("CARGO_BIN_EXE_docker-artifact-gen"))
+            .args([
+                "-n",
+                "big",
+                "-t",
+                "qemu",
+                "--embed",
+                "--run-args",
+                WORDS,
+                "-o",
+            ])
+            .arg(&path)
+            .arg(device.pinned("big"))
+            .env("DRAY_CONFIG", &device.host.config)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        device.registry.reset_counts();
+
+        let reserve = 1 << 20;
+        let room = (busybox.len() + FILES * SIZE) * 115 / 100 + reserve;
+        let state = device.host.state.to_str().unwrap();
+        std::fs::create_dir_all(state).unwrap();
+        run(
+            "mount",
+            &["-t", "tmpfs", "-o", &format!("size={room}"), "tmpfs", state],
+        );
+        device.configure(&format!(
+            "[store]\nreserve = {reserve}\n[health]\nstable_s = 1\n"
+        ));
+        alone.install(&path, 0);
+        alone.word(&["commit"], 0);
+        assert_eq!(device.running(), ["big"]);
+        assert_eq!(device.registry.requests().len(), 0);
+        let shown = device.done(&["images", "--digests"]).stdout;
+        assert!(shown.contains(&built.digest.to_string()), "{shown}");
+        device.done(&["rm", "-f", "web"]);
+        run("umount", &["-l", state]);
     });
 }
 

@@ -303,7 +303,9 @@ impl Images {
             return Ok(Fit::Short(shortage));
         }
         let asked = |source: &dyn Source, wanted: &Wanted| {
-            unpacked_size(source, wanted).unwrap_or(wanted.blob.size.saturating_mul(RATIO))
+            // What only passes by cannot be asked: it may fit, and what is unpacked is counted all the same.
+            let factor = if source.comes_in_order() { 1 } else { RATIO };
+            unpacked_size(source, wanted).unwrap_or(wanted.blob.size.saturating_mul(factor))
         };
         let unpacked = rounded(sum(&asked));
         Ok(match short(unpacked) {

@@ -65,7 +65,7 @@ pub enum CallError {
     },
     /// It left files where they were.
     #[error(
-        "the update module ended without taking payload file {file:?}: this version of it does not know artifacts that carry files"
+        "the update module ended without taking payload file {file:?}: its meta-data does not say that it has images in it, and other files are not taken without a Mender client"
     )]
     NotTaken {
         /// Name of the file.
