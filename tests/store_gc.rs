@@ -516,3 +516,87 @@ fn removal_beside_a_pull_leaves_the_data() {
     other.collect(&BTreeSet::new()).unwrap();
     device.holds(&[]);
 }
+
+/// One bit of each digest of a record, and of its name: nothing is removed, the look finds the record and nothing else, and
+/// the documents say what it was.
+#[test]
+fn a_flipped_bit_in_a_record_removes_nothing_and_is_mended() {
+    let device = Device::new();
+    let one = device.pull_named("one");
+    device.images.pin("container-1", &one).unwrap();
+    let name = names(&device.folder("names")).remove(0);
+    let name = device.folder("names").join(name);
+    let pin = device.folder("pins").join("container-1");
+    let text = device.reference("one").to_string();
+    let digests = [one.manifest, one.id, one.layers[0], one.layers[1]];
+    let parts = digests.iter().map(Digest::hex).chain([text]);
+    for part in parts {
+        for record in [&name, &pin] {
+            let sound = fs::read_to_string(record).unwrap();
+            let Some(at) = sound.rfind(&part) else {
+                continue;
+            };
+            let mut bytes = sound.clone().into_bytes();
+            let last = at + part.len() - 1;
+            bytes[last] = if bytes[last] == b'1' { b'0' } else { b'1' };
+            fs::write(record, &bytes).unwrap();
+            // The other record is not to hide it.
+            let other = if record == &name { &pin } else { &name };
+            let kept = fs::read(other).unwrap();
+            fs::remove_file(other).unwrap();
+            for collected in [
+                device.images.collect(&BTreeSet::new()),
+                device.images.collect_old(&BTreeSet::new()),
+            ] {
+                let error = collected.unwrap_err().to_string();
+                let begin = format!("failed to read record {record:?}: ");
+                assert!(error.starts_with(&begin), "{error}");
+                assert!(error.contains("dray verify --repair"), "{error}");
+            }
+            device.holds(&[&device.one]);
+            let verdict = verify(&device);
+            let found: Vec<_> = verdict.damages.iter().map(|d| d.part.clone()).collect();
+            assert_eq!(found, [images::Part::Record(record.clone())], "{part}");
+            let still = device.images.heal(&verdict.damages, &[], &()).unwrap();
+            assert!(still.is_empty(), "{part}: {still:?}");
+            assert_eq!(fs::read_to_string(record).unwrap(), sound);
+            let collected = device.images.collect(&BTreeSet::new()).unwrap();
+            assert_eq!(collected, Collected::default());
+            fs::write(other, kept).unwrap();
+        }
+    }
+}
+
+/// A document that has gone: the record cannot be told from a wrong one. A layer that has gone keeps nobody from anything.
+#[test]
+fn what_a_record_names_and_is_not_here_keeps_the_rest_only_where_it_may_be_another() {
+    let device = Device::new();
+    let one = device.pull_named("one");
+    device.pull("two");
+    let manifest = device.folder("blobs/sha256").join(one.manifest.hex());
+    let bytes = fs::read(&manifest).unwrap();
+    fs::remove_file(&manifest).unwrap();
+    let error = device.images.collect(&BTreeSet::new()).unwrap_err();
+    let error = error.to_string();
+    let said = format!("whose document {} is not here", one.manifest);
+    assert!(error.contains(&said), "{error}");
+    fs::write(&manifest, bytes).unwrap();
+    let layer = device.folder("layers/sha256").join(one.layers[1].hex());
+    fs::remove_dir_all(layer).unwrap();
+    let collected = device.images.collect(&BTreeSet::new()).unwrap();
+    assert_eq!(collected.layers, [device.two.diff_ids[1]]);
+}
+
+fn verify(device: &Device) -> images::Verdict {
+    let wanted = Verify {
+        depth: Depth::Content,
+        images: &[],
+        unless_within: None,
+    };
+    let watch = Watch {
+        planned: &|_| {},
+        read: &|_| {},
+        found: &|_| {},
+    };
+    device.images.verify(&wanted, &watch).unwrap()
+}

@@ -70,6 +70,15 @@ impl Images {
                 lost.push(*digest);
             }
         }
+        // Records before what they name.
+        for damage in damages {
+            if let Part::Record(path) = &damage.part {
+                match self.mend(path) {
+                    Err(ImagesError::Record { .. }) => {}
+                    mended => mended?,
+                }
+            }
+        }
         let mut reasons = Vec::new();
         for root in self.roots()? {
             let mut needed = damages.iter().filter(|damage| needs(&root, damage));
@@ -95,7 +104,7 @@ impl Images {
             Part::Layer(layer) => self.unsound(&[*layer]).is_ok_and(|all| all.is_empty()),
             Part::Document(digest) => self.store.document(digest).is_ok_and(|d| d.is_some()),
             Part::Blob(_) => true,
-            Part::Record(_) => false,
+            Part::Record(path) => matches!(self.fault(path), Ok(None)),
         }
     }
 

@@ -18,6 +18,7 @@ mod import;
 mod inflate;
 mod layer;
 mod load;
+mod mend;
 mod pipe;
 mod plan;
 mod progress;

@@ -14,6 +14,7 @@ use std::time::SystemTime;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::mend::{MEND, is_under};
 use super::{Image, Images, ImagesError, Pin};
 use crate::oci::{Digest, Reference};
 use crate::sys::fs;
@@ -41,17 +42,17 @@ pub(super) struct Root {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NameFile {
+pub(super) struct NameFile {
     version: u64,
-    name: String,
-    image: Root,
+    pub(super) name: String,
+    pub(super) image: Root,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PinFile {
+pub(super) struct PinFile {
     version: u64,
-    images: Vec<Root>,
+    pub(super) images: Vec<Root>,
 }
 
 /// A name and its image.
@@ -168,16 +169,6 @@ impl Images {
     /// Fails if there is a record of this name and it is damaged.
     pub(super) fn check_name(&self, reference: &Reference) -> Result<(), ImagesError> {
         read_name(&self.name_path(&plain(reference).to_string())).map(drop)
-    }
-
-    /// What is wrong with names and pins that cannot be read. Other images are not affected, but nothing is collected while
-    /// there is one: it may be all that keeps an image.
-    pub fn damaged(&self) -> Result<Vec<ImagesError>, ImagesError> {
-        let names = files(&self.store.names_dir())?;
-        let pins = files(&self.store.pins_dir())?;
-        let names = names.iter().map(|path| read_name(path).err());
-        let pins = pins.iter().map(|path| read::<PinFile>(path).err());
-        Ok(names.chain(pins).flatten().collect())
     }
 
     /// Takes one name away; call with the records locked.
@@ -327,7 +318,7 @@ pub(super) fn plain(reference: &Reference) -> Reference {
 }
 
 /// The records in a folder; scratch is none.
-fn files(dir: &Path) -> Result<Vec<PathBuf>, ImagesError> {
+pub(super) fn files(dir: &Path) -> Result<Vec<PathBuf>, ImagesError> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(failed("read", dir))? {
         let entry = entry.map_err(failed("read", dir))?;
@@ -339,32 +330,40 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>, ImagesError> {
 }
 
 /// A record; `None` if it is gone.
-fn read<T: DeserializeOwned + Kind>(path: &Path) -> Result<Option<T>, ImagesError> {
+pub(super) fn read<T: DeserializeOwned + Kind>(path: &Path) -> Result<Option<T>, ImagesError> {
     let bytes = match std::fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         // What the disk no longer gives is as lost as what cannot be parsed.
-        read => read.map_err(|error| malformed::<T>(path, error.to_string()))?,
+        read => read.map_err(|error| malformed(path, error.to_string(), T::REMEDY))?,
     };
-    let file: T =
-        serde_json::from_slice(&bytes).map_err(|error| malformed::<T>(path, error.to_string()))?;
+    let file: T = serde_json::from_slice(&bytes)
+        .map_err(|error| malformed(path, error.to_string(), T::REMEDY))?;
     if file.version() == VERSION {
         Ok(Some(file))
     } else {
         let reason = format!("it has version {}, known is {VERSION}", file.version());
-        Err(malformed::<T>(path, reason))
+        Err(malformed(path, reason, T::REMEDY))
     }
 }
 
-fn read_name(path: &Path) -> Result<Option<Name>, ImagesError> {
+pub(super) fn read_name(path: &Path) -> Result<Option<Name>, ImagesError> {
     let Some(file) = read::<NameFile>(path)? else {
         return Ok(None);
     };
+    let under = path.file_name().unwrap_or_default();
+    if !is_under(file.name.as_bytes(), under) {
+        let reason = format!(
+            "its name {:?} is not what its file is called after",
+            file.name
+        );
+        return Err(malformed(path, reason, MEND));
+    }
     match file.name.parse::<Reference>() {
         Ok(reference) => Ok(Some(Name {
             reference,
             image: file.image,
         })),
-        Err(error) => Err(malformed::<NameFile>(path, error.to_string())),
+        Err(error) => Err(malformed(path, error.to_string(), NameFile::REMEDY)),
     }
 }
 
@@ -376,7 +375,7 @@ fn sound<T>(read: Result<Option<T>, ImagesError>) -> Result<Option<T>, ImagesErr
     }
 }
 
-fn write<T: Serialize + Kind>(path: &Path, file: &T) -> Result<(), ImagesError> {
+pub(super) fn write<T: Serialize + Kind>(path: &Path, file: &T) -> Result<(), ImagesError> {
     write_by(path, file, fs::replace)
 }
 
@@ -389,12 +388,12 @@ fn write_by<T: Serialize + Kind>(
     replace: Replace,
 ) -> Result<(), ImagesError> {
     let bytes =
-        serde_json::to_vec(file).map_err(|error| malformed::<T>(path, error.to_string()))?;
+        serde_json::to_vec(file).map_err(|error| malformed(path, error.to_string(), T::REMEDY))?;
     replace(path, 0o600, &bytes).map_err(failed("write", path))
 }
 
 /// A kind of record.
-trait Kind {
+pub(super) trait Kind {
     /// What helps if one is damaged.
     const REMEDY: &'static str;
     fn version(&self) -> u64;
@@ -415,11 +414,11 @@ impl Kind for PinFile {
     }
 }
 
-fn malformed<T: Kind>(path: &Path, reason: String) -> ImagesError {
+pub(super) fn malformed(path: &Path, reason: String, remedy: &'static str) -> ImagesError {
     ImagesError::Record {
         path: path.to_owned(),
         reason,
-        remedy: T::REMEDY,
+        remedy,
     }
 }
 

@@ -147,6 +147,9 @@ impl Images {
                 found.collect::<Result<_, _>>()?
             }
         };
+        // A damaged record is one thing, what it wrongly names is none.
+        let roots = roots.iter().map(|root| self.mended(root));
+        let roots = roots.collect::<Result<Vec<_>, _>>()?;
         let layers = self.layers_of(&roots, wanted)?;
         let (documents, blobs) = self.blobs_of(&roots, wanted)?;
         let sizes = layers.iter().map(|layer| {
@@ -174,10 +177,11 @@ impl Images {
             verdict.damages.push(damage);
         };
         // What is small first: it says what the rest is.
-        for error in self.damaged()?.into_iter().filter(|_| everything) {
-            if let ImagesError::Record { path, .. } = &error {
-                let part = Part::Record(path.clone());
-                note(&mut verdict, part, error.to_string(), Vec::new());
+        for fault in self.faults()?.into_iter().filter(|_| everything) {
+            // What has gone is told as such.
+            if !fault.is_of_data {
+                let part = Part::Record(fault.path);
+                note(&mut verdict, part, fault.error.to_string(), Vec::new());
             }
         }
         for digest in documents {
