@@ -21,6 +21,7 @@ use common::device::{on_device, run};
 use common::image::{Built, Entry, Image, Layer, Packing};
 use common::registry::{Fault, On, Registry};
 use dray::config::Settings;
+use dray::engine::Engine;
 use dray::host::Host;
 use dray::images::{self, Event, Images, ImagesError, Progress};
 use dray::oci::{Platform, Reference};
@@ -367,6 +368,31 @@ fn what_nobody_needs_makes_room_where_that_suffices() {
     images.check(&new).unwrap();
     images.check(&kept_image).unwrap();
     assert!(images.check(&old_image).is_err());
+}
+
+/// What was replaced in this boot and nobody stands on is no room that is lost until somebody collects.
+#[test]
+#[ignore = "needs root: mounts"]
+fn a_damaged_layer_that_was_replaced_makes_room_where_the_engine_says_that_nobody_stands_on_it() {
+    let device = Device::tmpfs("size=32m,mode=700");
+    let free = device.free();
+    let rotten = device.push("rotten", &image(free * 35 / 100, Packing::Gzip, false, 1));
+    let next = device.push("next", &image(free * 4 / 10, Packing::Gzip, false, 2));
+    let pulled = device.pull(&rotten).unwrap();
+    device.images().tag(&rotten, &pulled).unwrap();
+    for layer in &pulled.layers {
+        fs::write(device.images().layer_dir(layer).join("more"), "").unwrap();
+    }
+    let pulled = device.pull(&rotten).unwrap();
+    device.images().check(&pulled).unwrap();
+    // Whoever cannot tell keeps it.
+    let error = device.pull(&next).unwrap_err().to_string();
+    assert!(error.contains("; 0 bytes are taken"), "{error}");
+    let engine = Engine::open_as_is(&device.host, &device.settings).unwrap();
+    let images = engine.images();
+    let arrived = images.pull(&next, &Platform::host(), &()).unwrap();
+    images.check(&arrived).unwrap();
+    images.check(&pulled).unwrap();
 }
 
 /// While somebody else brings something, nothing is removed.

@@ -184,7 +184,10 @@ impl Engine {
         let engine = Engine {
             host: host.clone(),
             settings: settings.clone(),
-            images: Images::open(host, settings)?,
+            images: Images::open(host, settings)?.asking(|host, settings| {
+                let engine = Engine::open_as_is(host, settings).ok()?;
+                engine.layers_in_use().ok()
+            }),
             network: Network::open(host, settings)?,
             repaired: None,
             looks_only: false,

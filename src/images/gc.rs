@@ -92,15 +92,19 @@ impl Images {
 
     /// As [`Images::collect`] while this process holds the store: its lock changes hands. False if another one holds it
     /// too, or if this one is bringing something.
-    pub(super) fn collect_beside(&self, hold: &Hold, keep: &Marks) -> Result<bool, ImagesError> {
+    pub(super) fn collect_beside(
+        &self,
+        hold: &Hold,
+        keep: &Marks,
+        in_use: Option<&BTreeSet<Digest>>,
+    ) -> Result<bool, ImagesError> {
         let Ok(_idle) = self.bringing.try_write() else {
             return Ok(false);
         };
         let collected = patiently(|| {
-            // Who runs on which replaced layer is not known here: those stay.
             let done = hold
                 .shared
-                .alone(|alone| self.remove_unneeded(alone, keep, None));
+                .alone(|alone| self.remove_unneeded(alone, keep, in_use));
             let done = done.map_err(|source| ImagesError::Io {
                 action: "lock",
                 path: self.store.root().to_owned(),

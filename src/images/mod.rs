@@ -31,7 +31,7 @@ mod source;
 mod spool;
 mod verify;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
@@ -93,7 +93,11 @@ pub struct Images {
     held: Mutex<Weak<Shared>>,
     /// Shared by who brings an image.
     bringing: RwLock<()>,
+    in_use: Option<InUse>,
 }
+
+/// Says which layers running containers stand on; nothing if that cannot be told.
+pub type InUse = fn(&Host, &Settings) -> Option<BTreeSet<Digest>>;
 
 /// While it lives nothing is collected: hold it from a pull until what was pulled is pinned or named.
 #[derive(Debug, Clone)]
@@ -170,7 +174,14 @@ impl Images {
             parallel: settings.download.parallel.max(1),
             held: Mutex::default(),
             bringing: RwLock::default(),
+            in_use: None,
         })
+    }
+
+    /// Asks this one, where room is needed, which of the layers that were replaced may go; without it they all stay.
+    pub fn asking(self, in_use: InUse) -> Images {
+        let in_use = Some(in_use);
+        Images { in_use, ..self }
     }
 
     /// Clears away what a cut left of images that were being brought or removed, unless somebody is at work.

@@ -161,7 +161,9 @@ impl Images {
             let hold = self.hold()?;
             // The drafts may go while the lock changes hands.
             drop(planned);
-            let unneeded = self.unneeded(&keep, None, None).unwrap_or_default();
+            let in_use = self.in_use.and_then(|ask| ask(&self.host, &self.settings));
+            let in_use = in_use.as_ref();
+            let unneeded = self.unneeded(&keep, in_use, None).unwrap_or_default();
             let idle = self.store.partials()?.into_iter();
             let idle = idle.filter(|(_, kept)| !kept.is_active);
             let (wanted, others): (Vec<_>, Vec<_>) =
@@ -178,9 +180,11 @@ impl Images {
                 let Some(holder) = spare.take() else {
                     return Err(ImagesError::Space(Box::new(shortage)));
                 };
-                let more = self.unneeded(&keep, None, Some(holder)).unwrap_or_default();
+                let more = self
+                    .unneeded(&keep, in_use, Some(holder))
+                    .unwrap_or_default();
                 // It helps, and nobody else is at work, who would keep what is given up.
-                if !is_helped(&more) || !self.collect_beside(&hold, &keep)? {
+                if !is_helped(&more) || !self.collect_beside(&hold, &keep, in_use)? {
                     return Err(ImagesError::Space(Box::new(shortage)));
                 }
                 progress.event(&Event::GivenUp { holder });
@@ -192,7 +196,7 @@ impl Images {
             let all = !shortage.is_helped_by(unneeded.bytes + others, unneeded.files);
             self.store
                 .remove_partials(|blob| all || !keep.blobs.contains(blob))?;
-            if unneeded != Collected::default() && !self.collect_beside(&hold, &keep)? {
+            if unneeded != Collected::default() && !self.collect_beside(&hold, &keep, in_use)? {
                 return Err(ImagesError::Space(Box::new(shortage)));
             }
             let bytes = unneeded.bytes + others + if all { wanted } else { 0 };
