@@ -367,6 +367,39 @@ fn noise(size: usize) -> Vec<u8> {
         .collect()
 }
 
+/// Without a boot or a look in between: whoever brings an image sees what became of the layers that are here.
+#[test]
+fn a_pull_looks_at_the_files_of_the_layers_that_are_here() {
+    let built = Image::oci([Layer::of(&[Entry::file("motd", "hello\n").mtime(5)])]).build();
+    let registry = Registry::start();
+    registry.push("shop/web", "1", &built);
+    let pinned = format!("{}@{}", registry.name("shop/web"), built.digest);
+    let device = Device::new();
+    let images = device.images();
+    let image = device.pull(&pinned).unwrap();
+    let tree = images.layer_dir(&image.layers[0]);
+    let harms: [fn(&Path); 2] = [
+        |tree| fs::write(tree.join("motd"), "hel").unwrap(),
+        |tree| fs::remove_dir_all(tree).unwrap(),
+    ];
+    for harm in harms {
+        harm(&tree);
+        if !tree.exists() {
+            // Nothing could be started from it, and how it comes back is said.
+            let error = images.check(&image).unwrap_err().to_string();
+            assert!(error.contains("is damaged"), "{error}");
+            assert!(error.contains("dray verify --repair"), "{error}");
+        }
+        let image = device.pull(&pinned).unwrap();
+        images.check(&image).unwrap();
+        assert_eq!(fs::read(tree.join("motd")).unwrap(), b"hello\n");
+        // What is whole does not come again.
+        registry.reset_counts();
+        device.pull(&pinned).unwrap();
+        assert_eq!(registry.bytes(), 0);
+    }
+}
+
 /// What a power cut does to files that were never written to the end, and other harm; each is noticed at the first look
 /// of the next boot, and the next pull puts it right.
 #[test]

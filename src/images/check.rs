@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Images, ImagesError};
 use crate::oci::Digest;
-use crate::store::Aside;
+use crate::store::{Aside, Verified};
 use crate::sys::beneath;
 use crate::unpack::{Content, Seal, UnpackError};
 
@@ -53,6 +53,27 @@ impl Images {
     /// looked at. What is damaged stays under its name until there is something to replace it with: without a network, what
     /// still starts is better than nothing.
     pub(super) fn condition(&self, diff_id: &Digest) -> Result<Condition, ImagesError> {
+        self.condition_by(diff_id, self.store.is_checked(diff_id))
+    }
+
+    /// As [`Images::condition`] for whoever brings an image: at every file's status whenever it was last looked at. What is
+    /// found holds until the layer is replaced.
+    pub(super) fn condition_now(&self, diff_id: &Digest) -> Result<Condition, ImagesError> {
+        let condition = self.condition_by(diff_id, false)?;
+        if let Condition::Damaged = condition
+            && self
+                .store
+                .verified(diff_id)
+                .is_none_or(|known| known.damage.is_none())
+        {
+            let reason = "its files are not what they were".to_owned();
+            let found = Verified::new(self.now(), Some(reason));
+            self.store.note_verified(diff_id, &found)?;
+        }
+        Ok(condition)
+    }
+
+    fn condition_by(&self, diff_id: &Digest, is_checked: bool) -> Result<Condition, ImagesError> {
         let Some(seal) = self.seal(diff_id)? else {
             return Ok(match self.store.has_layer(diff_id) {
                 false => Condition::Absent,
@@ -64,12 +85,11 @@ impl Images {
         if known.is_some_and(|known| known.damage.is_some()) {
             return Ok(Condition::Damaged);
         }
-        if self.store.is_checked(diff_id) {
+        let tree = beneath::open_dir(&self.store.tree_dir(diff_id)).map_err(UnpackError::Read);
+        if is_checked && tree.is_ok() {
             return Ok(Condition::Whole);
         }
-        let holds = beneath::open_dir(&self.store.tree_dir(diff_id))
-            .map_err(UnpackError::Read)
-            .and_then(|tree| seal.holds(tree.as_fd(), &mut Content::empty()));
+        let holds = tree.and_then(|tree| seal.holds(tree.as_fd(), &mut Content::empty()));
         // A tree that cannot be read is as bad as one that has changed.
         if let Ok(true) = holds {
             self.store.note_checked(diff_id)?;

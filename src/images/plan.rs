@@ -231,7 +231,7 @@ impl Images {
         for wanted in &documents.layers {
             let is_same = |(_, other): &(_, Wanted)| other.diff_id == wanted.diff_id;
             if missing.iter().any(is_same)
-                || matches!(self.condition(&wanted.diff_id)?, Condition::Whole)
+                || matches!(self.condition_now(&wanted.diff_id)?, Condition::Whole)
             {
                 continue;
             }
