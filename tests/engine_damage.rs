@@ -192,6 +192,45 @@ fn a_damaged_store_file_is_written_anew() {
     });
 }
 
+/// A record with one wrong digit reads well: only what it names tells.
+#[test]
+#[ignore = "needs root: namespaces and mounts"]
+fn a_record_that_names_what_is_not_there_keeps_everything_until_it_is_repaired() {
+    on_device("digit", |device| {
+        let image = device.registry.name("shop/v1:1");
+        device.done(&["pull", &image]);
+        let tree = device.tree("v2", &device.artifact("v2", "").to_string());
+        for state in ["Download", "ArtifactInstall", "ArtifactCommit"] {
+            assert!(device.call(state, &tree).succeeded(), "{state}");
+        }
+        let record = device.host.state.join("names");
+        let record = record.join(Digest::of(image.as_bytes()).hex());
+        let sound = fs::read_to_string(&record).unwrap();
+        // The last digit of the last layer.
+        let at = sound.rfind("\"]").unwrap() - 1;
+        let mut bytes = sound.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'1' { b'3' } else { b'1' };
+        fs::write(&record, bytes).unwrap();
+        let layers = device.layers();
+        let collected = device.done(&["gc"]);
+        assert_eq!(collected.stdout, "Total reclaimed space: 0B\n");
+        for said in [&*image, "verify --repair", "nothing is removed until"] {
+            assert!(collected.stderr.contains(said), "{collected:?}");
+        }
+        let cleaned = device.call("Cleanup", &tree);
+        assert!(cleaned.succeeded(), "{cleaned:?}");
+        let said = "failed to collect unused layers: failed to read record";
+        assert!(cleaned.stderr.contains(said), "{cleaned:?}");
+        assert_eq!(device.layers(), layers);
+        let repaired = device.done(&["verify", "--repair"]);
+        assert!(repaired.stdout.contains("all brought back"), "{repaired:?}");
+        assert_eq!(fs::read_to_string(&record).unwrap(), sound);
+        assert_eq!(device.done(&["gc"]).stderr, "");
+        assert_eq!(device.layers(), layers);
+        device.done(&["run", "--rm", "--network=none", &image, "true"]);
+    });
+}
+
 #[test]
 #[ignore = "needs root: namespaces and mounts"]
 fn a_damaged_name_or_pin_costs_no_other_image_and_no_layer() {
