@@ -203,7 +203,7 @@ pub enum ImagesError {
     },
     /// The bytes of layers are nowhere to be had.
     #[error(
-        "image {image} cannot be saved: {layers} of its layers are here only as they were unpacked, which does not give their bytes again, and {why}; set keep_blobs in [store], remove the image and bring it anew"
+        "image {image} cannot be saved: {layers} of its layers are here only as they were unpacked, which does not give their bytes again, and {why}; {remedy}"
     )]
     NotKept {
         /// What it is called.
@@ -212,6 +212,8 @@ pub enum ImagesError {
         layers: usize,
         /// Why they cannot be fetched again.
         why: String,
+        /// What helps.
+        remedy: &'static str,
     },
     /// A change of an imported image is not one.
     #[error(transparent)]

@@ -50,6 +50,12 @@ pub struct Refetch<'a> {
     pub bytes: u64,
 }
 
+/// What helps an image whose layers nobody has as they are packed.
+const ANEW: &str = "set keep_blobs in [store], remove the image and bring it anew";
+
+/// What helps one whose registry does not give them now; one that is removed could not be brought anew.
+const AGAIN: &str = "try again when its registry gives them; removed, it could not be brought anew";
+
 impl Images {
     /// Writes images into one archive. Everything that can be known beforehand is checked before the first byte;
     /// `refetch` hears of what the network is needed for.
@@ -164,20 +170,20 @@ impl Images {
         if missing.is_empty() {
             return Ok(None);
         }
-        let not_kept = |why: String| ImagesError::NotKept {
+        let not_kept = |why: String, remedy| ImagesError::NotKept {
             image: save
                 .names
                 .first()
                 .map_or_else(|| image.id.to_string(), Reference::familiar),
             layers: missing.len(),
             why,
+            remedy,
         };
         let Some(digest) = image.stated_digest() else {
-            return Err(not_kept(
-                "no registry has them: it was loaded or imported".to_owned(),
-            ));
+            let why = "no registry has them: it was loaded or imported";
+            return Err(not_kept(why.to_owned(), ANEW));
         };
-        let mut why = "no name says which registry has them".to_owned();
+        let mut refused = None;
         for name in &image.names {
             let registry = Remote::new(self, name);
             match registry.document(&digest) {
@@ -189,10 +195,16 @@ impl Images {
                     });
                     return Ok(Some(registry));
                 }
-                Err(error) => why = error.to_string(),
+                Err(error) => refused = Some(error.to_string()),
             }
         }
-        Err(not_kept(why))
+        Err(match refused {
+            Some(why) => not_kept(why, AGAIN),
+            None => {
+                let why = "no name says which registry has them";
+                not_kept(why.to_owned(), ANEW)
+            }
+        })
     }
 
     /// A layer as it is packed, where it was kept whole.
