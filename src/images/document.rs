@@ -94,7 +94,7 @@ impl Search<'_> {
         };
         let is_ours = |theirs: &Platform| platform.rank(theirs).is_some();
         let mut inner = of_kind(Kind::Index);
-        if let Some(inner) = inner.find(|entry| entry.platform.as_ref().is_some_and(is_ours)) {
+        if let Some(inner) = inner.find(|entry| entry.platform.as_ref().is_none_or(is_ours)) {
             let digest = inner.digest;
             return ImagesError::NestedIndex { image, digest };
         }

@@ -157,10 +157,24 @@ fn confusions() -> Vec<Row> {
             ..inner.clone()
         }],
     );
+    let mut of_nobody: Value = serde_json::from_slice(nested.document()).unwrap();
+    of_nobody["manifests"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("platform");
     rows.push(Row::new(
         "G1",
         "an index in an index",
-        nested,
+        nested.clone(),
+        refused(format!(
+            "is refused: its index lists another index, {}",
+            inner.digest
+        )),
+    ));
+    rows.push(Row::new(
+        "G1",
+        "an index in an index, for nobody in particular",
+        with_document(&nested, media_type::OCI_INDEX, &of_nobody.to_string()),
         refused(format!(
             "is refused: its index lists another index, {}",
             inner.digest
