@@ -5,6 +5,9 @@ use serde_json::{Map, Value, json};
 use crate::runargs::volume::clean;
 use crate::runargs::{signal, split, value};
 
+/// Nanoseconds of the shortest time that a health check may name; 0 is none.
+const SHORTEST: i64 = 1_000_000;
+
 /// Why an instruction is refused.
 #[derive(Debug, thiserror::Error)]
 #[error("change {text:?} is refused: {reason}")]
@@ -203,6 +206,17 @@ fn health(text: &str) -> Result<Value, String> {
             "retries" => value::integer(value)?,
             _ => value::duration(value)?,
         };
+        // Docker's words.
+        match name {
+            "retries" if number < 0 => {
+                return Err(format!("--retries cannot be negative ({number})"));
+            }
+            "retries" => {}
+            _ if number != 0 && number < SHORTEST => {
+                return Err(format!("Interval {name:?} cannot be less than 1ms"));
+            }
+            _ => {}
+        }
         check.insert(member.to_owned(), number.into());
         rest = after.trim_start();
     }
@@ -271,6 +285,15 @@ mod tests {
             ("EXPOSE 0", "is no port"),
             ("EXPOSE 9-8", "is no port"),
             ("EXPOSE 80/icmp", "is no port"),
+            (
+                "HEALTHCHECK --interval=-1s CMD x",
+                "Interval \"interval\" cannot be less than 1ms",
+            ),
+            (
+                "HEALTHCHECK --start-period=1us CMD x",
+                "\"start-period\" cannot be less",
+            ),
+            ("HEALTHCHECK --retries=-1 CMD x", "cannot be negative (-1)"),
             ("HEALTHCHECK --wait=1s CMD x", "--wait is no option"),
             ("STOPSIGNAL HELLO", "is no signal"),
             ("HEALTHCHECK x", "needs CMD or NONE"),
