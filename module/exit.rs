@@ -73,7 +73,7 @@ pub fn message(error: &anyhow::Error) -> String {
 }
 
 /// What was given repeats itself in messages; a terminal must not obey it.
-fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     for character in text.chars() {
         match character.is_control() && !matches!(character, '\n' | '\t') {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::template::Shape;
 use super::{Context, table};
+use crate::exit::visible;
 
 /// Characters of a command that are shown.
 const SHOWN: usize = 45;
@@ -102,7 +103,12 @@ fn shown(context: &Context<'_>, words: &Words, step: &Step<'_>) -> Value {
     let history = step.history;
     let created = history.created.as_deref().unwrap_or_default();
     let since = table::age(created, context.host.now());
-    let by = history.created_by.replace('\t', " ");
+    // JSON escapes by itself. To a terminal they are words, and one step is one line.
+    let plain = |text: &str| match words.format {
+        Shape::Json => text.to_owned(),
+        _ => visible(text).replace('\n', "\\n").replace('\t', " "),
+    };
+    let by = plain(&history.created_by).replace('\t', " ");
     let by = match words.no_trunc || by.chars().count() <= SHOWN {
         true => by,
         false => by.chars().take(SHOWN - 1).chain(['…']).collect(),
@@ -112,7 +118,7 @@ fn shown(context: &Context<'_>, words: &Words, step: &Step<'_>) -> Value {
         false => step.size.to_string(),
     };
     json!({
-        "Comment": history.comment, "CreatedAt": created, "CreatedBy": by,
+        "Comment": plain(&history.comment), "CreatedAt": plain(created), "CreatedBy": by,
         "CreatedSince": since, "ID": step.id, "Size": size,
     })
 }
