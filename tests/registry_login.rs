@@ -133,10 +133,10 @@ fn a_login_is_tried_and_then_kept_as_docker_keeps_it() {
             "Authenticating with existing credentials... [Username: user]\n\n Info -> To login with a different \
              account, run 'dray logout' followed by 'dray login'\n\nLogin Succeeded\n"
         );
-        for _ in 0..2 {
+        for expected in ["Removing login credentials for", "Not logged in to"] {
             let (success, said, error) = person.says(&["logout", &host], "");
             assert_eq!((success, error.as_str()), (true, ""));
-            assert_eq!(said, format!("Removing login credentials for {host}\n"));
+            assert_eq!(said, format!("{expected} {host}\n"));
         }
         assert_eq!(
             std::fs::read_to_string(&config).unwrap(),
@@ -211,7 +211,7 @@ fn helpers_are_told_by_their_standard_input() {
         assert_eq!(
             heard,
             format!(
-                "store|{{\"ServerURL\":\"{host}\",\"Username\":\"user\",\"Secret\":\"secret\"}}|{dray} {} \nerase|{host}|{dray} logout {host} \n",
+                "store|{{\"ServerURL\":\"{host}\",\"Username\":\"user\",\"Secret\":\"secret\"}}|{dray} {} \nget|{host}|{dray} logout {host} \nerase|{host}|{dray} logout {host} \n",
                 words.join(" ")
             )
         );
@@ -255,10 +255,7 @@ fn words_that_are_refused() {
     let (success, said, _) = person.says(&["logout"], "");
     assert_eq!(
         (success, said.as_str()),
-        (
-            true,
-            "Removing login credentials for https://index.docker.io/v1/\n"
-        )
+        (true, "Not logged in to https://index.docker.io/v1/\n")
     );
 }
 

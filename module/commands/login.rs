@@ -104,7 +104,11 @@ pub fn logout(context: &Context<'_>, words: &Logout) -> anyhow::Result<ExitCode>
         "docker.io" => "https://index.docker.io/v1/",
         registry => registry,
     };
-    println!("Removing login credentials for {shown}");
+    match Login::kept(context.host, &registry) {
+        Ok(None) => println!("Not logged in to {shown}"),
+        // What cannot be read may still be taken away.
+        Ok(Some(_)) | Err(_) => println!("Removing login credentials for {shown}"),
+    }
     Login::forget(context.host, &registry)?;
     Ok(ExitCode::SUCCESS)
 }
