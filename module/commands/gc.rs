@@ -52,10 +52,12 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
             all.iter()
                 .for_each(|digest| println!("{verb} {what} {digest}"));
         }
-        println!(
-            "Total reclaimed space: {}",
-            table::size(if words.dry_run { 0 } else { collected.bytes })
-        );
+        let what = if words.dry_run {
+            "reclaimable"
+        } else {
+            "reclaimed"
+        };
+        println!("Total {what} space: {}", table::size(collected.bytes));
     }
     Ok(ExitCode::SUCCESS)
 }
