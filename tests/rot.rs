@@ -555,7 +555,7 @@ fn the_file_that_changed_is_named() {
         assert!(said.stdout.contains("f/1234"), "{said:?}");
         assert!(
             said.stdout
-                .ends_with("1 damaged; dray verify --repair brings them back\n")
+                .ends_with("1 damaged; dray verify --repair brings back what can be had, and says what helps the rest\n")
         );
         let healed = device.done(&["verify", "--repair"]);
         assert!(

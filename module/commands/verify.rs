@@ -255,7 +255,9 @@ fn print(verdict: &Verdict, still: &[Unhealed<'_>], repaired: bool) {
         (0, _) => println!("all are whole"),
         (damaged, 0) => println!("{damaged} damaged, all brought back"),
         (damaged, still) if repaired => println!("{damaged} damaged, {still} of them still are"),
-        (damaged, _) => println!("{damaged} damaged; dray verify --repair brings them back"),
+        (damaged, _) => println!(
+            "{damaged} damaged; dray verify --repair brings back what can be had, and says what helps the rest"
+        ),
     }
 }
 
