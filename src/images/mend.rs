@@ -19,7 +19,7 @@ pub(super) struct Fault {
 }
 
 /// What brings back what a record names.
-const PULL: &str = "dray verify --repair or a pull of that brings it back";
+const PULL: &str = "dray verify --repair brings it back, or pull or load its image again";
 
 /// What puts a record right.
 pub(super) const MEND: &str = "dray verify --repair puts it right, or pull its image again";
