@@ -180,6 +180,8 @@ fn registry() {
             "shop/none:1",
         );
         let down = Registry::down();
+        // A deployment would wait for it.
+        device.configure("[health]\nstable_s = 1\ntimeout_s = 10\n[download]\nretries = 1\n");
         refused(
             device,
             &json!({"containers": [format!("{down}/shop/web:1")]}).to_string(),

@@ -219,6 +219,35 @@ fn a_blob_is_gone_on_with_at_another_place() {
     assert_eq!(asked.header("if-range"), None);
 }
 
+/// Where the registry is out of reach, as it is for many devices, its mirror is not given up for one bad moment.
+#[test]
+fn a_mirror_is_asked_again_where_there_is_nobody_else() {
+    let (built, blob) = image();
+    let half = usize::try_from(blob.size / 2).unwrap();
+    let (down, mirror) = (Registry::down(), Registry::start());
+    mirror.push("x", "1", &built);
+    let device = Device::new(&down, &[&mirror.host()]);
+    let reference: Reference = format!("{down}/x:1").parse().unwrap();
+    let client = device.client();
+    mirror.fault(On::Manifests, Fault::Reset, 2);
+    client.resolve(&reference).unwrap();
+    mirror.fault(On::Manifests, Fault::Reset, 2);
+    client.manifest(&reference, &built.digest).unwrap();
+    mirror.fault(On::Blobs, Fault::Reset, 2);
+    mirror.fault(On::Blobs, Fault::Link(Link::Reset, half), 1);
+    mirror.fault(On::Blobs, Fault::Reset, 2);
+    Verified::of(client.blob(&reference, &blob).unwrap(), &blob)
+        .finish()
+        .unwrap();
+    assert_eq!((mirror.bytes() >= blob.size, client.refetched()), (true, 0));
+    // Nor for ever.
+    mirror.fault(On::Blobs, Fault::Link(Link::Reset, half), 1);
+    mirror.fault(On::Blobs, Fault::Reset, usize::MAX);
+    let read = Verified::of(client.blob(&reference, &blob).unwrap(), &blob).finish();
+    let refused = read.unwrap_err().to_string();
+    assert!(refused.contains("Connection refused"), "{refused}");
+}
+
 /// Whether any request has this in a header or its path.
 fn heard(place: &Registry, secret: &str) -> bool {
     let is_in = |text: &String| text.contains(secret);

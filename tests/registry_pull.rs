@@ -456,6 +456,70 @@ fn a_passing_trouble_is_waited_out() {
     }
 }
 
+/// As long as a blob that broke off is gone on with, whatever request it is that an outage meets; only the first one, which
+/// somebody waits for, is not.
+#[test]
+fn an_outage_is_waited_out_once_anything_has_come() {
+    let registry = Registry::start();
+    let device = Device::new();
+    let image = small_image();
+    registry.push("x", "1", &image);
+    registry.access(Access::Bearer(None));
+    let reference: Reference = registry.name("x:1").parse().unwrap();
+    let layer = layer_of(&image);
+    // More than a first question is repeated, less than a blob is gone on with.
+    let times = 9;
+    let client = || {
+        let patience = Patience {
+            retries: 2,
+            resumptions: 10,
+            pause: Duration::from_millis(1),
+            longest_pause: Duration::from_millis(10),
+            stall: Duration::from_millis(100),
+            ..Patience::default()
+        };
+        Client::with_patience(&device.host, &device.settings, patience)
+    };
+    for fault in [
+        Fault::Status(500),
+        Fault::Status(502),
+        Fault::Unavailable(0),
+        Fault::Status(504),
+        Fault::Status(429),
+        Fault::Reset,
+        Fault::Silent,
+    ] {
+        for on in [On::Manifests, On::Blobs, On::Token] {
+            let client = client().begin();
+            client.resolve(&reference).unwrap();
+            if on == On::Token {
+                registry.expire_tokens();
+            }
+            registry.fault(on.clone(), fault.clone(), times);
+            let document = client.manifest(&reference, &image.digest);
+            document.unwrap_or_else(|error| panic!("{fault:?} on {on:?}: {error}"));
+            let blob = read_blob(&client, &reference, &layer);
+            blob.unwrap_or_else(|error| panic!("{fault:?} on {on:?}: {error}"))
+                .unwrap();
+        }
+        registry.fault(On::Manifests, fault.clone(), times);
+        client().begin().resolve(&reference).unwrap_err();
+        registry.heal();
+        registry.fault(On::Manifests, fault.clone(), times);
+        let unattended = client().begin_unattended();
+        let resolved = unattended.resolve(&reference);
+        resolved.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+    }
+    // A registry may ask for a longer pause than our own, but not for one beyond the deadline.
+    let client = client().begin();
+    client.resolve(&reference).unwrap();
+    registry.fault(On::Manifests, Fault::TooManyRequests(1), 1);
+    client.manifest(&reference, &image.digest).unwrap();
+    registry.fault(On::Manifests, Fault::TooManyRequests(99_999), 1);
+    let refused = client.manifest(&reference, &image.digest).unwrap_err();
+    assert!(refused.to_string().contains("tried again in 99999 s"));
+}
+
 #[test]
 fn a_registry_that_is_down() {
     let device = Device::new();

@@ -170,7 +170,7 @@ pub struct Subnet<A> {
 pub struct DownloadSettings {
     /// Layers fetched at the same time.
     pub parallel: usize,
-    /// How often in a row a blob whose connection broke is gone on with before a new byte arrives.
+    /// How often in a row a request is repeated, or a blob whose connection broke gone on with, before a new byte arrives.
     pub retries: u32,
     /// How long an image may take, all in all.
     pub deadline: Duration,

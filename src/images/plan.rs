@@ -86,8 +86,10 @@ pub(super) struct Allowance {
 }
 
 impl Images {
-    /// Looks at images that are to be brought, and makes room for all of them together: if what is free does not suffice,
-    /// what nobody needs goes. Follow with a [`Images::pull_planned`] for each.
+    /// Looks at images of a deployment that are to be brought, and makes room for all of them together: if what is free does
+    /// not suffice, what nobody needs goes. Follow with a [`Images::pull_planned`] for each.
+    ///
+    /// Nobody is taken to wait: a registry is asked again and again as `[download] retries` says.
     ///
     /// `spare`: who gives up what he has pinned if that suffices, and only then.
     ///
@@ -98,10 +100,21 @@ impl Images {
         spare: Option<&str>,
         progress: &dyn Progress,
     ) -> Result<Vec<Planned>, ImagesError> {
+        self.plan_with(asked, spare, progress, Client::begin_unattended)
+    }
+
+    /// The same with what begins the transfer of an image.
+    pub(super) fn plan_with(
+        &self,
+        asked: &[(&Reference, &Platform)],
+        spare: Option<&str>,
+        progress: &dyn Progress,
+        begin: fn(&Client) -> Client,
+    ) -> Result<Vec<Planned>, ImagesError> {
         let mut remotes = Vec::new();
         for (reference, platform) in asked {
             // The time for the image runs from the first question on.
-            let remote = Remote::new(self, reference);
+            let remote = Remote::of(begin(self.client()), reference);
             let digest = match reference.digest {
                 Some(digest) => digest,
                 None => remote.client().resolve(reference)?.digest,

@@ -14,6 +14,7 @@ use super::record::Root;
 use super::source::{Remote, Source, Wish};
 use super::{Event, Image, Images, ImagesError, Progress};
 use crate::oci::{Digest, Platform, Reference};
+use crate::registry::Client;
 use crate::store::{self, BlobDraft};
 use crate::sys::fs::broken;
 use crate::unpack::Budget;
@@ -32,7 +33,8 @@ impl Images {
         platform: &Platform,
         progress: &dyn Progress,
     ) -> Result<Image, ImagesError> {
-        let mut planned = self.plan(&[(reference, platform)], None, progress)?;
+        let asked = [(reference, platform)];
+        let mut planned = self.plan_with(&asked, None, progress, Client::begin)?;
         match planned.pop() {
             Some(planned) => self.pull_planned(planned, progress),
             None => Err(ImagesError::Absent(reference.familiar())),
@@ -50,7 +52,8 @@ impl Images {
         };
         let remote = match planned.client.take() {
             Some(client) => Remote::of(client, &reference),
-            None => Remote::new(self, &reference),
+            // One of several images of a deployment.
+            None => Remote::of(self.client().begin_unattended(), &reference),
         };
         let image = self.bring_planned(&remote, planned, progress)?;
         remote.report(progress);

@@ -83,7 +83,7 @@ impl Remote<'_> {
     pub(super) fn report(&self, progress: &dyn Progress) {
         let mirrors = self.client.mirrors_used();
         let (resumed, refetched) = (self.client.resumed(), self.client.refetched());
-        if resumed > 0 || !mirrors.is_empty() {
+        if resumed > 0 || refetched > 0 || !mirrors.is_empty() {
             progress.event(&Event::Arrived {
                 mirrors: &mirrors,
                 resumed,

@@ -14,7 +14,7 @@ use super::error::{Problem, one_line};
 use super::http::{Failure, Http, Method, Request};
 use super::url::{Origin, Url, escape};
 use crate::config::Settings;
-use crate::oci::stream::read_limited;
+use crate::oci::stream::{StreamError, read_limited};
 
 /// A token without an announced life has this one, says the protocol.
 const DEFAULT_LIFE: u64 = 60;
@@ -281,8 +281,13 @@ fn fetch_token(
         cause,
     };
     let status = response.status;
-    let body =
-        read_limited(response.body, MAX_TOKEN_ANSWER).map_err(|error| failed(error.to_string()))?;
+    let body = read_limited(response.body, MAX_TOKEN_ANSWER).map_err(|error| Failure {
+        // Our own limit is final; a connection that breaks is not.
+        passing: !error
+            .get_ref()
+            .is_some_and(|inner| inner.is::<StreamError>()),
+        ..Failure::from(failed(error.to_string()))
+    })?;
     if status != 200 {
         let passing = super::answer::passes(status);
         let hint = match (status, credential.is_some()) {

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::answer::{check_content, message, refusal, shown};
 use super::auth::{self, Asking, Grants};
 use super::credentials::{self, Credential, Secret};
-use super::error::{Problem, RegistryError};
+use super::error::Problem;
 use super::http::{Failure, Http, Request, Response};
 use super::limiter::Limiter;
 use super::origins::{self, Origins};
@@ -56,42 +57,27 @@ impl Fetcher {
         }
     }
 
-    /// The answer with status 200 to a question; asked again while that may help.
-    pub(super) fn fetch(
+    /// The pause before repetition number `attempt` (from 0) of what failed; none if there is no hope.
+    ///
+    /// What has begun is worth as much patience as a blob that broke off. Before anything has come of a registry, its name
+    /// may be misspelt, and a person waits.
+    pub(super) fn pause(
         &self,
         transfer: &Transfer,
-        question: &Question,
-    ) -> Result<Response, RegistryError> {
-        self.persist(transfer, question, || self.ask(question))
-    }
-
-    /// Does `once` until it succeeds or there is no hope.
-    pub(super) fn persist<T>(
-        &self,
-        transfer: &Transfer,
-        question: &Question,
-        mut once: impl FnMut() -> Result<T, Failure>,
-    ) -> Result<T, RegistryError> {
-        // Where there is somebody else to ask, nobody is waited for.
-        let retries = match question.place == question.reference.host {
-            true => self.patience.retries,
-            false => 0,
+        registry: &str,
+        failure: &Failure,
+        attempt: u32,
+    ) -> Option<Duration> {
+        let patience = &self.patience;
+        let left = transfer.left(self.host.instant());
+        let (retries, longest) = match transfer.is_patient(registry) {
+            // What a registry asks for may be long, but not longer than there is time.
+            true => (patience.resumptions, left.unwrap_or(patience.longest_pause)),
+            false => (patience.retries, patience.longest_pause),
         };
-        let mut attempt = 0;
-        loop {
-            let failure = match once() {
-                Ok(done) => return Ok(done),
-                Err(failure) => failure,
-            };
-            let pause = failure.wait.unwrap_or_else(|| self.patience.pause(attempt));
-            if !failure.passing || attempt >= retries || pause > self.patience.longest_pause {
-                return Err(question.failed(failure.problem));
-            }
-            transfer
-                .pause(&self.host, pause)
-                .map_err(|problem| question.failed(problem))?;
-            attempt += 1;
-        }
+        let is_short = failure.wait.is_none_or(|wait| wait <= longest);
+        let pause = || failure.wait.unwrap_or_else(|| patience.pause(attempt));
+        (failure.passing && attempt < retries && is_short).then(pause)
     }
 
     /// Asks once. The status of the answer is 200; if the question has a range it may also be 206 or 416.

@@ -115,7 +115,7 @@ impl Client {
             range: None,
         };
         let fetcher = &self.fetcher;
-        fetcher.persist(&self.transfer, &question, || {
+        self.anywhere(&reference, &question.subject, None, |_| {
             let asked = fetcher.ask_as(&question, Some(&login.credential));
             asked.map(drop).map_err(|failure| match failure.problem {
                 Problem::BadCredentials { .. } => {

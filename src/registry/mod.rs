@@ -43,7 +43,7 @@ use crate::oci::media_type::{self, ACCEPT};
 use crate::oci::stream::read_limited;
 use crate::oci::{Descriptor, Digest, Document, MAX_MANIFEST, ManifestError, Reference};
 use fetch::Fetcher;
-use http::{Method, Response};
+use http::{Failure, Method, Response};
 use patience::Body;
 use question::Question;
 use resume::Resumed;
@@ -84,7 +84,18 @@ impl Client {
     }
 
     /// The same client for the transfer of one image, which begins now: its deadline runs, its counters are at zero.
+    ///
+    /// Until a registry has answered, what is asked of it is repeated for some seconds only, as its name may be misspelt.
     pub fn begin(&self) -> Client {
+        self.begin_as(false)
+    }
+
+    /// The same where nobody waits for the first answer: what is asked is repeated as often from the beginning as later.
+    pub fn begin_unattended(&self) -> Client {
+        self.begin_as(true)
+    }
+
+    fn begin_as(&self, is_unattended: bool) -> Client {
         let Fetcher {
             host,
             patience,
@@ -93,7 +104,12 @@ impl Client {
         } = &*self.fetcher;
         Client {
             fetcher: Arc::clone(&self.fetcher),
-            transfer: Arc::new(Transfer::begin(host, patience.deadline, crowd)),
+            transfer: Arc::new(Transfer::begin(
+                host,
+                patience.deadline,
+                crowd,
+                is_unattended,
+            )),
         }
     }
 
@@ -115,48 +131,43 @@ impl Client {
     /// What `reference` points at, an index or a manifest, usually in one HEAD request. With a digest in the reference,
     /// the answer is about that digest or an error.
     pub fn resolve(&self, reference: &Reference) -> Result<Descriptor, RegistryError> {
-        self.anywhere(reference, None, |place| self.resolve_at(reference, place))
+        let subject = manifest_subject(reference);
+        self.anywhere(reference, &subject, None, |place| {
+            self.resolve_at(reference, place)
+        })
     }
 
-    fn resolve_at(&self, reference: &Reference, place: &str) -> Result<Descriptor, RegistryError> {
+    fn resolve_at(&self, reference: &Reference, place: &str) -> Result<Descriptor, Failure> {
         let mut question = manifest_question(reference, place, &reference.selector());
         question.method = Method::Head;
-        let found = match self.fetcher.fetch(&self.transfer, &question) {
+        let found = match self.fetcher.ask(&question) {
             Ok(response) => announced(&response),
             // Some registries behind simple web servers know only GET.
-            Err(error)
-                if matches!(
-                    *error.problem,
+            Err(Failure {
+                problem:
                     Problem::Status {
-                        status: 405 | 501,
-                        ..
-                    }
-                ) =>
-            {
-                None
-            }
-            Err(error) => return Err(error),
+                        status: 405 | 501, ..
+                    },
+                ..
+            }) => None,
+            Err(failure) => return Err(failure),
         };
         let found = match found {
             Some(found) => found,
             None => {
                 question.method = Method::Get;
                 let (bytes, content_type) = self.read_manifest(&question)?;
-                self.describe(&bytes, content_type.as_deref())
-                    .map_err(|p| question.failed(p))?
+                self.describe(&bytes, content_type.as_deref())?
             }
         };
         if let Some(expected) = reference.digest.filter(|digest| *digest != found.digest) {
-            return Err(question.failed(Problem::WrongDigest {
-                expected,
-                found: found.digest,
-            }));
+            let found = found.digest;
+            return Err(Problem::WrongDigest { expected, found }.into());
         }
         if found.size > MAX_MANIFEST {
-            return Err(question.failed(ManifestError::TooLarge(found.size).into()));
+            return Err(Problem::from(ManifestError::TooLarge(found.size)).into());
         }
-        media_type::manifest_kind(&found.media_type)
-            .map_err(|error| question.failed(error.into()))?;
+        media_type::manifest_kind(&found.media_type).map_err(Problem::from)?;
         Ok(found)
     }
 
@@ -166,17 +177,24 @@ impl Client {
         reference: &Reference,
         digest: &Digest,
     ) -> Result<(Vec<u8>, Option<String>), RegistryError> {
-        self.anywhere(reference, None, |place| {
+        let subject = manifest_subject(reference);
+        self.anywhere(reference, &subject, None, |place| {
             let question = manifest_question(reference, place, &digest.to_string());
-            let (bytes, content_type) = self.read_manifest(&question)?;
-            let found = Digest::of(&bytes);
-            if found != *digest {
-                return Err(question.failed(Problem::WrongDigest {
-                    expected: *digest,
-                    found,
-                }));
+            // On the way from the registry itself a bit may have changed; after a mirror somebody else is asked.
+            let mut may_be_chance = place == reference.host;
+            loop {
+                let (bytes, content_type) = self.read_manifest(&question)?;
+                let found = Digest::of(&bytes);
+                if found == *digest {
+                    return Ok((bytes, content_type));
+                }
+                if !may_be_chance {
+                    let expected = *digest;
+                    return Err(Problem::WrongDigest { expected, found }.into());
+                }
+                self.transfer.count_refetched(bytes.len() as u64);
+                may_be_chance = false;
             }
-            Ok((bytes, content_type))
         })
     }
 
@@ -202,33 +220,11 @@ impl Client {
         Ok(Box::new(Resumed::open(self, reference, blob, offset)?))
     }
 
-    /// Reads a document to its end, again if the transfer breaks off: it is small, and everything waits for it.
-    fn read_manifest(
-        &self,
-        question: &Question,
-    ) -> Result<(Vec<u8>, Option<String>), RegistryError> {
-        let mut attempt = 0;
-        loop {
-            match self.read_manifest_once(question) {
-                Err(error) if error.broke_off() && attempt < self.fetcher.patience.retries => {
-                    let pause = self.fetcher.patience.pause(attempt);
-                    self.transfer
-                        .pause(&self.fetcher.host, pause)
-                        .map_err(|problem| question.failed(problem))?;
-                    attempt += 1;
-                }
-                done => return done,
-            }
-        }
-    }
-
-    fn read_manifest_once(
-        &self,
-        question: &Question,
-    ) -> Result<(Vec<u8>, Option<String>), RegistryError> {
-        let response = self.fetcher.fetch(&self.transfer, question)?;
+    /// Reads a document to its end.
+    fn read_manifest(&self, question: &Question) -> Result<(Vec<u8>, Option<String>), Failure> {
+        let response = self.fetcher.ask(question)?;
         if let Some(length) = response.length().filter(|length| *length > MAX_MANIFEST) {
-            return Err(question.failed(ManifestError::TooLarge(length).into()));
+            return Err(Problem::from(ManifestError::TooLarge(length)).into());
         }
         let content_type = response.header("content-type").map(str::to_owned);
         let names = (question.place, question.subject.as_str());
@@ -236,8 +232,11 @@ impl Client {
         let bytes = read_limited(body, MAX_MANIFEST).map_err(|error| {
             // The body's own errors are complete; what is left is the limit.
             match error.downcast::<RegistryError>() {
-                Ok(error) => error,
-                Err(_) => question.failed(ManifestError::TooLarge(MAX_MANIFEST + 1).into()),
+                Ok(error) => Failure {
+                    passing: error.broke_off(),
+                    ..Failure::from(*error.problem)
+                },
+                Err(_) => Problem::from(ManifestError::TooLarge(MAX_MANIFEST + 1)).into(),
             }
         })?;
         Ok((bytes, content_type))
@@ -265,9 +264,13 @@ fn manifest_question<'a>(reference: &'a Reference, place: &'a str, selector: &st
         place,
         path: format!("manifests/{selector}"),
         accept: Some(ACCEPT),
-        subject: format!("manifest of {}", reference.familiar()),
+        subject: manifest_subject(reference),
         range: None,
     }
+}
+
+fn manifest_subject(reference: &Reference) -> String {
+    format!("manifest of {}", reference.familiar())
 }
 
 /// What the headers of a HEAD answer say, if they say all of it.

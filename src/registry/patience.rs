@@ -20,9 +20,10 @@ pub struct Patience {
     pub window: Duration,
     /// Least bytes in such a window. Slow links are welcome (GSM has 1,000 bytes a second), drips are not.
     pub least: u64,
-    /// How often a failed request is repeated, and how often the beginning of a blob is fetched again for nothing.
+    /// How often a failed request is repeated before anything has come of its registry and somebody waits for it, how often
+    /// the beginning of a blob is fetched again for nothing, and how often a refusal is doubted after some of it has come.
     pub retries: u32,
-    /// How often in a row a blob is gone on with in vain.
+    /// How often in a row a request is repeated, or a blob gone on with, in vain.
     pub resumptions: u32,
     /// Pause before the first repetition; each further one is three times as long.
     pub pause: Duration,
@@ -51,7 +52,7 @@ impl Patience {
             stall: Duration::from_secs(60).min(settings.deadline),
             window: WINDOW,
             least: settings.least_rate.saturating_mul(WINDOW.as_secs()),
-            retries: 3,
+            retries: settings.retries.min(3),
             resumptions: settings.retries,
             pause: Duration::from_millis(300),
             longest_pause: Duration::from_secs(60),

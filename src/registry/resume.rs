@@ -36,6 +36,10 @@ pub(super) struct Resumed {
     /// Connections in a row that were too slow, and where the last of them ended.
     slow: u32,
     slow_at: u64,
+    /// Refusals in a row that need not last.
+    doubted: u32,
+    /// How much of it came before this began.
+    came: u64,
 }
 
 /// An answer being read.
@@ -68,14 +72,19 @@ impl Resumed {
             wasted: 0,
             slow: 0,
             slow_at: 0,
+            doubted: 0,
+            came: client.came(&blob.digest),
         };
         // Nobody is asked for nothing.
         if position == 0 || position < blob.size {
-            let open = client.anywhere(reference, Some(&blob.digest), |place| {
+            let subject = question(reference, "", blob.digest, None).subject;
+            let open = client.anywhere(reference, &subject, Some(&blob.digest), |place| {
                 resumed.go_to(place);
-                let question = question(reference, place, blob.digest, None);
-                let fetcher = &client.fetcher;
-                fetcher.persist(&client.transfer, &question, || resumed.ask())
+                match resumed.ask() {
+                    // The whole, then.
+                    Err(failure) if !resumed.ranges && failure.passing => resumed.ask(),
+                    asked => asked,
+                }
             })?;
             resumed.open = Some(open);
         }
@@ -86,7 +95,7 @@ impl Resumed {
     fn go_to(&mut self, place: &str) {
         place.clone_into(&mut self.place);
         (self.tag, self.ranges) = (None, true);
-        (self.vain, self.wasted, self.slow) = (0, 0, 0);
+        (self.wasted, self.slow) = (0, 0);
     }
 
     /// Goes to the place after this one, if there is one.
@@ -98,6 +107,25 @@ impl Resumed {
             self.go_to(next);
         }
         next.is_some()
+    }
+
+    /// The same for good; there is as much patience there as there was here.
+    fn give_up_place(&mut self, why: &RegistryError) -> bool {
+        let left = self.place.clone();
+        let goes = self.go_further(why);
+        if goes {
+            self.places.retain(|place| *place != left);
+            self.vain = 0;
+        }
+        goes
+    }
+
+    /// Nobody had it: all are asked again, as a registry out of reach may have a mirror that is not.
+    fn go_round(&mut self) {
+        if let Some(first) = self.places.first().filter(|first| **first != self.place) {
+            let first = first.clone();
+            self.go_to(&first);
+        }
     }
 
     /// Asks for the rest, once.
@@ -180,7 +208,7 @@ impl Resumed {
                 || self.wasted > patience.retries
                 || self.slow > patience.retries;
             if vain || too_long {
-                if !self.go_further(&why) {
+                if !self.give_up_place(&why) {
                     return Err(why);
                 }
                 asked_pause = Some(Duration::ZERO);
@@ -200,9 +228,16 @@ impl Resumed {
                     asked_pause = failure.wait;
                     if self.go_further(&why) {
                         asked_pause = Some(Duration::ZERO);
-                    } else if !failure.passing {
+                        // Once around counts once.
+                        self.vain -= 1;
+                        continue;
+                    }
+                    // What served the beginning and refuses the rest is in trouble, or somebody else answers for it.
+                    self.doubted += u32::from(!failure.passing);
+                    if self.doubted > patience.retries {
                         return Err(why);
                     }
+                    self.go_round();
                 }
             }
         }
@@ -246,35 +281,52 @@ impl Resumed {
     }
 }
 
+impl Drop for Resumed {
+    fn drop(&mut self) {
+        self.client.note_came(self.digest, self.position);
+    }
+}
+
+impl Resumed {
+    /// What the open connection has, or the next one.
+    fn read_any(&mut self, buffer: &mut [u8]) -> Result<usize, RegistryError> {
+        loop {
+            let now = self.client.fetcher.host.instant();
+            let checked = self.client.transfer.check(now);
+            checked.map_err(|problem| self.failed(problem))?;
+            match self.read_open(buffer) {
+                Ok(read) => return Ok(read),
+                Err(why) => {
+                    // The connection is of no use; closed before the pause, not after it.
+                    self.open = None;
+                    self.open = Some(self.go_on(why)?);
+                }
+            }
+        }
+    }
+}
+
 impl Read for Resumed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
         }
         loop {
-            let now = self.client.fetcher.host.instant();
-            self.client
-                .transfer
-                .check(now)
-                .map_err(|problem| io::Error::other(self.failed(problem)))?;
-            let read = match self.read_open(buffer) {
-                Ok(read) => read,
-                Err(why) => {
-                    // The connection is of no use; closed before the pause, not after it.
-                    self.open = None;
-                    self.open = Some(self.go_on(why).map_err(io::Error::other)?);
-                    continue;
-                }
-            };
+            let read = self.read_any(buffer).map_err(|error| {
+                self.client.note_done(self.digest);
+                io::Error::other(error)
+            })?;
             match &mut self.open {
                 Some(open) if open.skip > 0 => {
                     open.skip -= read as u64;
                     self.client.transfer.count_refetched(read as u64);
                 }
                 _ => {
+                    let again = self.came.saturating_sub(self.position);
+                    self.client.transfer.count_refetched(again.min(read as u64));
                     self.position += read as u64;
                     if read > 0 {
-                        (self.vain, self.wasted) = (0, 0);
+                        (self.vain, self.wasted, self.doubted) = (0, 0, 0);
                     }
                     return Ok(read);
                 }
@@ -293,15 +345,14 @@ impl Client {
         length: u64,
     ) -> Option<Vec<u8>> {
         let to = from.checked_add(length)?.checked_sub(1)?;
-        let asked = self.anywhere(reference, Some(&blob.digest), |place| {
+        let asked = self.once_around(reference, Some(&blob.digest), |place| {
             let range = Range {
                 from,
                 to: Some(to),
                 tag: None,
             };
             let question = question(reference, place, blob.digest, Some(range));
-            let response = self.fetcher.ask(&question);
-            response.map_err(|failure| question.failed(failure.problem))
+            self.fetcher.ask(&question)
         });
         let response = asked.ok()?;
         let wanted = format!("bytes {from}-{to}/{}", blob.size);

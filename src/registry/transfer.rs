@@ -2,7 +2,7 @@
 //! broken connections have cost.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::Problem;
@@ -19,6 +19,8 @@ pub(super) struct Transfer {
     /// When it has to be here, and what was allowed for it.
     deadline: Option<(Instant, Duration)>,
     given_up: AtomicBool,
+    /// Whether nobody waits for the first answer.
+    is_unattended: bool,
     crowd: Arc<Crowd>,
     is_counted: bool,
     refetched: AtomicU64,
@@ -43,18 +45,30 @@ impl Crowd {
 
 impl Transfer {
     /// Begins now, and has to end within `deadline`.
-    pub(super) fn begin(host: &Host, deadline: Option<Duration>, crowd: &Arc<Crowd>) -> Transfer {
+    pub(super) fn begin(
+        host: &Host,
+        deadline: Option<Duration>,
+        crowd: &Arc<Crowd>,
+        is_unattended: bool,
+    ) -> Transfer {
         crowd.begun.fetch_add(1, Relaxed);
         let until = |allowed| Some((host.instant().checked_add(allowed)?, allowed));
         Transfer {
             deadline: deadline.and_then(until),
             crowd: Arc::clone(crowd),
             is_counted: true,
+            is_unattended,
             given_up: AtomicBool::default(),
             refetched: AtomicU64::default(),
             resumed: AtomicU64::default(),
             learnt: Mutex::default(),
         }
+    }
+
+    /// Whether it is worth waiting for long until this registry answers.
+    pub(super) fn is_patient(&self, registry: &str) -> bool {
+        let learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_unattended || learnt.has_answered(registry)
     }
 
     /// Nobody wants it any more.
@@ -138,7 +152,7 @@ mod tests {
     #[test]
     fn a_pause_ends_with_its_purpose() {
         let (host, crowd) = (host(), Arc::default());
-        let transfer = Transfer::begin(&host, Some(Duration::ZERO), &crowd);
+        let transfer = Transfer::begin(&host, Some(Duration::ZERO), &crowd, false);
         let ended = transfer
             .pause(&host, Duration::from_secs(3600))
             .unwrap_err();
@@ -146,7 +160,7 @@ mod tests {
             ended.to_string(),
             "the download took longer than the 0 s it may take ([download] deadline in the settings)"
         );
-        let transfer = Transfer::begin(&host, Some(Duration::from_secs(9)), &crowd);
+        let transfer = Transfer::begin(&host, Some(Duration::from_secs(9)), &crowd, false);
         transfer.pause(&host, Duration::ZERO).unwrap();
         transfer.give_up();
         let ended = transfer
@@ -159,7 +173,7 @@ mod tests {
     fn connections_end_with_the_last_who_waits() {
         let (host, crowd) = (host(), Arc::default());
         assert!(!Crowd::is_gone(&crowd), "requests without a transfer");
-        let [one, two] = [(); 2].map(|()| Transfer::begin(&host, None, &crowd));
+        let [one, two] = [(); 2].map(|()| Transfer::begin(&host, None, &crowd, false));
         one.give_up();
         one.give_up();
         assert!(!Crowd::is_gone(&crowd) && one.check(host.instant()).is_err());
