@@ -392,6 +392,28 @@ fn an_insecure_registry_may_have_any_certificate_or_none() {
 }
 
 /// As Docker's manual makes it; the certificate in certs.d stands for itself, and for nobody else.
+/// By address too: a registry of this machine that is said to be insecure may have https, or not.
+#[test]
+fn an_insecure_registry_of_this_machine_may_have_https() {
+    let scratch = Scratch::new("tls");
+    let tls = scratch.join("tls");
+    make_certificates(&tls, "DNS:elsewhere.example");
+    let image = Image::oci([layer()]).build();
+    let host = Host::at(&scratch.join("device"));
+    for tls in [Some(tls.as_path()), None] {
+        let registry = DockerRegistry::start(Options {
+            tls,
+            ..Options::default()
+        });
+        registry.push(&image, "x:1", &[]);
+        let mut settings = Settings::default();
+        let own = settings.registries.entry(registry.host().to_owned());
+        own.or_default().insecure = true;
+        let pulled = pull_with(&host, &settings, &registry.name("x:1"), &image);
+        pulled.unwrap_or_else(|error| panic!("https: {}: {error}", tls.is_some()));
+    }
+}
+
 #[test]
 fn https_with_a_self_signed_certificate() {
     let scratch = Scratch::new("self-signed");

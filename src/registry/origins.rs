@@ -26,7 +26,7 @@ impl Origins {
     ) -> Result<Origin, Problem> {
         let plain = at(false, registry)?;
         let is_known = self.known(registry) == Some(false);
-        if is_known || plain.is_loopback() && !has_own_authority(registry, host, settings) {
+        if is_known || plain.is_loopback() && !wants_https(registry, host, settings) {
             return Ok(plain);
         }
         at(true, registry)
@@ -59,8 +59,10 @@ pub(super) fn at(https: bool, registry: &str) -> Result<Origin, Problem> {
     Origin::new(https, authority).ok_or_else(malformed)
 }
 
-/// Whether somebody gave a registry on this machine a certificate, and so wants https there too.
-fn has_own_authority(registry: &str, host: &Host, settings: &Settings) -> bool {
+/// Whether somebody gave a registry on this machine a certificate, or said that none is needed, and so wants https there
+/// too.
+fn wants_https(registry: &str, host: &Host, settings: &Settings) -> bool {
     let settings = settings.registries.get(registry);
-    settings.is_some_and(|settings| settings.ca.is_some()) || host.certs.join(registry).is_dir()
+    settings.is_some_and(|settings| settings.insecure || settings.ca.is_some())
+        || host.certs.join(registry).is_dir()
 }
