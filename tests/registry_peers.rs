@@ -332,8 +332,29 @@ fn certificates_that_the_settings_name() {
         .unwrap_err()
         .to_string();
     assert!(refused.contains("certificate"), "{refused}");
+    let old = std::process::Command::new("openssl")
+        .args(["x509", "-noout", "-text", "-in"])
+        .arg(tls.join("client-v1.crt"))
+        .output();
+    let old = String::from_utf8(old.unwrap().stdout).unwrap();
+    assert!(old.contains("Version: 1 (0x0)"), "{old}");
+    // What the settings name is shown instead of what lies in certs.d, however broken that is.
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("a.cert"), "not a certificate").unwrap();
     for (certificate, key, problem) in [
         (Some("client.crt"), Some("client.key"), None),
+        // Of X.509's first version, as openssl makes them without extensions.
+        (Some("client-v1.crt"), Some("client.key"), None),
+        (
+            Some("client.crt"),
+            Some("server.key"),
+            Some("server.key is not its key"),
+        ),
+        (
+            Some("client.crt"),
+            Some("ca.crt"),
+            Some("ca.crt: it contains no PEM private key"),
+        ),
         (
             Some("client.crt"),
             None,

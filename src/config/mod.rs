@@ -61,7 +61,7 @@ pub struct RegistrySettings {
     pub mirrors: Vec<String>,
     /// Authorities besides those in `certs.d`.
     pub ca: Option<PathBuf>,
-    /// What to show to it, before what is in `certs.d`.
+    /// What to show to it, instead of what is in `certs.d`.
     pub client_cert: Option<PathBuf>,
     /// The key of that.
     pub client_key: Option<PathBuf>,

@@ -60,17 +60,16 @@ pub(super) fn authorities(
     Ok(found)
 }
 
-/// The certificates to show to one registry: what the settings name, and every `*.cert` in its folder with the `*.key` of
-/// the same name.
+/// The certificates to show to one registry: what the settings name, or else every `*.cert` in its folder with the `*.key`
+/// of the same name.
 pub(super) fn clients(
     host: &Host,
     settings: &Settings,
     registry: &str,
 ) -> Result<Vec<ClientPair>, Problem> {
-    let mut pairs = Vec::new();
     if let Some(settings) = settings.registries.get(registry) {
         match (&settings.client_cert, &settings.client_key) {
-            (Some(certificate), Some(key)) => pairs.push(pair(certificate, key)?),
+            (Some(certificate), Some(key)) => return Ok(vec![pair(certificate, key)?]),
             (None, None) => {}
             (Some(path), None) => {
                 return Err(unusable(path, "client_key is missing in the settings"));
@@ -80,6 +79,7 @@ pub(super) fn clients(
             }
         }
     }
+    let mut pairs = Vec::new();
     for path in files(host, registry, "cert")? {
         pairs.push(pair(&path, &path.with_extension("key"))?);
     }

@@ -13,7 +13,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, InconsistentKeys, RootCertStore,
+    SignatureScheme,
 };
 
 use super::certs::{ClientPair, unusable};
@@ -118,8 +119,20 @@ fn certified(provider: &CryptoProvider, pair: &ClientPair) -> Result<CertifiedKe
     }
     let key = PrivateKeyDer::from_pem_slice(&pair.key)
         .map_err(|_| unusable(&pair.key_path, "it contains no PEM private key"))?;
-    CertifiedKey::from_der(chain, key, provider)
-        .map_err(|error| unusable(&pair.key_path, &error.to_string()))
+    let key = provider.key_provider.load_private_key(key);
+    let key = key.map_err(|error| unusable(&pair.key_path, &error.to_string()))?;
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
+        // Whether it fits the key cannot be told here, and is for the registry to say: it may accept certificates of X.509's
+        // first version.
+        Err(error) if is_other(&error, "UnsupportedCertVersion") => Ok(certified),
+        Err(Error::InconsistentKeys(_)) => {
+            let key = pair.key_path.display();
+            Err(unusable(&pair.path, &format!("{key} is not its key")))
+        }
+        Err(error) => Err(unusable(&pair.path, &error.to_string())),
+    }
 }
 
 /// What we show of ourselves: the first certificate whose issuer the other side knows, else just the first.
@@ -271,10 +284,15 @@ impl ServerCertVerifier for Anybody {
     }
 }
 
-/// Whether a certificate was refused only for being marked as an authority's. The reason has no type of its own.
+/// Whether a certificate was refused only for being marked as an authority's.
 fn is_authority(refusal: &Error) -> bool {
+    is_other(refusal, "CaUsedAsEndEntity")
+}
+
+/// Whether a certificate was refused for a reason that has no type of its own.
+fn is_other(refusal: &Error, wanted: &str) -> bool {
     matches!(
         refusal,
-        Error::InvalidCertificate(CertificateError::Other(reason)) if reason.to_string() == "CaUsedAsEndEntity"
+        Error::InvalidCertificate(CertificateError::Other(reason)) if reason.to_string() == wanted
     )
 }

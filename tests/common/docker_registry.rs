@@ -144,6 +144,7 @@ fn config(scratch: &Scratch, options: Options) -> String {
 
 /// Makes an authority `ca.crt` and certificates signed by it: `server.crt` for `subject`, `client.crt`; keys beside
 /// them as `*.key`.
+/// `client-v1.crt` is the client's in X.509's first version.
 pub fn make_certificates(dir: &Path, subject: &str) {
     std::fs::create_dir_all(dir).unwrap();
     let openssl = |arguments: &str| {
@@ -182,6 +183,10 @@ pub fn make_certificates(dir: &Path, subject: &str) {
             "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile extension -out {name}.crt"
         ));
     }
+    // One without extensions.
+    openssl(
+        "x509 -req -in client.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out client-v1.crt",
+    );
 }
 
 /// Makes a certificate as Docker's manual does for private registries: self-signed, marked as an authority's;
