@@ -821,18 +821,39 @@ fn goes_through_the_proxy_of_the_environment() {
         (first[1].method.as_str(), first[1].path.as_str()),
         ("HEAD", "/v2/x/manifests/1")
     );
-    device
-        .host
-        .env
-        .insert("HTTP_PROXY".into(), "socks9://nowhere".into());
-    let error = device
-        .client()
-        .resolve(&"hub.example:5000/x:1".parse().unwrap())
-        .unwrap_err();
-    assert_eq!(
-        error.problem.to_string(),
-        "the proxy in the environment is not a valid http URL"
-    );
+    let connect = || On::Path("hub.example:5000".to_owned());
+    // What the proxy does not reach now it may reach soon.
+    registry.fault(connect(), Fault::Status(503), 2);
+    pull(&device.client(), "hub.example:5000/x:1").unwrap_or_else(|error| panic!("{error}"));
+    registry.fault(connect(), Fault::Status(403), 1);
+    let down = Registry::down();
+    let unusable = "the proxy in the environment is not a valid http URL: http://HOST:PORT is supported, socks and https \
+                    are not";
+    for (proxy, problem) in [
+        (
+            registry.url(),
+            format!(
+                "the proxy refused CONNECT hub.example:5000: proxy server responded 403/403; registries over plain http \
+                 go through CONNECT too (through the proxy {})",
+                registry.host()
+            ),
+        ),
+        (
+            format!("http://user:secret@{down}"),
+            format!("Connection refused (os error 111) (through the proxy {down})"),
+        ),
+        ("socks9://nowhere".to_owned(), unusable.to_owned()),
+        ("socks5://127.0.0.1:1080".to_owned(), unusable.to_owned()),
+        ("https://127.0.0.1:3128".to_owned(), unusable.to_owned()),
+        ("http://127.0.0.1:notaport".to_owned(), unusable.to_owned()),
+    ] {
+        let variables = &mut device.host.env;
+        variables.insert("HTTP_PROXY".into(), proxy.clone().into());
+        let asked = device
+            .client()
+            .resolve(&"hub.example:5000/x:1".parse().unwrap());
+        assert_eq!(asked.unwrap_err().problem.to_string(), problem, "{proxy}");
+    }
 }
 
 /// Addresses in brackets everywhere: names, redirects, token servers, mirrors, credentials.

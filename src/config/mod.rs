@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use crate::host::Host;
 
+pub use value::is_proxy;
+
 /// Everything the ini file can say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {

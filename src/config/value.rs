@@ -227,10 +227,26 @@ pub(super) fn device_type(text: &str) -> Result<String, Invalid> {
 
 /// The URL of a proxy. It may contain a password, so it is never shown.
 pub(super) fn proxy(text: &str) -> Result<String, Invalid> {
-    let rest = text.strip_prefix("http://");
-    rest.filter(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic()))
-        .map(|_| text.to_owned())
-        .ok_or(Invalid("http://HOST:PORT of a proxy"))
+    match is_proxy(text) {
+        true => Ok(text.to_owned()),
+        false => Err(Invalid("http://HOST:PORT of a proxy")),
+    }
+}
+
+/// Whether a text is `http://[USER:PASSWORD@]HOST[:PORT]`, the URL of a proxy as far as they are supported.
+pub fn is_proxy(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("http://") else {
+        return false;
+    };
+    let authority = rest.split_once('/').map_or(rest, |(before, _)| before);
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, at)| at);
+    let (host, port) = match authority.rsplit_once(':') {
+        // The colons of an IPv6 address are not a port's.
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    !host.is_empty() && port.is_none_or(is_port) && rest.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// The host as an image name would have it; anything else that parses would be taken for something else there.

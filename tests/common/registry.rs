@@ -45,7 +45,7 @@ pub enum On {
     Blobs,
     /// The token server.
     Token,
-    /// Whatever has this in its path.
+    /// Whatever has this in its path; of a tunnel, host and port.
     Path(String),
 }
 
@@ -397,7 +397,7 @@ fn serve(connection: &TcpStream, shared: &Shared) -> std::io::Result<()> {
             }
             (fault, answer)
         };
-        if request.method == "CONNECT" {
+        if request.method == "CONNECT" && fault.is_none() {
             let mut out = connection;
             out.write_all(b"HTTP/1.1 200 as asked\r\n\r\n")?;
             continue;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::CertificateError;
+use ureq::Proxy;
 
 use crate::registry::clock::{self, Clock};
 use crate::registry::error::Problem;
@@ -40,24 +41,42 @@ impl Failure {
         matches!(self.problem, Problem::Unreachable(_) | Problem::Tls { .. })
     }
 
-    /// What a request that came to nothing means; the `clock` is the one that certificates were judged by.
-    pub(super) fn of(error: &ureq::Error, origin: &Origin, clock: Option<&Arc<Clock>>) -> Failure {
-        let text = match error {
+    /// What a request that came to nothing means; the `clock` is the one that certificates were judged by, the `proxy` the
+    /// one that it went through.
+    pub(super) fn of(
+        error: &ureq::Error,
+        origin: &Origin,
+        clock: Option<&Arc<Clock>>,
+        proxy: Option<&Proxy>,
+    ) -> Failure {
+        let mut text = match error {
             ureq::Error::Timeout(_) => "no answer in time".to_owned(),
             ureq::Error::Io(inner) if inner.kind() == io::ErrorKind::UnexpectedEof => {
                 CLOSED.to_owned()
             }
-            ureq::Error::HostNotFound => format!("host {} is not known", origin.host),
+            ureq::Error::HostNotFound => {
+                let asked = proxy.map_or(origin.host.as_str(), Proxy::host);
+                format!("host {asked} is not known")
+            }
+            ureq::Error::ConnectProxyFailed(reason) => {
+                let hint = match origin.https {
+                    true => "",
+                    false => "; registries over plain http go through CONNECT too",
+                };
+                let (host, port) = (&origin.host, origin.port);
+                format!("the proxy refused CONNECT {host}:{port}: {reason}{hint}")
+            }
             other => cause(other),
         };
-        let passing = matches!(
-            error,
-            ureq::Error::Io(_)
-                | ureq::Error::Timeout(_)
-                | ureq::Error::HostNotFound
-                | ureq::Error::ConnectionFailed
-                | ureq::Error::Protocol(_)
-        );
+        if let Some(proxy) = proxy {
+            // Without its password.
+            text += &format!(" (through the proxy {}:{})", proxy.host(), proxy.port());
+        }
+        let passing = match error {
+            // What a proxy does not allow stays so; that it reaches nobody does not.
+            ureq::Error::ConnectProxyFailed(reason) => !reason.contains("responded 4"),
+            error => is_passing(error),
+        };
         match error {
             // TLS errors are invalid data; a socket has no such error of its own.
             ureq::Error::Io(inner) if inner.kind() == io::ErrorKind::InvalidData => {
@@ -70,6 +89,18 @@ impl Failure {
             },
         }
     }
+}
+
+/// Whether the connection is to blame.
+fn is_passing(error: &ureq::Error) -> bool {
+    matches!(
+        error,
+        ureq::Error::Io(_)
+            | ureq::Error::Timeout(_)
+            | ureq::Error::HostNotFound
+            | ureq::Error::ConnectionFailed
+            | ureq::Error::Protocol(_)
+    )
 }
 
 /// What the handshake said, and what to do about it.

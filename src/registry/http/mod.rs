@@ -22,7 +22,7 @@ use super::proxy;
 use super::tls;
 use super::transfer::Crowd;
 use super::url::{Origin, Url};
-use crate::config::Settings;
+use crate::config::{Settings, is_proxy};
 use crate::host::Host;
 use connect::{SocketConnector, TlsConnector, WaitingResolver};
 use failure::CLOSED;
@@ -135,7 +135,10 @@ impl Http {
                 .and_then(|r| agent.run(r)),
         };
         let (head, body) = answer
-            .map_err(|error| Failure::of(&error, &request.url.origin, self.clock.get()))?
+            .map_err(|error| {
+                let (origin, proxy) = (&request.url.origin, agent.config().proxy());
+                Failure::of(&error, origin, self.clock.get(), proxy)
+            })?
             .into_parts();
         Ok(Response {
             status: head.status.as_u16(),
@@ -158,8 +161,9 @@ impl Http {
 
     fn new_agent(&self, registry: &str, origin: &Origin) -> Result<Agent, Problem> {
         let proxy = match proxy::choose(&self.host, &self.settings.proxy, origin) {
-            Some((url, place)) => Some(Proxy::new(&url).map_err(|_| {
-                Problem::Unreachable(format!("the proxy in {place} is not a valid http URL"))
+            Some((url, place)) => Some(proxy_at(&url).ok_or_else(|| {
+                let wanted = "is not a valid http URL: http://HOST:PORT is supported, socks and https are not";
+                Problem::Unreachable(format!("the proxy in {place} {wanted}"))
             })?),
             None => None,
         };
@@ -223,6 +227,16 @@ impl Http {
         let pem = certs::system_bundle(&self.host)?;
         Ok(self.system_roots.get_or_init(|| tls::roots(&pem)))
     }
+}
+
+/// The proxy at this URL, which may lack its scheme. The crate knows further kinds, and goes on without them; and for a port
+/// that is none it takes another.
+fn proxy_at(url: &str) -> Option<Proxy> {
+    let url = match url.contains("://") {
+        true => url.to_owned(),
+        false => format!("http://{url}"),
+    };
+    Proxy::new(&url).ok().filter(|_| is_proxy(&url))
 }
 
 /// A body whose errors are in our words.
