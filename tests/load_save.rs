@@ -849,6 +849,20 @@ fn progress_is_events_for_programs_and_lines_on_a_terminal() {
         events.last().unwrap(),
         &json!({"event": "image", "id": built.config, "digest": built.digest, "names": ["shop/web:1"]})
     );
+    // One of two forms would be lost.
+    let output = device
+        .command("pull --progress json --format json oci:l")
+        .output();
+    let output = output.unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !output.status.success() && output.stdout.is_empty(),
+        "{error}"
+    );
+    assert!(
+        error.contains("not supported together with --format json"),
+        "{error}"
+    );
     // Present now; and quiet is quiet.
     let told = device.dray("load --progress json -i l");
     assert_eq!(told.matches("\"state\":\"present\"").count(), 2);

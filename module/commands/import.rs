@@ -26,7 +26,7 @@ pub struct Words {
     /// Whom it is for, instead of this device's platform: os/architecture[/variant]
     #[arg(long)]
     platform: Option<String>,
-    /// A tar of a root filesystem, compressed or not; - for standard input
+    /// A tar of a root filesystem, plain or with gzip or zstd; - for standard input
     file: String,
     /// A name for the image, REPOSITORY[:TAG]
     name: Option<String>,

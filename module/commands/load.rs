@@ -14,7 +14,7 @@ use super::{Context, pull, transport};
 
 #[derive(Debug, Args)]
 pub struct Words {
-    /// What docker save or another tool wrote, compressed or not, or a folder with an OCI image layout; otherwise from
+    /// What docker save or another tool wrote, plain or with gzip or zstd, or a folder with an OCI image layout; otherwise from
     /// standard input
     #[arg(short, long, value_name = "FILE")]
     input: Option<PathBuf>,

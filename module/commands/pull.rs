@@ -44,6 +44,11 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
             "--disable-content-trust=false is not supported: there is no Notary; pin the image by digest"
         );
     }
+    if words.progress == How::Json && words.format == Format::Json {
+        bail!(
+            "--progress json tells of the result too, as its last event; it is not supported together with --format json"
+        );
+    }
     let from: Transport = words.image.parse()?;
     let platform = platform(words.platform.as_deref())?;
     let quiet = words.quiet || words.format == Format::Json;

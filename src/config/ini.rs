@@ -107,6 +107,10 @@ impl Settings {
                     .map_err(|problem| at(Some(key), problem))?;
             }
         }
+        if let Some(problem) = settings.download.contradiction() {
+            let line = line_of(text, Some("download"), Some("rate"));
+            return Err(Problem { line, problem });
+        }
         Ok(settings)
     }
 
@@ -176,6 +180,16 @@ impl StoreSettings {
 }
 
 impl DownloadSettings {
+    /// What the keys say against each other.
+    fn contradiction(&self) -> Option<String> {
+        let (rate, least) = (self.rate?, self.least_rate);
+        (rate < least).then(|| {
+            format!(
+                "rate is {rate} bytes a second, less than least_rate, {least}: every connection would be too slow"
+            )
+        })
+    }
+
     /// Takes one key of the section; `None` if there is no such.
     fn set(&mut self, key: &str, text: &str) -> Option<Result<(), Invalid>> {
         Some(match key {

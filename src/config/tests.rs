@@ -346,6 +346,26 @@ fn mistakes_are_named_with_their_line() {
             "http must be http://HOST:PORT of a proxy",
         ),
         (
+            "[proxy]\nhttps = http://127.0.0.1:notaport\n",
+            2,
+            "https must be http://HOST:PORT of a proxy",
+        ),
+        (
+            "[proxy]\nhttps = http://user:pass@:3128\n",
+            2,
+            "https must be http://HOST:PORT of a proxy",
+        ),
+        (
+            "[download]\nparallel = 2\nrate = 100\n",
+            3,
+            "rate is 100 bytes a second, less than least_rate, 256: every connection would be too slow",
+        ),
+        (
+            "[download]\nrate = 1k\nleast_rate = 2k\n",
+            2,
+            "rate is 1024 bytes a second, less than least_rate, 2048: every connection would be too slow",
+        ),
+        (
             "[download]\ndeadline = 8d\n",
             2,
             "deadline is \"8d\", but must be a time such as 90s, 30m or 3h, up to a week",
