@@ -567,6 +567,24 @@ fn a_flipped_bit_in_a_record_removes_nothing_and_is_mended() {
     }
 }
 
+/// What a kill left counts until it is swept, what somebody still writes does not.
+#[test]
+fn what_killed_processes_left_is_counted() {
+    let device = Device::new();
+    for (name, bytes) in [
+        (".tmp-4194999-0", 8192),
+        (&format!(".tmp-{}-0", std::process::id()), 4096),
+    ] {
+        let tree = device.folder("layers/sha256").join(name).join("tree/etc");
+        fs::create_dir_all(&tree).unwrap();
+        fs::write(tree.join("file"), vec![1; bytes]).unwrap();
+    }
+    let usage = || device.images.usage(&BTreeSet::new()).unwrap().abandoned;
+    assert_eq!(usage(), 8192);
+    device.images.sweep().unwrap();
+    assert_eq!(usage(), 0);
+}
+
 /// A document that has gone: the record cannot be told from a wrong one. A layer that has gone keeps nobody from anything.
 #[test]
 fn what_a_record_names_and_is_not_here_keeps_the_rest_only_where_it_may_be_another() {

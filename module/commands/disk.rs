@@ -76,7 +76,8 @@ impl Usage {
             .collect();
         let layers = &self.store.layers;
         let unpacked = layers.values().sum::<u64>();
-        let size = unpacked + self.store.damaged + self.store.blobs;
+        let abandoned = self.store.abandoned;
+        let size = unpacked + self.store.damaged + self.store.blobs + abandoned;
         let used: u64 = needed.iter().filter_map(|layer| layers.get(layer)).sum();
         let active = self.images.iter().filter(is_needed).count();
         let runs = |(container, _): &&(Container, u64)| container.status.is_attended();
@@ -91,7 +92,7 @@ impl Usage {
                 // Documents go with their images; they are small.
                 free: match active {
                     0 => size,
-                    _ => unpacked - used + self.store.damaged_free,
+                    _ => unpacked - used + self.store.damaged_free + abandoned,
                 },
             },
             kind("Containers", &self.containers, runs),

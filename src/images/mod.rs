@@ -142,6 +142,8 @@ pub struct StoreUsage {
     pub damaged_free: u64,
     /// Manifests, configurations and compressed layers.
     pub blobs: u64,
+    /// What killed processes left; it goes when somebody next brings or removes something.
+    pub abandoned: u64,
     /// What came of blobs that are not whole.
     pub partial: BTreeMap<Digest, Kept>,
 }

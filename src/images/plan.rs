@@ -376,6 +376,7 @@ impl Images {
             damaged,
             damaged_free,
             blobs: blobs.iter().map(|blob| self.store.blob_size(blob)).sum(),
+            abandoned: self.store.abandoned()?,
             partial: self.store.partials()?.into_iter().collect(),
         })
     }

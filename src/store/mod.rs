@@ -141,6 +141,15 @@ impl Store {
         Ok(())
     }
 
+    /// Bytes of what killed processes left and the next [`Store::sweep`] clears away.
+    pub fn abandoned(&self) -> Result<u64, StoreError> {
+        let mut bytes = 0;
+        for folder in self.folders() {
+            bytes += fs::size_abandoned(&folder).map_err(failed("read", &folder))?;
+        }
+        Ok(bytes)
+    }
+
     fn folders(&self) -> impl Iterator<Item = PathBuf> {
         let below = FOLDERS.iter().map(|folder| self.state.join(folder));
         below.chain([self.state.clone()])

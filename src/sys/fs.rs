@@ -13,7 +13,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -332,8 +332,22 @@ fn gone_is_success(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// As [`sweep_scratch`], for a folder that no lock guards: spares what a living process may still be writing.
-pub fn sweep_abandoned(dir: &Path) -> io::Result<()> {
+/// Bytes that the files below a folder take on the disk; of what cannot be read 0.
+pub fn size_below(dir: &Path) -> u64 {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| size_of(&entry)).sum()
+}
+
+fn size_of(entry: &fs::DirEntry) -> u64 {
+    match entry.metadata() {
+        Ok(found) if found.is_dir() => size_below(&entry.path()),
+        found => found.map_or(0, |found| found.blocks() * 512),
+    }
+}
+
+/// What interrupted writes and deletions left directly below `dir`: nothing that a living process may still be writing.
+fn abandoned(dir: &Path) -> io::Result<Vec<fs::DirEntry>> {
+    let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -345,8 +359,22 @@ pub fn sweep_abandoned(dir: &Path) -> io::Result<()> {
         // A process id that was given again only puts the removal off.
         if let Some(pid) = writer
             && !Path::new("/proc").join(pid.to_string()).exists()
-            && entry.file_type()?.is_file()
         {
+            found.push(entry);
+        }
+    }
+    Ok(found)
+}
+
+/// Bytes of what interrupted writes and deletions left directly below `dir`.
+pub fn size_abandoned(dir: &Path) -> io::Result<u64> {
+    Ok(abandoned(dir)?.iter().map(size_of).sum())
+}
+
+/// As [`sweep_scratch`], for a folder that no lock guards: spares what a living process may still be writing.
+pub fn sweep_abandoned(dir: &Path) -> io::Result<()> {
+    for entry in abandoned(dir)? {
+        if entry.file_type()?.is_file() {
             gone_or_kept(fs::remove_file(entry.path()))?;
         }
     }

@@ -302,14 +302,4 @@ fn note(path: &Path) -> Result<Option<Note>, EngineError> {
 }
 
 /// Bytes that the files of a volume take.
-pub fn size(data: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
-    let entries = std::fs::read_dir(data).into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)))
-        .map(|(path, found)| match found.is_dir() {
-            true => size(&path),
-            false => found.blocks() * 512,
-        })
-        .sum()
-}
+pub use crate::sys::fs::size_below as size;
