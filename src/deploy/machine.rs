@@ -12,7 +12,7 @@ use super::state::{
     State::{self, *},
     Verb::{self, *},
 };
-use super::{prepare, recover, switch};
+use super::{prepare, recover, streams, switch};
 
 /// What `verb` does in `state`. Every verb may come in every state: after a kill of the module, of the client or of the
 /// power at any instruction, and from two generations of clients that disagree about the order.
@@ -71,6 +71,7 @@ pub fn run(
 }
 
 fn perform(context: &Context<'_>, verb: Verb, tree: &Path) -> Result<(), DeployError> {
+    streams::note_client();
     let inbox = Inbox::read(tree);
     let scope = inbox.scope().to_owned();
     let mut site = Site::open(context, &scope, Claimant::Verb(verb))?;
