@@ -37,7 +37,7 @@ impl Learnt {
 }
 
 /// Nobody had it: who was asked last, why not, and what the mirrors before had to say.
-type Nowhere = (String, Failure, Vec<(String, String)>);
+type Nowhere = Box<(String, Failure, Vec<(String, String)>)>;
 
 impl Client {
     fn learnt(&self) -> MutexGuard<'_, Learnt> {
@@ -81,7 +81,7 @@ impl Client {
                     self.note_answered(&reference.host);
                     return Ok(found);
                 }
-                Err(nowhere) => nowhere,
+                Err(nowhere) => *nowhere,
             };
             let pause = fetcher.pause(transfer, &reference.host, &failure, attempt);
             let failed = |problem: Problem| RegistryError {
@@ -116,12 +116,12 @@ impl Client {
                 Err(failure) => failure,
             };
             if matches!(failure.problem, Problem::GivenUp | Problem::Deadline(_)) {
-                return Err((mirror, failure, Vec::new()));
+                return Err(Box::new((mirror, failure, Vec::new())));
             }
             self.leave(&mirror, &failure.problem);
             tried.push((mirror, failure.problem.to_string()));
         }
-        ask(&reference.host).map_err(|failure| (reference.host.clone(), failure, tried))
+        ask(&reference.host).map_err(|failure| Box::new((reference.host.clone(), failure, tried)))
     }
 
     /// A mirror failed; if it is not even there, others are asked without it.
