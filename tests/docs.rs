@@ -201,7 +201,7 @@ fn every_word_of_dray_has_a_page_with_what_its_help_says_and_no_more() {
     };
     assert_eq!(codes("dray"), "0 1 2 64 125 126 127 other");
     assert_eq!(codes("dray-ps"), "0 1 125");
-    assert_eq!(codes("dray-network-inspect"), "0 1 2 64 125");
+    assert_eq!(codes("dray-network-inspect"), "0 1 64 125");
     assert_eq!(codes("dray-run"), "0 1 125 126 127 other");
 }
 

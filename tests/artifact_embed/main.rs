@@ -488,8 +488,9 @@ fn a_blob_that_is_wrong_leaves_no_file_and_the_old_one_alone() {
     let word = desk.registry.name("shop/web:1");
     for fault in [Fault::WrongContent, Fault::Status(404)] {
         desk.registry
-            .fault(On::Path(blob(&top).to_string()), fault.clone(), 1);
+            .fault(On::Path(blob(&top).to_string()), fault.clone(), usize::MAX);
         let (code, line) = fail(&mut desk.command(&["--embed", "R/shop/web:1"]));
+        desk.registry.heal();
         assert_eq!(code, 2, "{line}");
         assert!(
             line.starts_with(&format!("Error: {word}: layer {}: ", blob(&top))),
@@ -499,8 +500,11 @@ fn a_blob_that_is_wrong_leaves_no_file_and_the_old_one_alone() {
         assert_eq!(desk.files(), [""; 0], "{fault:?}");
     }
     fs::write(desk.scratch.join("docker-artifact.mender"), "old").unwrap();
-    desk.registry
-        .fault(On::Path(blob(&top).to_string()), Fault::WrongContent, 1);
+    desk.registry.fault(
+        On::Path(blob(&top).to_string()),
+        Fault::WrongContent,
+        usize::MAX,
+    );
     fail(&mut desk.command(&["--embed", "R/shop/web:1"]));
     assert_eq!(desk.files(), ["docker-artifact.mender"]);
     assert_eq!(
@@ -538,8 +542,11 @@ fn wrong_bytes_of_a_mirror_cost_only_time() {
         assert_eq!((mirror.count("GET", digest), desk.asked(digest)), (1, 1));
     }
     // Where both lie it is refused.
-    desk.registry
-        .fault(On::Path(digests[1].clone()), Fault::WrongContent, 1);
+    desk.registry.fault(
+        On::Path(digests[1].clone()),
+        Fault::WrongContent,
+        usize::MAX,
+    );
     let mut command = desk.command(&["--embed", "-o", "b", "R/shop/web:1"]);
     command.env("DRAY_CONFIG", desk.scratch.join("dray.ini"));
     let (code, line) = fail(&mut command);

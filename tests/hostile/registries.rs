@@ -394,7 +394,12 @@ fn links() -> Vec<Row> {
         ),
     ] {
         let mut faults = vec![cut.clone()];
-        faults.extend(fault.map(|fault| (On::Path(digest.hex()), fault, 1)));
+        // Once wrong is asked again.
+        let times = match fault {
+            Some(Fault::WrongContent | Fault::Encoding(_)) => usize::MAX,
+            _ => 1,
+        };
+        faults.extend(fault.map(|fault| (On::Path(digest.hex()), fault, times)));
         rows.push(faulty(
             "G6",
             &format!("a cut layer that {name}"),
@@ -405,8 +410,12 @@ fn links() -> Vec<Row> {
     for at in [0, size / 2, size - 1] {
         rows.push(faulty(
             "G6",
-            &format!("a bit flipped at {at}"),
-            vec![(On::Path(digest.hex()), Fault::Link(Link::Flip, at), 1)],
+            &format!("a bit flipped at {at} each time"),
+            vec![(
+                On::Path(digest.hex()),
+                Fault::Link(Link::Flip, at),
+                usize::MAX,
+            )],
             refused_with(digest.hex()),
         ));
     }
