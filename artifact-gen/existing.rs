@@ -77,6 +77,8 @@ struct Sign {
     output_path: Option<PathBuf>,
     #[arg(short = 'f', long)]
     force: bool,
+    #[arg(long)]
+    no_progress: bool,
     #[arg(value_name = "ARTIFACT")]
     artifact: PathBuf,
 }
@@ -85,6 +87,8 @@ struct Sign {
 struct Check {
     #[arg(short = 'k', long, value_name = "FILE")]
     key: Vec<PathBuf>,
+    #[arg(long)]
+    no_progress: bool,
     #[arg(value_name = "ARTIFACT")]
     artifact: PathBuf,
 }
@@ -95,8 +99,6 @@ struct Look {
     check: Check,
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
     format: Format,
-    #[arg(long)]
-    no_progress: bool,
 }
 
 /// Does what the words ask for; returns what to print.

@@ -257,12 +257,22 @@ fn check_size(request: &Request, size: Option<Size>, warns: bool) -> Result<(), 
         return Ok(());
     };
     if let Some(limit) = request.max_size.filter(|limit| size > *limit) {
+        let (size, limit) = apart(size, limit);
         return Err(Refusal::Output(format!(
             "Artifact size {size} exceeds maximum allowed size {limit}; no file was written"
         )));
     }
     if let Some(limit) = request.warn_size.filter(|limit| warns && size > *limit) {
+        let (size, limit) = apart(size, limit);
         eprintln!("Warning: Artifact size {size} exceeds specified limit {limit}");
     }
     Ok(())
+}
+
+/// Two sizes as text, to the byte where they would look the same.
+fn apart(size: Size, limit: Size) -> (String, String) {
+    match (size.to_string(), limit.to_string()) {
+        (one, other) if one == other => (format!("{} B", size.0), format!("{} B", limit.0)),
+        both => both,
+    }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use sha2::{Digest as _, Sha256};
 
 use dray::host::Host;
@@ -70,10 +71,12 @@ impl Target {
         match fs::canonicalize(path) {
             Ok(found) if found.is_file() => target(found),
             Ok(_) => refuse("it exists and is not a regular file"),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match new_file(path) {
-                Ok(found) => target(found),
-                Err(error) => refuse(&error.to_string()),
-            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match new_file(path, MAX_LINKS) {
+                    Ok(found) => target(found),
+                    Err(error) => refuse(&error.to_string()),
+                }
+            }
             Err(error) => refuse(&error.to_string()),
         }
     }
@@ -164,9 +167,18 @@ impl Drop for Draft<'_> {
     }
 }
 
-/// The absolute path of a file that does not exist yet in a folder that does.
-fn new_file(path: &Path) -> io::Result<PathBuf> {
+/// Links to links that are followed; the kernel follows as many.
+const MAX_LINKS: usize = 40;
+
+/// The absolute path of a file that does not exist yet in a folder that does; where a link leads nowhere, of its target.
+fn new_file(path: &Path, links: usize) -> io::Result<PathBuf> {
     let path = std::path::absolute(path)?;
+    if let (Ok(target), Some(folder)) = (fs::read_link(&path), path.parent()) {
+        return match links.checked_sub(1) {
+            Some(links) => new_file(&folder.join(target), links),
+            None => Err(Errno::ELOOP.into()),
+        };
+    }
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::Error::from(io::ErrorKind::IsADirectory));
     };

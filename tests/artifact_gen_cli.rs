@@ -9,6 +9,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 use common::Scratch;
@@ -581,8 +582,18 @@ fn the_output_file_is_replaced_in_one_step_or_not_at_all() {
             .len()
             > 4000
     );
+    // So does one that leads nowhere yet, and one that leads to itself is refused.
+    std::os::unix::fs::symlink("out/new", workstation.scratch.join("dangling")).unwrap();
+    succeed(at("dangling"));
+    assert!(workstation.scratch.join("dangling").is_symlink());
+    assert!(workstation.scratch.join("out/new").is_file());
+    std::os::unix::fs::symlink("round", workstation.scratch.join("round")).unwrap();
     let requests = workstation.registry.requests().len();
     for (path, problem) in [
+        (
+            "round",
+            "cannot write artifact round: Too many levels of symbolic links (os error 40)",
+        ),
         (
             "out",
             "cannot write artifact out: it exists and is not a regular file",
@@ -607,7 +618,7 @@ fn the_output_file_is_replaced_in_one_step_or_not_at_all() {
         requests,
         "the registry was asked for nothing"
     );
-    assert_eq!(workstation.files(), ["link", "out"]);
+    assert_eq!(workstation.files(), ["dangling", "link", "out", "round"]);
 }
 
 #[test]
@@ -908,21 +919,14 @@ fn zstd_is_written_with_a_warning() {
 
 #[test]
 fn sizes_are_warned_of_and_limited() {
+    fn words<'a>(option: &'a str, size: &'a str) -> Vec<&'a str> {
+        let mut words = "-n a -t q R/shop/web:1 -- --compression none"
+            .split(' ')
+            .collect::<Vec<_>>();
+        words.extend([option, size]);
+        words
+    }
     let workstation = Workstation::new();
-    let words = |option: &'static str, size: &'static str| {
-        [
-            "-n",
-            "a",
-            "-t",
-            "q",
-            "R/shop/web:1",
-            "--",
-            "--compression",
-            "none",
-            option,
-            size,
-        ]
-    };
     let output = workstation.run(&words("--warn-artifact-size", "1KB"));
     let line = text(&output.stderr);
     assert!(
@@ -934,6 +938,17 @@ fn sizes_are_warned_of_and_limited() {
     succeed(workstation.run(&words("--warn-artifact-size", "1MB")));
     succeed(workstation.run(&words("--max-artifact-size", "1MB")));
     let before = fs::read(workstation.scratch.join("docker-artifact.mender")).unwrap();
+    // Where both would read the same they are told to the byte.
+    let size = fs::metadata(workstation.scratch.join("docker-artifact.mender"))
+        .unwrap()
+        .len();
+    let less = (size - 1).to_string();
+    let (_, line) = fail(workstation.run(&words("--max-artifact-size", &less)));
+    let told = format!(
+        "Artifact size {size} B exceeds maximum allowed size {} B",
+        size - 1
+    );
+    assert!(line.contains(&told), "{line}");
     let (code, line) = fail(workstation.run(&words("--max-artifact-size", "1KB")));
     assert_eq!(code, 3);
     assert!(
@@ -1217,6 +1232,16 @@ fn progress_is_for_terminals() {
     );
     assert_eq!(line("--no-progress"), "");
     assert_eq!(line("-- --no-progress"), "");
+    let key = workstation.scratch.join("key.pem");
+    fs::write(&key, ec_key()).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    for words in [
+        "validate --no-progress docker-artifact.mender",
+        "read --no-progress docker-artifact.mender",
+        "sign -k key.pem --no-progress docker-artifact.mender",
+    ] {
+        succeed(workstation.run(&words.split(' ').collect::<Vec<_>>()));
+    }
 }
 
 /// The same words for both programs, and every member compared: names, order and bytes.
@@ -1388,7 +1413,6 @@ fn members(artifact: &[u8]) -> Vec<(String, Vec<u8>)> {
 #[test]
 #[ignore = "needs root: works as another user"]
 fn the_bytes_are_the_same_for_every_user_umask_zone_and_date() {
-    use std::os::unix::fs::PermissionsExt;
     let workstation = Workstation::new();
     let program = workstation.scratch.join("generator");
     fs::copy(env!("CARGO_BIN_EXE_docker-artifact-gen"), &program).unwrap();

@@ -132,7 +132,7 @@ impl<R: Read> Members<R> {
         if let Some(second) = self.block()?
             && Block::parse(second)?.is_some()
         {
-            return Err(ArchiveError::Contradiction("where the archive ends"));
+            return Err(ArchiveError::Trailing);
         }
         self.has_ended = true;
         self.drain()?;
@@ -166,7 +166,7 @@ impl<R: Read> Members<R> {
                 Ok(read) => {
                     seen += read as u64;
                     if buffer[..read].iter().any(|&byte| byte != 0) || seen > MAX_PADDING {
-                        return Err(ArchiveError::Contradiction("where the archive ends"));
+                        return Err(ArchiveError::Trailing);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -27,6 +27,11 @@ pub enum ArchiveError {
     /// An extension header that other readers would apply to other entries.
     #[error("an extension header contradicts another one about {0}")]
     Contradiction(&'static str),
+    /// Bytes that no checksum covers and that some readers see.
+    #[error(
+        "it goes on behind where the archive ends: it is damaged, or something else altogether"
+    )]
+    Trailing,
     /// A global header that changes entries.
     #[error("a global extension header would change the entries after it")]
     Global,
