@@ -321,6 +321,91 @@ fn what_fails_goes_back_by_itself() {
     });
 }
 
+/// Which script does what, the word, and what is said; each leaves what ran before.
+const SCRIPTS: &[(&str, &str, &str, &str)] = &[
+    (
+        "ArtifactInstall_Enter_00",
+        "exit 7",
+        "install",
+        "state script ArtifactInstall_Enter_00 failed: exit status: 7; what was installed before runs again",
+    ),
+    (
+        "ArtifactInstall_Leave_00",
+        "exit 7",
+        "install",
+        "state script ArtifactInstall_Leave_00 failed: exit status: 7; what was installed before runs again",
+    ),
+    (
+        "ArtifactInstall_Enter_00",
+        "kill -TERM $PPID; mkfifo never; read -r line < never",
+        "install",
+        "state script ArtifactInstall_Enter_00 was aborted: a signal asked for the end; what was installed before runs again",
+    ),
+    (
+        "ArtifactInstall_Enter_00",
+        "kill -TERM $PPID; exit 21",
+        "install",
+        "state script ArtifactInstall_Enter_00 was aborted: a signal asked for the end; what was installed before runs again",
+    ),
+    (
+        "ArtifactCommit_Enter_00",
+        "exit 7",
+        "commit",
+        "state script ArtifactCommit_Enter_00 failed: exit status: 7; what was installed before runs again",
+    ),
+];
+
+#[test]
+fn state_scripts_that_fail_leave_what_ran() {
+    on_device("alone-scripts", |device| {
+        let alone = Alone::new(device);
+        alone.install_and_commit("v1");
+        for (name, does, word, reason) in SCRIPTS {
+            let text = format!("#!/bin/sh\ncd {}\n{does}\n", device.join(".").display());
+            let script = alone.write(name, text);
+            let path = alone.artifact("v2", &["-s", script.to_str().unwrap()]);
+            let said = match *word {
+                "install" => alone.install(&path, 1),
+                word => {
+                    alone.install(&path, 0);
+                    assert_eq!(device.running(), ["v2"]);
+                    alone.word(&[word], 1)
+                }
+            };
+            assert!(said.stderr.contains(reason), "{name} {does}: {said:?}");
+            assert_eq!(
+                (alone.installed().as_str(), device.running()),
+                ("v1", vec!["v1".to_owned()]),
+                "{name} {does}"
+            );
+            assert_eq!(
+                device.present(),
+                [("web".to_owned(), "v1".to_owned())],
+                "{name} {does}"
+            );
+            alone.nothing_open();
+        }
+        // One that is well, and what it prints is for the operator.
+        let script = alone.write("ArtifactCommit_Leave_50_tell", "#!/bin/sh\necho told\n");
+        alone.install(&alone.artifact("v2", &["-s", script.to_str().unwrap()]), 0);
+        let said = alone.word(&["commit"], 0);
+        assert!(
+            said.stderr
+                .contains("running state script ArtifactCommit_Leave_50_tell\n"),
+            "{said:?}"
+        );
+        assert!(
+            said.stderr.contains("told\n") && !said.stdout.contains("told"),
+            "{said:?}"
+        );
+        assert_eq!(
+            (alone.installed().as_str(), device.running()),
+            ("v2", vec!["v2".to_owned()])
+        );
+        alone.nothing_open();
+    });
+}
+
 /// A pair of keys as openssl makes them, in the old form that Debian's mender-artifact reads: private, public.
 fn keys(alone: &Alone<'_>, name: &str) -> [PathBuf; 2] {
     let [private, public] = ["key", "pem"].map(|end| alone.device.join(&format!("{name}.{end}")));
@@ -405,11 +490,6 @@ fn what_is_refused_changes_nothing() {
         ] {
             refused(&alone.artifact("v2", more), reason);
         }
-        let script = alone.write("ArtifactInstall_Enter_05", "#!/bin/sh\n");
-        refused(
-            &alone.artifact("v2", &["-s", script.to_str().unwrap()]),
-            "it has state scripts, ArtifactInstall_Enter_05 among them",
-        );
         // What it depends on is there.
         let met = [
             "-N",

@@ -41,28 +41,32 @@ pub enum ScriptError {
     Long(String),
 }
 
-/// Refuses a name that a client would not run, or that not every client can read.
-pub fn check_name(name: &str) -> Result<(), ScriptError> {
-    let form = || ScriptError::Form(name.chars().take(MAX_NAME).collect());
+/// Whether a name has the form that all clients look for, whatever its state.
+pub fn is_form(name: &str) -> bool {
+    state_of(name).is_some()
+}
+
+/// The state, if the name has the form.
+fn state_of(name: &str) -> Option<&str> {
     let mut parts = name.splitn(3, '_');
-    let (Some(state), Some(when), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err(form());
-    };
+    let (state, when, rest) = (parts.next()?, parts.next()?, parts.next()?);
     let (order, text) = match rest.split_once('_') {
         Some((order, text)) => (order, Some(text)),
         None => (rest, None),
     };
     let two_digits = order.len() == 2 && order.bytes().all(|byte| byte.is_ascii_digit());
-    let sound = text.is_none_or(|text| {
-        !text.is_empty()
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && byte != b'/')
-    });
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'/';
+    let sound = text.is_none_or(|text| !text.is_empty() && text.bytes().all(plain));
     let letters = !state.is_empty() && state.bytes().all(|byte| byte.is_ascii_alphabetic());
-    if !letters || !matches!(when, "Enter" | "Leave" | "Error") || !two_digits || !sound {
-        return Err(form());
-    }
+    let action = matches!(when, "Enter" | "Leave" | "Error");
+    (letters && action && two_digits && sound).then_some(state)
+}
+
+/// Refuses a name that a client would not run, or that not every client can read.
+pub fn check_name(name: &str) -> Result<(), ScriptError> {
+    let Some(state) = state_of(name) else {
+        return Err(ScriptError::Form(name.chars().take(MAX_NAME).collect()));
+    };
     if !STATES.contains(&state) {
         let (name, state) = (name.to_owned(), state.to_owned());
         return Err(ScriptError::State { name, state });

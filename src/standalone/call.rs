@@ -1,28 +1,19 @@
-//! One call of the update module, as Mender's C++ client makes it: `docker STATE TREE` in a process group of its own, so that
-//! Ctrl-C reaches it only through us.
+//! One call of the update module, as Mender's C++ client makes it: `docker STATE TREE`.
 
-use std::fmt;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
-use crate::sys::process::{Pidfd, signal_group};
-use crate::sys::terminate;
+use super::watched::{Course, End, Watched};
 
 /// The name under which the program knows that it is the module.
 const NAME: &str = "docker";
 
 /// Longest that a state may take; Mender's own limit.
 const PATIENCE: Duration = Duration::from_secs(4 * 60 * 60);
-
-/// From the request to end until the kill; as Mender's C++ client has it. The module takes 8 s at the most.
-const GRACE: Duration = Duration::from_secs(10);
-
-/// Time between two looks whether somebody asked for the end.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// Longest answer to a query.
 const MAX_ANSWER: u64 = 1024;
@@ -87,42 +78,16 @@ pub enum CallError {
     },
 }
 
-/// Whether a signal to us ends a state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Course {
-    /// Yes: what it began is then taken back.
-    Forward,
-    /// No: it takes back itself, or ends.
-    Back,
-}
-
 /// A state being worked on.
+#[derive(Debug)]
 pub struct Call {
     state: &'static str,
-    course: Course,
-    child: Child,
-    pidfd: Pidfd,
-    begun: Instant,
-    /// When it was first seen that it has to end, and whether because of its time.
-    ending: Option<(Instant, bool)>,
-}
-
-impl fmt::Debug for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call")
-            .field("state", &self.state)
-            .finish_non_exhaustive()
-    }
+    watched: Watched,
 }
 
 fn command(program: &Path, state: &str, tree: &Path) -> Command {
     let mut command = Command::new(program);
-    command
-        .arg0(NAME)
-        .arg(state)
-        .arg(tree)
-        .stdin(Stdio::null())
-        .process_group(0);
+    command.arg0(NAME).arg(state).arg(tree);
     // A tree that somebody removed is no working directory, and the states that go back work without.
     if tree.is_dir() {
         command.current_dir(tree);
@@ -134,7 +99,9 @@ fn command(program: &Path, state: &str, tree: &Path) -> Command {
 pub fn ask(program: &Path, state: &'static str, tree: &Path) -> Result<String, CallError> {
     let fail = |source| CallError::Start { state, source };
     let mut child = command(program, state, tree)
+        .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .process_group(0)
         .spawn()
         .map_err(fail)?;
     let mut answer = String::new();
@@ -157,108 +124,39 @@ impl Call {
         course: Course,
         tree: &Path,
     ) -> Result<Call, CallError> {
-        let fail = |source| CallError::Start { state, source };
-        // What it prints is for the operator, and standard output is for results.
-        let stdout = io::stderr().as_fd().try_clone_to_owned().map_err(fail)?;
-        let mut child = command(program, state, tree)
-            .stdout(stdout)
-            .spawn()
-            .map_err(fail)?;
-        let group = child.id() as i32;
-        let pidfd = match Pidfd::open(group) {
-            Ok(pidfd) => pidfd,
-            Err(error) => {
-                // Nobody could wait for it with an end.
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(fail(error));
-            }
-        };
-        if course == Course::Forward {
-            terminate::charge(Some(group));
-        }
-        Ok(Call {
-            state,
-            course,
-            child,
-            pidfd,
-            begun: Instant::now(),
-            ending: None,
-        })
+        let watched = Watched::start(&mut command(program, state, tree), course, PATIENCE);
+        let watched = watched.map_err(|source| CallError::Start { state, source })?;
+        Ok(Call { state, watched })
     }
 
     /// Waits for the end.
-    pub fn finish(mut self) -> Result<(), CallError> {
-        while !self.is_over(LOOK)? {}
-        let status = self.reap()?;
+    pub fn finish(self) -> Result<(), CallError> {
         let state = self.state;
-        match self.ending {
-            Some((_, true)) => Err(CallError::Late { state }),
-            Some((_, false)) => Err(CallError::Aborted(state)),
-            // The signal came in its last moment.
-            None if self.course == Course::Forward && terminate::requested() => {
-                Err(CallError::Aborted(state))
-            }
-            None if !status.success() => Err(CallError::Failed { state, status }),
-            None => Ok(()),
+        let end = self.watched.finish();
+        match end.map_err(|source| CallError::Start { state, source })? {
+            End::Exited(status) if status.success() => Ok(()),
+            End::Exited(status) => Err(CallError::Failed { state, status }),
+            End::Aborted => Err(CallError::Aborted(state)),
+            End::Late => Err(CallError::Late { state }),
         }
     }
 
     /// Ends it, with words first, and returns how it ended if it had done so by itself.
-    pub fn end(mut self) -> Result<Option<ExitStatus>, CallError> {
-        if self
-            .pidfd
-            .wait(Some(Duration::ZERO))
-            .map_err(|e| self.fail(e))?
-        {
-            return self.reap().map(Some);
-        }
-        self.ask_to_end(false)?;
-        while !self.is_over(LOOK)? {}
-        self.reap().map(|_| None)
+    pub fn end(self) -> Result<Option<ExitStatus>, CallError> {
+        let state = self.state;
+        let ended = self.watched.end();
+        ended.map_err(|source| CallError::Start { state, source })
     }
 
     /// Waits for a moment, and says whether it has ended. One that has to end is seen to.
     pub fn is_over(&mut self, moment: Duration) -> Result<bool, CallError> {
-        if self.pidfd.wait(Some(moment)).map_err(|e| self.fail(e))? {
-            return Ok(true);
-        }
-        let group = self.child.id() as i32;
-        match self.ending {
-            None if self.begun.elapsed() > PATIENCE => self.ask_to_end(true)?,
-            // It heard of it together with us.
-            None if self.course == Course::Forward && terminate::requested() => {
-                self.ending = Some((Instant::now(), false));
-            }
-            Some((since, _)) if since.elapsed() > GRACE => {
-                signal_group(group, terminate::SIGKILL).map_err(|e| self.fail(e))?;
-            }
-            _ => {}
-        }
-        Ok(false)
-    }
-
-    fn ask_to_end(&mut self, is_late: bool) -> Result<(), CallError> {
-        self.ending = Some((Instant::now(), is_late));
-        let group = self.child.id() as i32;
-        signal_group(group, terminate::SIGTERM).map_err(|e| self.fail(e))
+        let state = self.state;
+        let over = self.watched.is_over(moment);
+        over.map_err(|source| CallError::Start { state, source })
     }
 
     /// Its end, to wait for together with something else.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
-    }
-
-    fn reap(&mut self) -> Result<ExitStatus, CallError> {
-        // Before its number may be somebody else's.
-        terminate::charge(None);
-        let state = self.state;
-        let waited = self.child.wait();
-        waited.map_err(|source| CallError::Start { state, source })
-    }
-
-    fn fail(&self, source: io::Error) -> CallError {
-        let state = self.state;
-        CallError::Start { state, source }
+        self.watched.descriptor()
     }
 }

@@ -1,16 +1,17 @@
-//! What every word works at: the lock, the record and the tree, and the states that end an install one way or the other.
+//! What every word works at: the lock, the record, the tree and the scripts, and the calls that are made from there.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::Context;
-use super::call::{self, Call, CallError, Course};
+use super::call::{self, Call, CallError};
+use super::device::Mender;
 use super::error::StandaloneError;
 use super::provides::Provides;
 use super::record::{Pending, Stage, Store};
-use crate::deploy;
-use crate::deploy::journal::Generation;
+use super::scripts::{Scripts, Times, When};
+use super::watched::Course;
 use crate::sys::fs::{create_dirs, remove_tree, replace_volatile, sweep_scratch};
 use crate::sys::lock::Exclusive;
 use crate::sys::process::ProcessId;
@@ -29,6 +30,7 @@ pub struct Desk<'a> {
     _lock: Exclusive,
     pub store: Store,
     pub tree: PathBuf,
+    scripts: Scripts,
 }
 
 impl<'a> Desk<'a> {
@@ -43,10 +45,25 @@ impl<'a> Desk<'a> {
         terminate::pass_on().map_err(|error| {
             StandaloneError::io("catch signals in", "/proc/self".as_ref(), error)
         })?;
+        let times = Mender::load(context.host).and_then(|mender| Times::of(&mender));
+        let times = match times {
+            Ok(times) => times,
+            Err(error) if word == "install" => return Err(error),
+            // What is installed can be kept or taken back, whatever became of Mender's settings.
+            Err(error) => {
+                (context.say)(&error.to_string());
+                Times::default()
+            }
+        };
         Ok(Desk {
             context: *context,
             _lock: lock,
             tree: store.folder().join("tree"),
+            scripts: Scripts {
+                artifact: store.folder().join("scripts"),
+                device: context.host.mender.join("scripts"),
+                times,
+            },
             store,
         })
     }
@@ -78,44 +95,29 @@ impl<'a> Desk<'a> {
         self.start(state, course)?.finish()
     }
 
+    /// Keeps a state script of the artifact that is being read.
+    pub fn add_script(&self, name: &str, content: &[u8]) -> Result<(), StandaloneError> {
+        let path = &self.scripts.artifact;
+        let added = self.scripts.add(name, content);
+        added.map_err(|error| StandaloneError::io("write", &path.join(name), error))
+    }
+
+    /// Runs the state scripts that have to come through.
+    pub fn scripts(&self, when: When) -> Result<(), StandaloneError> {
+        self.scripts.run(when, self.context.say)
+    }
+
+    /// Runs the state scripts that nothing waits for; says whether all came through.
+    pub fn all_scripts(&self, when: When) -> bool {
+        self.scripts.run_all(when, self.context.say)
+    }
+
     /// Asks a query, which this module has one answer to.
     pub fn ask(&self, state: &'static str, wanted: &str) -> Result<(), CallError> {
         let answer = call::ask(self.context.module, state, &self.tree)?;
         match answer == wanted {
             true => Ok(()),
             false => Err(CallError::Answer { state, answer }),
-        }
-    }
-
-    /// The way back: every state of it is run, whatever became of the one before. Says whether it came through.
-    pub fn go_back(&mut self) -> Result<bool, StandaloneError> {
-        let mut restored = match self.ask("SupportsRollback", "Yes") {
-            Ok(()) => self.step(Stage::ArtifactRollback, "ArtifactRollback"),
-            Err(error) => {
-                self.say(&error.to_string());
-                false
-            }
-        };
-        restored &= self.step(Stage::ArtifactFailure, "ArtifactFailure");
-        let inconsistent = match self.pending() {
-            Some(pending) if !restored => Some(pending.provides.clone().inconsistent()),
-            _ => None,
-        };
-        self.close(inconsistent)?;
-        Ok(restored)
-    }
-
-    /// A state of the way back. A disk that takes no record must not keep a device from it.
-    fn step(&mut self, stage: Stage, state: &'static str) -> bool {
-        if let Err(error) = self.enter(stage) {
-            self.say(&error.to_string());
-        }
-        match self.run(state, Course::Back) {
-            Ok(()) => true,
-            Err(error) => {
-                self.say(&error.to_string());
-                false
-            }
         }
     }
 
@@ -138,49 +140,23 @@ impl<'a> Desk<'a> {
             self.say(&error.to_string());
         }
         self.store.update(|record| record.pending = None)?;
-        self.remove_tree()
+        self.clear()
     }
 
     /// Nothing was switched: the module drops what it brought, if it was ever asked for something.
     pub fn drop_what_came(&mut self) -> Result<(), StandaloneError> {
         match self.pending() {
             Some(_) => self.clean_up(),
-            None => self.remove_tree(),
+            None => self.clear(),
         }
     }
 
-    fn remove_tree(&self) -> Result<(), StandaloneError> {
-        remove_tree(&self.tree).map_err(|error| StandaloneError::io("remove", &self.tree, error))
-    }
-
-    /// Ends what was cut where nothing is left to decide. Says whether there was such.
-    pub fn end_what_is_over(&mut self) -> Result<bool, StandaloneError> {
-        let over = |pending: &&Pending| matches!(pending.stage, Stage::Download | Stage::Cleanup);
-        let Some(pending) = self.pending().filter(over) else {
-            return Ok(false);
-        };
-        let line = pending.to_string();
-        self.say(&line);
-        self.clean_up()?;
-        Ok(true)
-    }
-
-    /// Refuses where somebody else's deployment came after ours: what is on trial now is not ours to decide about.
-    fn be_the_last(&mut self, word: &'static str) -> Result<(), StandaloneError> {
-        let Some(pending) = self.pending() else {
-            return Ok(());
-        };
-        let there = deploy::undecided(self.context.host, &pending.scope)?;
-        let is_theirs = |there: &Generation| !there.is_of(Some(pending.request));
-        let Some(theirs) = there.map(|(_, there)| there).filter(is_theirs) else {
-            return Ok(());
-        };
-        let ours = pending.artifact.clone();
-        self.store.update(|record| record.pending = None)?;
-        remove_tree(&self.tree)
-            .map_err(|error| StandaloneError::io("remove", &self.tree, error))?;
-        let theirs = theirs.artifact;
-        Err(StandaloneError::Superseded { word, ours, theirs })
+    /// Removes what only an open install needs.
+    pub fn clear(&self) -> Result<(), StandaloneError> {
+        for folder in [&self.tree, &self.scripts.artifact] {
+            remove_tree(folder).map_err(|error| StandaloneError::io("remove", folder, error))?;
+        }
+        Ok(())
     }
 }
 
@@ -205,55 +181,4 @@ fn lock(context: &Context<'_>, word: &str) -> Result<Exclusive, StandaloneError>
     let text = serde_json::to_vec(&Holder { process, word }).map_err(|error| fail(error.into()))?;
     replace_volatile(&note, 0o600, &text).map_err(fail)?;
     Ok(lock)
-}
-
-/// Keeps what was installed. Returns the artifact's name.
-pub fn commit(context: &Context<'_>) -> Result<String, StandaloneError> {
-    let mut desk = Desk::open(context, "commit")?;
-    let word = "commit";
-    desk.end_what_is_over()?;
-    let Some(pending) = desk.pending().cloned() else {
-        return Err(StandaloneError::Nothing(word));
-    };
-    if !matches!(pending.stage, Stage::Installed | Stage::ArtifactCommit) {
-        let why = pending.to_string();
-        return Err(StandaloneError::NotNow { word, why });
-    }
-    desk.be_the_last(word)?;
-    desk.enter(Stage::ArtifactCommit)?;
-    match desk.run("ArtifactCommit", Course::Forward) {
-        Ok(()) => {
-            desk.close(Some(pending.provides))?;
-            Ok(pending.artifact)
-        }
-        Err(error) => Err(back(&mut desk, error.into())),
-    }
-}
-
-/// Goes back to what was installed before. Returns the name of the artifact that was taken back.
-pub fn rollback(context: &Context<'_>) -> Result<String, StandaloneError> {
-    let mut desk = Desk::open(context, "rollback")?;
-    let word = "roll back";
-    desk.end_what_is_over()?;
-    let Some(pending) = desk.pending().cloned() else {
-        return Err(StandaloneError::Nothing(word));
-    };
-    desk.be_the_last(word)?;
-    match desk.go_back()? {
-        true => Ok(pending.artifact),
-        false => Err(StandaloneError::NotRestored),
-    }
-}
-
-/// Goes back because of `error`; what came of it is in the error that is returned.
-pub fn back(desk: &mut Desk<'_>, error: StandaloneError) -> StandaloneError {
-    match desk.go_back() {
-        Ok(true) => StandaloneError::TakenBack(Box::new(error)),
-        Ok(false) => StandaloneError::Inconsistent(Box::new(error)),
-        // The next word goes on with it.
-        Err(further) => {
-            desk.say(&further.to_string());
-            error
-        }
-    }
 }

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -67,6 +68,17 @@ impl Mender {
         };
         all.retain(|path| !path.as_os_str().is_empty());
         Ok(all)
+    }
+
+    /// Seconds under this key; none count as not said, as they do for Mender.
+    pub fn seconds(&self, key: &str) -> Result<Option<Duration>, StandaloneError> {
+        let Some((path, value)) = self.find(key) else {
+            return Ok(None);
+        };
+        match value.as_u64() {
+            Some(seconds) => Ok(Some(Duration::from_secs(seconds)).filter(|time| !time.is_zero())),
+            None => Err(setting(path, format!("{key} must be a number of seconds"))),
+        }
     }
 }
 

@@ -115,6 +115,14 @@ pub enum StandaloneError {
     /// A state failed.
     #[error("{0}")]
     Call(#[from] CallError),
+    /// A program that runs before or behind a state.
+    #[error("state script {name} {problem}")]
+    Script {
+        /// Its file's name.
+        name: String,
+        /// What became of it.
+        problem: String,
+    },
     /// What the scope's journal says is not known.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -127,6 +135,11 @@ pub enum StandaloneError {
     /// The way back failed as well.
     #[error("{0}; the way back failed too, and the device is neither here nor there")]
     Inconsistent(Box<StandaloneError>),
+    /// Nothing was taken back.
+    #[error(
+        "artifact {0:?} is committed, but a state script behind the commit failed, as said above: what the device provides is called {0}_INCONSISTENT"
+    )]
+    Incomplete(String),
     /// A rollback that a person asked for.
     #[error("the way back to what was installed before failed, as said above")]
     NotRestored,

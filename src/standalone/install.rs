@@ -4,14 +4,16 @@
 use std::io::{self, Read};
 
 use super::Context;
-use super::call::{Call, CallError, Course};
-use super::desk::{Desk, back};
+use super::call::{Call, CallError};
+use super::decide::back;
+use super::desk::Desk;
 use super::device::{self, Mender};
 use super::error::StandaloneError;
 use super::provides::Provides;
 use super::record::{Pending, Stage};
 use super::stream::{Feed, Stop};
 use super::tree::{self, About};
+use super::watched::Course;
 use crate::artifact::header::PAYLOAD_TYPE;
 use crate::artifact::reader::{self, FileHead, Head, PayloadHead, ReadError, Taker, Trust};
 use crate::deploy;
@@ -45,6 +47,7 @@ pub fn install(
         false => Trust::Required(&keys),
     };
     let provides = super::provides(context.host)?;
+    desk.clear()?;
     let mut download = Download {
         desk: &mut desk,
         how,
@@ -55,7 +58,11 @@ pub fn install(
     };
     let read = reader::read(source, trust, &mut download);
     let downloaded = download.end(read);
+    let downloaded = downloaded.and_then(|()| desk.scripts("Download_Leave"));
     if let Err(error) = downloaded {
+        if desk.pending().is_some() {
+            desk.all_scripts("Download_Error");
+        }
         // Where that fails the next word goes on with it.
         if let Err(further) = desk.drop_what_came() {
             desk.say(&further.to_string());
@@ -71,7 +78,14 @@ pub fn install(
 /// Everything was read and found good: now what runs is replaced.
 fn switch(desk: &mut Desk<'_>) -> Result<String, StandaloneError> {
     desk.enter(Stage::ArtifactInstall)?;
-    desk.run("ArtifactInstall", Course::Forward)?;
+    let installed = desk
+        .scripts("ArtifactInstall_Enter")
+        .and_then(|()| Ok(desk.run("ArtifactInstall", Course::Forward)?))
+        .and_then(|()| desk.scripts("ArtifactInstall_Leave"));
+    if installed.is_err() {
+        desk.all_scripts("ArtifactInstall_Error");
+    }
+    installed?;
     desk.ask("NeedsArtifactReboot", "No")?;
     desk.ask("SupportsRollback", "Yes")?;
     if terminate::requested() {
@@ -163,6 +177,7 @@ impl Download<'_, '_> {
         self.desk
             .store
             .update(|record| record.pending = Some(pending))?;
+        self.desk.scripts("Download_Enter")?;
         self.desk.ask("ProvidePayloadFileSizes", "Yes")?;
         self.call = Some(self.desk.start(DOWNLOAD, Course::Forward)?);
         Ok(())
@@ -179,7 +194,7 @@ impl Download<'_, '_> {
 /// Named so because the module is told how large each payload file is.
 const DOWNLOAD: &str = "DownloadWithFileSizes";
 
-/// What can be installed: one payload of our module, without scripts.
+/// What can be installed: one payload of our module.
 fn check(head: &Head) -> Result<&PayloadHead, StandaloneError> {
     let refuse = |problem: String| StandaloneError::Kind {
         artifact: head.artifact_name.clone(),
@@ -195,30 +210,20 @@ fn check(head: &Head) -> Result<&PayloadHead, StandaloneError> {
         }
     };
     match payload.kind.as_deref() {
-        Some(PAYLOAD_TYPE) => {}
-        Some(other) => {
-            return Err(refuse(format!(
-                "its payload is of type {other:?}, and dray installs containers, type {PAYLOAD_TYPE:?}: other types need a Mender client and their update module"
-            )));
-        }
-        None => {
-            return Err(refuse(
-                "it has no payload: it only says what a device was made with".to_owned(),
-            ));
-        }
-    }
-    match head.scripts.first() {
-        None => Ok(payload),
-        Some(script) => Err(refuse(format!(
-            "it has state scripts, {script} among them, which only a Mender client runs: without them it might do half of what it is meant to"
+        Some(PAYLOAD_TYPE) => Ok(payload),
+        Some(other) => Err(refuse(format!(
+            "its payload is of type {other:?}, and dray installs containers, type {PAYLOAD_TYPE:?}: other types need a Mender client and their update module"
         ))),
+        None => Err(refuse(
+            "it has no payload: it only says what a device was made with".to_owned(),
+        )),
     }
 }
 
 impl Taker for Download<'_, '_> {
-    fn script(&mut self, _: &str, _: &[u8]) -> io::Result<()> {
-        // Refused as soon as the artifact's name is known.
-        Ok(())
+    fn script(&mut self, name: &str, content: &[u8]) -> io::Result<()> {
+        let added = self.desk.add_script(name, content);
+        self.noted(added)
     }
 
     fn head(&mut self, head: &Head) -> io::Result<()> {

@@ -7,6 +7,7 @@
 //! <state>/standalone/
 //!   artifact.json    what the device provides, and the install that nobody committed yet (record.rs); replaced as a whole
 //!   tree/            the work tree of that install, as the module is shown it (tree.rs)
+//!   scripts/         its state scripts, if it has any (scripts.rs)
 //! <run>/
 //!   standalone.lock      held by the one word that works
 //!   standalone.holder    which word that is, in which process
@@ -20,6 +21,7 @@
 //! ArtifactInstall   refused                   goes back                  refused
 //! (installed)       commits                   goes back                  refused
 //! ArtifactCommit    commits                   goes back                  refused
+//! (committed)       goes on; nothing there    goes on; nothing there     goes on, begins anew
 //! ArtifactRollback  refused                   goes back                  refused
 //! ArtifactFailure   refused                   goes back                  refused
 //! Cleanup           cleans up; nothing there  cleans up; nothing there   cleans up, begins anew
@@ -28,14 +30,17 @@
 //! The C++ client does something else in one place: cut in `ArtifactCommit`, its `commit` rolls back and ends with 0.
 
 mod call;
+mod decide;
 mod desk;
 mod device;
 mod error;
 mod install;
 mod provides;
 mod record;
+mod scripts;
 mod stream;
 mod tree;
+mod watched;
 
 use std::fmt;
 use std::path::Path;
@@ -43,7 +48,7 @@ use std::path::Path;
 use crate::config::Settings;
 use crate::host::Host;
 
-pub use desk::{commit, rollback};
+pub use decide::{commit, rollback};
 pub use device::factory;
 pub use error::StandaloneError;
 pub use install::{How, install};

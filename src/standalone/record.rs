@@ -34,6 +34,8 @@ pub enum Stage {
     ArtifactRollback,
     /// It went back, as far as it could.
     ArtifactFailure,
+    /// It is committed, and recorded; scripts behind the commit may be running.
+    Committed,
     /// It is over, one way or the other, and recorded; what nothing needs may still be there.
     Cleanup,
 }
@@ -74,6 +76,10 @@ impl fmt::Display for Pending {
                 f,
                 "artifact {artifact:?} is neither installed nor taken back, as it was cut in {:?}: `dray rollback` goes back",
                 self.stage
+            ),
+            Stage::Committed => write!(
+                f,
+                "the commit of artifact {artifact:?} was cut when it had been recorded; the next word finishes it"
             ),
             Stage::Cleanup => write!(
                 f,

@@ -6,6 +6,7 @@
 //! - [`image`]: images built in memory from a list of files
 //! - [`mender`]: Debian's own client on a device, and a server for its daemon
 //! - [`registry`]: a registry in this process that serves them, counts, and misbehaves on demand
+//! - [`scripted`]: a device whose update module is a script, for artifacts without a Mender client
 //! - [`fed`]: a program that is given something to read
 //! - [`Scratch`]: a temporary folder that goes with its owner
 
@@ -23,6 +24,8 @@ pub mod image;
 #[cfg(feature = "device")]
 pub mod mender;
 pub mod registry;
+#[cfg(feature = "device")]
+pub mod scripted;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
