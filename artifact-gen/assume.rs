@@ -39,15 +39,15 @@ impl FromStr for Assumed {
         if word.ends_with(".mender") || !word.contains('@') && path.exists() {
             return Ok(Assumed::Artifact(path));
         }
-        let refuse =
-            |problem: &dyn std::fmt::Display| Refusal::usage(format!("--assume {word}: {problem}"));
-        let name: Reference = word.parse().map_err(|refused| refuse(&refused))?;
+        // The word is in the reason, unless it is one that has to be kept from logs.
+        let parsed: Result<Reference, _> = word.parse();
+        let name = parsed.map_err(|problem| Refusal::usage(format!("--assume: {problem}")))?;
         match name.digest {
             Some(digest) => Ok(Assumed::Image(name, digest)),
-            None => Err(refuse(
-                &"there is no such file, and as an image it lacks a digest: a tag may have moved since devices got it; \
-                  'docker-artifact-gen read' says what an Artifact pinned, or give that Artifact itself",
-            )),
+            None => Err(Refusal::usage(format!(
+                "--assume {word}: there is no such file, and as an image it lacks a digest: a tag may have moved since devices got it; \
+                 'docker-artifact-gen read' says what an Artifact pinned, or give that Artifact itself",
+            ))),
         }
     }
 }

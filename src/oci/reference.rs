@@ -51,6 +51,14 @@ pub enum ReferenceError {
     /// Longer than any valid reference.
     #[error("image reference has {0} bytes, more than any valid one")]
     TooLong(usize),
+    /// Something is before an `@` that belongs to a host. The text is in nobody's log, so nothing of it is repeated.
+    #[error(
+        "an image reference has a user name or password before an \"@\": leave them out, the ones for the registry come from a login"
+    )]
+    Credentials,
+    /// The address of a web page, perhaps.
+    #[error("image reference {0:?} is an address: leave away what is before and with \"://\"")]
+    Address(String),
     /// 64 hexadecimal digits, which docker keeps for image ids.
     #[error("image reference {0:?} looks like an image id; a name or NAME@sha256:… is needed")]
     LooksLikeId(String),
@@ -176,6 +184,15 @@ impl FromStr for Reference {
         }
         if text.len() > MAX_REFERENCE {
             return Err(ReferenceError::TooLong(text.len()));
+        }
+        if text
+            .split_once('@')
+            .is_some_and(|(_, rest)| rest.contains('/'))
+        {
+            return Err(ReferenceError::Credentials);
+        }
+        if text.contains("://") {
+            return Err(ReferenceError::Address(whole()));
         }
         if Digest::from_hex(text).is_ok() {
             return Err(ReferenceError::LooksLikeId(whole()));

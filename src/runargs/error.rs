@@ -72,13 +72,8 @@ pub enum RunArgsError {
     #[error("an image is missing: [OPTIONS] IMAGE [COMMAND] [ARG...]")]
     NoImage,
     /// The image is not a reference.
-    #[error("invalid image {image:?}: {source}")]
-    Image {
-        /// As given.
-        image: String,
-        /// What is wrong with it.
-        source: crate::oci::ReferenceError,
-    },
+    #[error("invalid image: {0}")]
+    Image(crate::oci::ReferenceError),
     /// `--help`.
     #[error("--help asks for usage: [OPTIONS] IMAGE [COMMAND] [ARG...]")]
     Help,

@@ -153,10 +153,7 @@ fn check_image(image: &str) -> Result<(), RunArgsError> {
             .bytes()
             .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     match image.parse::<Reference>() {
-        Err(source) if !is_id => Err(RunArgsError::Image {
-            image: shown(image),
-            source,
-        }),
+        Err(source) if !is_id => Err(RunArgsError::Image(source)),
         _ => Ok(()),
     }
 }

@@ -23,7 +23,7 @@ fn what_needs_embedding_and_what_does_not_go_with_it() {
         &desk,
         &["--assume", "R/a@sha256:0", "R/a"],
         1,
-        "--assume R/a@sha256:0: image reference \"R/a@sha256:0\" has a malformed digest: digest \"0\" does not have 64 lower-case hexadecimal digits after \"sha256:\"",
+        "--assume: image reference \"R/a@sha256:0\" has a malformed digest: digest \"0\" does not have 64 lower-case hexadecimal digits after \"sha256:\"",
     );
     let digest = format!("R/a@{}", Digest::of(b"x"));
     refused(

@@ -226,7 +226,15 @@ fn refuses_what_docker_refuses() {
         ),
         (
             "https://github.com/docker/docker",
-            "malformed host \"https:\"",
+            "is an address: leave away what is before and with \"://\"",
+        ),
+        (
+            "https://me:secret@r.example/app:1",
+            "has a user name or password before an \"@\"",
+        ),
+        (
+            "me:secret@r.example:5000/app:1",
+            "has a user name or password before an \"@\"",
         ),
         ("-docker", "malformed repository name"),
         ("docker-/docker", "malformed repository name"),
@@ -263,6 +271,7 @@ fn refuses_what_docker_refuses() {
     ] {
         let refused = text.parse::<Reference>().unwrap_err().to_string();
         assert!(refused.contains(reason), "{text:?}: {refused}");
+        assert!(!refused.contains("secret"), "{refused}");
         assert!(refused.len() < 2500, "{}", refused.len());
     }
 }
