@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use dray::artifact::payload::Payload;
 use dray::artifact::reader::Trust;
-use dray::artifact::writer::{self, Artifact, Foretold, Order, PayloadFile, WriteError};
+use dray::artifact::writer::{self, Artifact, Foretold, PayloadFile, WriteError};
 use dray::config::Settings;
 use dray::host::Host;
 use dray::oci::stream::StreamError;
@@ -148,10 +148,6 @@ impl Work<'_> {
             payload: &self.payload,
             scripts: &self.request.scripts,
             files: &files,
-            order: match self.cargo {
-                Some(_) => Order::AsGiven,
-                None => Order::ByName,
-            },
             options: self.request.options,
         };
         act(&artifact).map_err(|error| self.refused(error))

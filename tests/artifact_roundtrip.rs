@@ -388,7 +388,6 @@ fn everything(compression: Compression, state_script: String, key: &PrivateKey) 
             size: SEED.len() as u64,
             open: &open,
         }],
-        order: Default::default(),
         options: Options {
             compression,
             mtime: 0,

@@ -70,16 +70,6 @@ impl fmt::Debug for PayloadFile<'_> {
     }
 }
 
-/// The order of payload files.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Order {
-    /// By name, in whatever order they come.
-    #[default]
-    ByName,
-    /// As they come: who takes them relies on it.
-    AsGiven,
-}
-
 /// Everything that goes into an artifact.
 #[derive(Debug)]
 pub struct Artifact<'a> {
@@ -89,10 +79,8 @@ pub struct Artifact<'a> {
     pub payload: &'a Payload,
     /// In any order; they are written by name.
     pub scripts: &'a [Script],
-    /// Written as `order` says.
+    /// Written as they come: who takes them may rely on it.
     pub files: &'a [PayloadFile<'a>],
-    /// In which order the files are written.
-    pub order: Order,
     /// Packing and time stamp.
     pub options: Options,
 }
@@ -164,7 +152,6 @@ pub fn write(
         payload,
         scripts: &[],
         files: &[],
-        order: Order::ByName,
         options,
     };
     let mut whole = Cursor::new(Vec::new());
@@ -179,13 +166,12 @@ pub fn write_signed(
     artifact: &Artifact<'_>,
     sign: Option<Sign<'_>>,
 ) -> Result<(), WriteError> {
-    let files = in_order(artifact);
-    let front = front(artifact, &files, sign)?;
+    let front = front(artifact, sign)?;
     let Options { compression, mtime } = artifact.options;
     let mut outer = Archive { out, mtime };
     outer.out.write_all(&front)?;
     // The C++ client insists on a real archive here, even with nothing in it.
-    outer.packed_data(&data_name(compression), compression, &files)?;
+    outer.packed_data(&data_name(compression), compression, artifact.files)?;
     outer.end()?.flush()?;
     Ok(())
 }
@@ -202,11 +188,10 @@ pub struct Foretold {
 /// Foretells what [`write_signed`] will write; opens no file. Whatever an artifact is refused for because of its request
 /// is refused here.
 pub fn foretell(artifact: &Artifact<'_>, sign: Option<Sign<'_>>) -> Result<Foretold, WriteError> {
-    let files = in_order(artifact);
-    let front = front(artifact, &files, sign)?;
+    let front = front(artifact, sign)?;
     let data = match artifact.options.compression {
         Compression::None => Some(archive::size([archive::size(
-            files.iter().map(|file| file.size),
+            artifact.files.iter().map(|file| file.size),
         )])),
         _ => None,
     };
@@ -214,37 +199,25 @@ pub fn foretell(artifact: &Artifact<'_>, sign: Option<Sign<'_>>) -> Result<Foret
     Ok(Foretold { front, size })
 }
 
-fn in_order<'a, 'b>(artifact: &'b Artifact<'a>) -> Vec<&'b PayloadFile<'a>> {
-    let mut files: Vec<&PayloadFile<'_>> = artifact.files.iter().collect();
-    if artifact.order == Order::ByName {
-        files.sort_by(|one, other| one.name.cmp(&other.name));
-    }
-    files
-}
-
 fn data_name(compression: Compression) -> String {
     format!("{PAYLOAD}.tar{}", compression.suffix())
 }
 
 /// Everything before the payload, which is small.
-fn front(
-    artifact: &Artifact<'_>,
-    files: &[&PayloadFile<'_>],
-    sign: Option<Sign<'_>>,
-) -> Result<Vec<u8>, WriteError> {
+fn front(artifact: &Artifact<'_>, sign: Option<Sign<'_>>) -> Result<Vec<u8>, WriteError> {
     check(artifact)?;
     let Options { compression, mtime } = artifact.options;
     let header_name = format!("header.tar{}", compression.suffix());
     let header = packed_header(artifact)?;
     let mut manifest = Manifest::default();
-    for file in files {
+    for file in artifact.files {
         manifest.add_sum(&format!("{PAYLOAD}/{}", file.name), file.digest);
     }
     manifest.add(&header_name, &header);
     manifest.add("version", VERSION);
     let manifest = manifest.to_string();
     if manifest.len() as u64 > MAX_MANIFEST {
-        return Err(WriteError::Files(files.len()));
+        return Err(WriteError::Files(artifact.files.len()));
     }
     let signature = sign.map(|sign| sign(manifest.as_bytes())).transpose();
     let signature = signature.map_err(WriteError::Sign)?;

@@ -80,6 +80,37 @@ def big_layer(engine):
     return {"image with a layer of 1 GiB to runnable, s": ms / 1000, "the same, largest process, MB": peak / 1024}
 
 
+def artifact(engine):
+    """An artifact made on a workstation that has not seen the image, its size, and what came over the network for it."""
+    found = {}
+    out = f"{engine.work}/release.mender"
+    for embed, kind, unit, bytes_each in (
+        (False, "artifact", "kB", 1e3),
+        (True, "artifact with its image inside", "MB", 1e6),
+    ):
+        rows, received = [], []
+        for _ in range(PULLS):
+            engine.forget_images()
+            os.sync()
+            before = loopback_bytes()
+            rows += timed(engine, 1, engine.artifact_words(f"{REGISTRY}/root:v1", out, embed))
+            received.append(loopback_bytes() - before)
+        found |= {
+            f"{kind}, ms": median_ms(rows),
+            f"{kind}, over the network, {unit}": statistics.median(received) / bytes_each,
+            f"{kind}, its size, {unit}": os.path.getsize(out) / bytes_each,
+        }
+        os.remove(out)
+    engine.forget_images()
+    return found
+
+
+def loopback_bytes():
+    """Bytes that came over the loopback of this network namespace."""
+    with open("/proc/net/dev") as devices:
+        return next(int(line.split()[1]) for line in devices if line.split()[0] == "lo:")
+
+
 def run_exit_remove(engine, runs):
     image = f"{REGISTRY}/one:v1"
     engine.call("pull", image)
@@ -271,6 +302,8 @@ def measure(engine, runs):
     engine.start()
     try:
         found = image_to_runnable(engine) | big_layer(engine)
+        if engine.makes_artifacts:
+            found |= artifact(engine)
         if engine.runs:
             found |= run_exit_remove(engine, runs) | memory(engine) | crowd(engine) | deployment(engine)
         engine.forget_images()
@@ -282,9 +315,9 @@ def measure(engine, runs):
 def table(columns):
     """One line per row: the figures, and each peer's ratio to dray."""
     dray, *peers = columns
-    print(f"{'':<44}" + "".join(f"{name:>12}" for name, _ in columns) + "".join(f"{name + '/dray':>14}" for name, _ in peers))
+    print(f"{'':<54}" + "".join(f"{name:>12}" for name, _ in columns) + "".join(f"{name + '/dray':>14}" for name, _ in peers))
     for row, mine in dray[1].items():
-        print(f"{row:<44}" + "".join(f"{figure(rows.get(row)):>12}" for _, rows in columns)
+        print(f"{row:<54}" + "".join(f"{figure(rows.get(row)):>12}" for _, rows in columns)
               + "".join(f"{ratio(rows.get(row), mine):>14}" for _, rows in peers))  # fmt: skip
 
 

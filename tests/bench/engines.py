@@ -13,8 +13,9 @@ class Engine:
     """A container engine in the folder of its name below `work`. `words` is the start of each of its commands."""
 
     name = ""
-    # Whether it also runs containers.
+    # Whether it also runs containers, and whether somebody made a generator of artifacts for it.
     runs = True
+    makes_artifacts = False
 
     def __init__(self, work, cache):
         self.work, self.cache = f"{work}/{self.name}", cache
@@ -49,6 +50,10 @@ class Engine:
         if containers:
             self.call("rm", "-f", *containers)
 
+    def artifact_words(self, image, out, embed):
+        """What makes an artifact of an image, the image inside or not."""
+        raise NotImplementedError
+
     def module(self):
         """The file that is Mender's update module for this engine, and the payload type it is called by."""
         raise NotImplementedError
@@ -60,6 +65,7 @@ class Engine:
 
 class Dray(Engine):
     name = "dray"
+    makes_artifacts = True
 
     def __init__(self, work, cache):
         super().__init__(work, cache)
@@ -73,6 +79,9 @@ class Dray(Engine):
         super().forget_images()
         self.call("gc")
 
+    def artifact_words(self, image, out, embed):
+        return [os.environ["GEN_BIN"], "-n", "release", "-t", "device", "-o", out, *["--embed"][:embed], image]
+
     def module(self):
         return os.environ["DRAY_BIN"]
 
@@ -82,6 +91,7 @@ class Dray(Engine):
 
 class Docker(Engine):
     name = "docker"
+    makes_artifacts = True
 
     def __init__(self, work, cache):
         super().__init__(work, cache)
@@ -108,6 +118,17 @@ class Docker(Engine):
     def stop(self):
         self.daemon.terminate()
         self.daemon.wait(PATIENCE_S)
+
+    def artifact_words(self, image, out, embed):
+        """Upstream's script; the image inside is what its successor for compose files does by hand."""
+        script = f"{self.cache}/peers/mender/usr/share/doc/mender-client/examples/docker-artifact-gen"
+        words = f"bash {script} -n release -t device -o {out} {image}"
+        if embed:
+            words = (
+                f"docker pull -q {image} && docker save -o images.tar {image} && "
+                f"mender-artifact write module-image -T docker -n release -t device -o {out} -f images.tar && rm images.tar"
+            )
+        return ["sh", "-c", f"cd {self.work} && {words}"]
 
     def module(self):
         return f"{self.cache}/peers/mender/usr/share/mender/modules/v3/docker"

@@ -88,7 +88,7 @@ impl<W: Write + Seek> Archive<W> {
         &mut self,
         name: &str,
         compression: Compression,
-        files: &[&PayloadFile<'_>],
+        files: &[PayloadFile<'_>],
     ) -> Result<(), WriteError> {
         let header = self.out.stream_position()?;
         self.out.write_all(&[0; BLOCK])?;

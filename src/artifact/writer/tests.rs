@@ -73,7 +73,6 @@ fn nothing_is_written_for_a_bad_request() {
 fn with_files<T>(
     names: &[&str],
     size: u64,
-    order: Order,
     compression: Compression,
     act: impl FnOnce(&Artifact<'_>) -> T,
 ) -> T {
@@ -98,7 +97,6 @@ fn with_files<T>(
         payload: &payload,
         scripts: &[],
         files: &files,
-        order,
         options: Options {
             compression,
             mtime: 0,
@@ -107,35 +105,24 @@ fn with_files<T>(
 }
 
 #[test]
-fn files_are_written_by_name_or_as_given() {
-    for (order, written) in [
-        (Order::ByName, ["a", "b", "c"]),
-        (Order::AsGiven, ["c", "a", "b"]),
-    ] {
-        let mut out = Cursor::new(Vec::new());
-        with_files(
-            &["c", "a", "b"],
-            700,
-            order,
-            Compression::None,
-            |artifact| {
-                write_signed(&mut out, artifact, None).unwrap();
-            },
-        );
-        let out = out.into_inner();
-        let mut outer = tar::Archive::new(out.as_slice());
-        let data = outer.entries().unwrap().nth(3).unwrap().unwrap();
-        let mut inner = tar::Archive::new(data);
-        let names = inner.entries().unwrap().map(|entry| {
-            let entry = entry.unwrap();
-            entry.path().unwrap().to_str().unwrap().to_owned()
-        });
-        assert_eq!(names.collect::<Vec<_>>(), written);
-        assert_eq!(
-            manifest_names(&out),
-            written.map(|name| format!("data/0000/{name}"))
-        );
-    }
+fn files_are_written_as_given() {
+    let mut out = Cursor::new(Vec::new());
+    with_files(&["c", "a", "b"], 700, Compression::None, |artifact| {
+        write_signed(&mut out, artifact, None).unwrap();
+    });
+    let out = out.into_inner();
+    let mut outer = tar::Archive::new(out.as_slice());
+    let data = outer.entries().unwrap().nth(3).unwrap().unwrap();
+    let mut inner = tar::Archive::new(data);
+    let names = inner.entries().unwrap().map(|entry| {
+        let entry = entry.unwrap();
+        entry.path().unwrap().to_str().unwrap().to_owned()
+    });
+    assert_eq!(names.collect::<Vec<_>>(), ["c", "a", "b"]);
+    assert_eq!(
+        manifest_names(&out),
+        ["data/0000/c", "data/0000/a", "data/0000/b"]
+    );
 }
 
 /// The payload files that the manifest lists.
@@ -155,7 +142,7 @@ fn what_will_be_written_is_foretold() {
     for (size, sign) in [(0, None), (1, Some(sign)), (512, None), (700, Some(sign))] {
         for compression in [Compression::None, Compression::Gzip] {
             let mut out = Cursor::new(Vec::new());
-            let foretold = with_files(&["a", "b"], size, Order::AsGiven, compression, |artifact| {
+            let foretold = with_files(&["a", "b"], size, compression, |artifact| {
                 write_signed(&mut out, artifact, sign).unwrap();
                 foretell(artifact, sign).unwrap()
             });
@@ -170,7 +157,7 @@ fn what_will_be_written_is_foretold() {
 #[test]
 fn what_readers_would_not_take_is_refused_before_a_file_is_opened() {
     let refused = |names: &[&str], size, compression| {
-        with_files(names, size, Order::AsGiven, compression, |artifact| {
+        with_files(names, size, compression, |artifact| {
             let mut out = Cursor::new(Vec::new());
             let refused = write_signed(&mut out, artifact, None).unwrap_err();
             assert_eq!(
@@ -207,7 +194,7 @@ fn a_file_that_is_not_what_it_should_be_is_named() {
     type Open<'a> = &'a dyn Fn() -> io::Result<Box<dyn Read>>;
     let opened: [(Open<'_>, &str); 2] = [(&open, "arrived with the digest"), (&broken, "gone")];
     for (open, why) in opened {
-        with_files(&[], 0, Order::AsGiven, Compression::None, |artifact| {
+        with_files(&[], 0, Compression::None, |artifact| {
             let file = PayloadFile {
                 name: "a".to_owned(),
                 digest: Digest::of(b"00000"),
