@@ -45,7 +45,7 @@ impl Feed<'_> {
             source,
         };
         let path = self.tree.join("streams").join(name);
-        sys::fs::make_fifo(&path, 0o600).map_err(pipe)?;
+        sys::fifo::make(&path, 0o600).map_err(pipe)?;
         let next = self.open(&self.next(), name)?;
         let mut next = next.ok_or_else(|| CallError::NotTaken {
             file: name.to_owned(),
@@ -84,7 +84,7 @@ impl Feed<'_> {
     fn open(&mut self, path: &Path, name: &str) -> Result<Option<File>, CallError> {
         let [mut pause, longest] = PAUSES;
         loop {
-            let opened = sys::fs::open_fifo(path).map_err(|source| CallError::Pipe {
+            let opened = sys::fifo::open_for_writing(path).map_err(|source| CallError::Pipe {
                 file: name.to_owned(),
                 source,
             })?;

@@ -58,7 +58,7 @@ fn fill(
     for folder in ["header", "tmp", "streams"] {
         sys::fs::create_dirs(&dir.join(folder))?;
     }
-    sys::fs::make_fifo(&dir.join("stream-next"), 0o600)?;
+    sys::fifo::make(&dir.join("stream-next"), 0o600)?;
     let line = |text: &str| match text {
         "" => String::new(),
         text => format!("{text}\n"),

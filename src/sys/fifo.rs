@@ -1,4 +1,5 @@
-//! A FIFO read from its writer's coming to its end, by somebody who may lose interest meanwhile.
+//! FIFOs that keep nobody waiting: made, written to, and read from the writer's coming to his end by somebody who may lose
+//! interest meanwhile.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -6,6 +7,9 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 
 use super::process::{PollFd, poll};
 
@@ -50,13 +54,29 @@ impl Read for Fifo {
     }
 }
 
+/// Makes a named pipe.
+pub fn make(path: &Path, mode: u32) -> io::Result<()> {
+    mkfifo(path, Mode::from_bits_truncate(mode))?;
+    Ok(())
+}
+
+/// Opens a named pipe for writing without ever waiting, neither now nor later; `None` while nobody reads from it.
+pub fn open_for_writing(path: &Path) -> io::Result<Option<File>> {
+    let opened = OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path);
+    match opened {
+        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
 
     use super::*;
-    use nix::sys::stat::Mode;
-    use nix::unistd::mkfifo;
 
     fn fifo(name: &str) -> std::path::PathBuf {
         let name = format!("dray-fifo-{}-{name}", std::process::id());
