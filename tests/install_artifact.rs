@@ -10,14 +10,19 @@ mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use common::device::{Call, Called, Device, on_device, run};
+use common::device::{Call, Called, Device, end, on_device, run};
 use common::fed;
 use common::image::{Entry, Image, Layer};
+use dray::oci::Digest;
 use dray::sys::mount::private_namespace;
-use dray::sys::process;
+use dray::sys::process::{self, Pidfd};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+
+/// Longest wait for what happens at once.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const WORDS: &str = "--name web";
 
@@ -721,9 +726,7 @@ fn a_trial_of_somebody_else_is_left_alone() {
         }
         let refused = alone.word(&["commit"], 1);
         assert!(
-            refused
-                .stderr
-                .contains("a Mender client put artifact \"v3\" in its place"),
+            refused.stderr.contains("artifact \"v3\" came in its place"),
             "{refused:?}"
         );
         assert_eq!(device.running(), ["v3"]);
@@ -740,12 +743,223 @@ fn a_trial_of_somebody_else_is_left_alone() {
         }
         let refused = alone.word(&["rollback"], 1);
         assert!(
-            refused
-                .stderr
-                .contains("a Mender client put artifact \"v1\" in its place"),
+            refused.stderr.contains("artifact \"v1\" came in its place"),
             "{refused:?}"
         );
         assert_eq!(device.running(), ["v1"]);
         alone.nothing_open();
+
+        // One that it even brought to its end.
+        alone.install(&v2, 0);
+        let tree = device.tree("v3", &device.artifact("v3", WORDS).to_string());
+        for state in ["Download", "ArtifactInstall", "ArtifactCommit", "Cleanup"] {
+            assert!(device.call(state, &tree).succeeded());
+        }
+        for word in ["commit", "rollback"] {
+            let refused = alone.word(&[word], if word == "commit" { 1 } else { 2 });
+            assert_eq!(
+                refused.stderr.contains("artifact \"v3\" came in its place"),
+                word == "commit",
+                "{refused:?}"
+            );
+        }
+        alone.install(&v2, 0);
+        let tree = device.tree("v1", &device.artifact("v1", WORDS).to_string());
+        for state in ["Download", "ArtifactInstall", "ArtifactCommit", "Cleanup"] {
+            assert!(device.call(state, &tree).succeeded());
+        }
+        let said = alone.install(&v2, 0);
+        assert!(
+            said.stderr.contains("artifact \"v1\" came in its place"),
+            "{said:?}"
+        );
+        assert_eq!(device.running(), ["v2"]);
+        alone.word(&["rollback"], 0);
+        assert_eq!(device.running(), ["v1"]);
+    });
+}
+
+/// A client's deployment that comes between two states of ours, in which script, and which word waits there.
+const BETWEEN: [(&str, &str); 4] = [
+    ("ArtifactInstall_Enter_00", "install"),
+    ("ArtifactInstall_Leave_00", "install"),
+    ("ArtifactCommit_Enter_00", "commit"),
+    ("ArtifactRollback_Enter_00", "rollback"),
+];
+
+#[test]
+fn a_deployment_that_comes_meanwhile_is_left_alone() {
+    on_device("alone-meanwhile", |device| {
+        let alone = Alone::new(device);
+        alone.install_and_commit("v1");
+        let go = device.join("go");
+        for (name, word) in BETWEEN {
+            run("mkfifo", &[go.to_str().unwrap()]);
+            let text = format!("#!/bin/sh\necho reached\nread -r line < {}\n", go.display());
+            let script = alone.write(name, text);
+            let path = alone.artifact("v2", &["-s", script.to_str().unwrap()]);
+            let mut words = vec!["install", path.to_str().unwrap()];
+            if word != "install" {
+                alone.install(&path, 0);
+                words = vec![word];
+            }
+            let mut call = alone.start(&words);
+            call.until("reached");
+            let tree = device.tree("v3", &device.artifact("v3", WORDS).to_string());
+            for state in ["Download", "ArtifactInstall"] {
+                let called = device.call(state, &tree);
+                assert!(called.succeeded(), "{called:?}");
+            }
+            std::fs::write(&go, "\n").unwrap();
+            let (status, said) = call.end();
+            let said = said.join("\n");
+            // Nothing is left to take back, and nobody says that it was installed or kept.
+            let code = if word == "rollback" { 0 } else { 1 };
+            assert_eq!(status.code(), Some(code), "{name}: {said}");
+            assert!(said.contains("\"v3\""), "{name}: {said}");
+            assert_eq!(device.running(), ["v3"], "{name}: {said}");
+            alone.nothing_open();
+            for state in ["ArtifactCommit", "Cleanup"] {
+                assert!(device.call(state, &tree).succeeded(), "{name}");
+            }
+            assert_eq!(
+                device.present(),
+                [("web".to_owned(), "v3".to_owned())],
+                "{name}"
+            );
+            std::fs::remove_file(&go).unwrap();
+        }
+    });
+}
+
+/// Whoever starts it may want it to outlive him.
+#[test]
+fn signals_that_were_ignored_stay_so() {
+    on_device("alone-nohup", |device| {
+        let alone = Alone::new(device);
+        let slow = alone.slow("v1", 3);
+        let line = format!(
+            "trap '' HUP INT; exec {} install {}",
+            env!("CARGO_BIN_EXE_dray"),
+            slow.display()
+        );
+        let mut command = Command::new("sh");
+        let like = alone.command(&[]);
+        command.args(["-c", &line]);
+        for (name, value) in like.get_envs() {
+            command.env(name, value.unwrap());
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut call = Call::of(command);
+        call.until("waiting");
+        for signal in [Signal::SIGHUP, Signal::SIGINT] {
+            call.signal(signal);
+        }
+        let (status, said) = call.end();
+        assert_eq!(status.code(), Some(0), "{said:?}");
+        assert_eq!(device.running(), ["v1"]);
+        alone.word(&["rollback"], 0);
+    });
+}
+
+/// What is killed leaves no script running that what comes next would meet, and no module that waits for ever.
+#[test]
+fn orphans_end() {
+    on_device("alone-orphans", |device| {
+        let alone = Alone::new(device);
+        alone.install_and_commit("v1");
+        let (never, pid) = (device.join("never"), device.join("pid"));
+        run("mkfifo", &[never.to_str().unwrap()]);
+        let text = format!(
+            "#!/bin/sh\necho $$ > {}\necho reached\nread -r line < {}\n",
+            pid.display(),
+            never.display()
+        );
+        let script = alone.write("ArtifactInstall_Enter_00", text);
+        let path = alone.artifact("v2", &["-s", script.to_str().unwrap()]);
+        alone.cut(&["install", path.to_str().unwrap()], "reached");
+        let pid: i32 = std::fs::read_to_string(pid)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        // Gone, or to be waited for by who took it over.
+        let gone = Pidfd::open(pid).is_ok_and(|fd| fd.wait(Some(PATIENCE)).unwrap());
+        assert!(gone || !Path::new(&format!("/proc/{pid}")).exists());
+        alone.word(&["rollback"], 0);
+        assert_eq!(device.running(), ["v1"]);
+
+        // A module whose caller was killed before its first instruction, with pipes that nobody writes into.
+        let mut meta_data = device.artifact("v2", WORDS);
+        meta_data["dray"] = json!({"payload": "oci-layout"});
+        let tree = device.tree("v2", &meta_data.to_string());
+        let text = std::fs::read(tree.join("header/meta-data")).unwrap();
+        let own = json!({
+            "artifact": "v2", "scope": "docker", "request": Digest::of(&text).to_string(), "caller": i32::MAX,
+            "replaces_trial": false,
+        });
+        let mut command = device.command("DownloadWithFileSizes", &tree);
+        let output = command
+            .env("DRAY_INSTALL", own.to_string())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("the client has ended"), "{said}");
+        let output = device
+            .command("Cleanup", &tree)
+            .env("DRAY_INSTALL", "{}")
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.contains("DRAY_INSTALL is not what `dray install` sets"),
+            "{said}"
+        );
+    });
+}
+
+/// A long install keeps nobody else's containers down.
+#[test]
+fn a_boot_starts_what_it_need_not_wait_for() {
+    on_device("alone-boot", |device| {
+        let alone = Alone::new(device);
+        let other = device.pinned("v3");
+        device.done(&[
+            "run",
+            "-d",
+            "--name",
+            "other",
+            "--restart",
+            "unless-stopped",
+            &other,
+        ]);
+        let slow = alone.slow("v2", 600);
+        let mut install = alone.start(&["install", slow.to_str().unwrap()]);
+        install.until("waiting");
+        let containers = device.containers();
+        let other = containers
+            .into_iter()
+            .find(|(record, _)| record.name == "other");
+        let now = other.unwrap().1.unwrap();
+        // The monitor first: it would see to it that it restarts.
+        for process in [now.monitor, now.init.unwrap()] {
+            end(&process);
+        }
+        assert_eq!(device.running(), ["v2"]);
+        let mut boot = alone.start(&["boot"]);
+        boot.until("waiting for scope \"docker\": ArtifactInstall is at work in process");
+        assert!(
+            device.running().contains(&"v3".to_owned()),
+            "{:?}",
+            device.running()
+        );
+        install.signal(Signal::SIGTERM);
+        assert_eq!(install.end().0.code(), Some(1));
+        assert_eq!(boot.end().0.code(), Some(0));
+        device.done(&["rm", "-f", "other"]);
     });
 }

@@ -267,7 +267,10 @@ fn what_does_not_come_is_said_and_nothing_changes() {
                 "https://127.0.0.1:99999/x",
                 "is not an address that can be read",
             ),
-            ("ftp://127.0.0.1/x", "failed to open ftp://127.0.0.1/x"),
+            (
+                "ftp://127.0.0.1/x",
+                "artifacts are fetched by http:// and https://, not by ftp://",
+            ),
         ] {
             let called = install(device, address);
             assert_eq!(called.status.code(), Some(1), "{called:?}");

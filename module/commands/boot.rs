@@ -31,15 +31,36 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
         // Without it everybody waits for a volume that does not answer; nothing to fail of.
         say(&format!("dray: {error}"));
     }
-    let deployments = deploy::boot(&deploy::Context {
+    let mut others = Ok(ExitCode::SUCCESS);
+    let deployments = deploy::Context {
         host: context.host,
         settings: context.settings,
         say: &say,
-    });
-    if deployments.is_err() {
-        // Each failure has been said; containers of people are started all the same.
+    };
+    let deployed = deploy::boot(&deployments, || others = start_others(context));
+    drop(booting);
+    if deployed.is_err() {
+        // Each failure has been said.
         code = ExitCode::FAILURE;
     }
+    let others = others?;
+    if others != ExitCode::SUCCESS {
+        code = others;
+    }
+    // What started runs; a device without a network must not wait for what would be better.
+    let looked = context
+        .engine()
+        .and_then(|engine| verify::after_boot(context, &engine));
+    if let Err(error) = looked {
+        say(&format!("dray: failed to look at the images: {error:#}"));
+        code = ExitCode::FAILURE;
+    }
+    Ok(code)
+}
+
+/// Containers that no deployment owns, and what is not as it should be.
+fn start_others(context: &Context<'_>) -> anyhow::Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
     match standalone::pending(context.host) {
         Ok(Some(pending)) => say(&format!("dray: {pending}")),
         Ok(None) => {}
@@ -68,11 +89,5 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
             code = ExitCode::FAILURE;
         }
     })?;
-    drop(booting);
-    // What started runs; a device without a network must not wait for what would be better.
-    if let Err(error) = verify::after_boot(context, &engine) {
-        say(&format!("dray: failed to look at the images: {error:#}"));
-        code = ExitCode::FAILURE;
-    }
     Ok(code)
 }

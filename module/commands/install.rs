@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use dray::registry::{Client, is_address};
 use dray::standalone::{self, How};
+use dray::sys::process::{PollFd, poll};
 use dray::sys::terminate;
 use serde_json::{Map, Value};
 
@@ -24,6 +26,9 @@ const MODULE: &str = "/proc/self/exe";
 /// Pauses between two words about how far it is, on a terminal and elsewhere.
 const DRAWN: Duration = Duration::from_millis(200);
 const SAID: Duration = Duration::from_secs(10);
+
+/// How long a pipe may be silent.
+const SILENCE: Duration = Duration::from_secs(5 * 60);
 
 #[derive(Debug, Args)]
 pub struct Install {
@@ -123,7 +128,7 @@ fn open(context: &Context<'_>, word: &Path) -> anyhow::Result<Source> {
         if io::stdin().is_terminal() {
             bail!("the artifact is to come from standard input, but that is a terminal");
         }
-        let stream = Box::new(standard_input()?);
+        let stream = Box::new(Piped(standard_input()?));
         return Ok(Source { stream, size: None });
     }
     let address = word.to_str().filter(|word| is_address(word));
@@ -133,14 +138,41 @@ fn open(context: &Context<'_>, word: &Path) -> anyhow::Result<Source> {
         let stream = Box::new(file);
         return Ok(Source { stream, size });
     }
+    if let Some((scheme, _)) = word.to_str().and_then(|word| word.split_once("://")) {
+        bail!("artifacts are fetched by http:// and https://, not by {scheme}://");
+    }
     let opened = File::open(word).and_then(|file| Ok((file.metadata()?, file)));
     let (about, file) = opened.with_context(|| format!("failed to open {}", word.display()))?;
     if about.is_dir() {
         bail!("{} is a folder, not an artifact", word.display());
     }
     let size = about.is_file().then_some(about.len());
-    let stream = Box::new(file);
+    let stream: Box<dyn Read> = match size {
+        Some(_) => Box::new(file),
+        None => Box::new(Piped(file)),
+    };
     Ok(Source { stream, size })
+}
+
+/// A pipe, whose other end may fall silent: then somebody else's deployment would wait with this one.
+struct Piped(File);
+
+impl Read for Piped {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let begun = Instant::now();
+        loop {
+            if poll(&mut [PollFd::read(self.0.as_fd())], Some(DRAWN))? > 0 {
+                return self.0.read(buffer);
+            }
+            if terminate::requested() {
+                return Err(io::Error::from(io::ErrorKind::Interrupted));
+            }
+            if begun.elapsed() > SILENCE {
+                let seconds = SILENCE.as_secs();
+                return Err(io::Error::other(format!("nothing came for {seconds} s")));
+            }
+        }
+    }
 }
 
 /// A source that tells how much of it came, and ends when somebody asks for the end.

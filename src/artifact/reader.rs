@@ -325,11 +325,31 @@ impl Payload<'_, '_> {
             mtime: member.mtime,
             digest,
         };
-        let mut content = Verified::new(members, digest, file.size);
-        let taken = taker.file(self.number, &file, &mut content);
-        // A taker only passes on what the content said; its own errors come last.
-        content.finish().map_err(broken(&listed))?;
-        taken.map_err(ReadError::Taker)
+        let mut content = Content {
+            verified: Verified::new(members, digest, file.size),
+            has_failed: false,
+        };
+        match taker.file(self.number, &file, &mut content) {
+            Ok(()) => content.verified.finish().map_err(broken(&listed)),
+            // The taker only passes on what the content said.
+            Err(error) if content.has_failed => Err(broken(&listed)(error)),
+            Err(error) => Err(ReadError::Taker(error)),
+        }
+    }
+}
+
+/// A payload file as its taker sees it.
+struct Content<R> {
+    verified: Verified<R>,
+    has_failed: bool,
+}
+
+impl<R: Read> Read for Content<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.verified.read(buffer);
+        let is_failure = |error: &io::Error| error.kind() != io::ErrorKind::Interrupted;
+        self.has_failed |= read.as_ref().is_err_and(is_failure);
+        read
     }
 }
 

@@ -83,6 +83,14 @@ pub enum DeployError {
         /// Prepared, on trial.
         what: &'static str,
     },
+    /// Somebody else has a trial.
+    #[error(
+        "Download refused: artifact {0:?} is on trial, which another client has to decide about"
+    )]
+    ForeignTrial(String),
+    /// Not from `dray install`.
+    #[error("the environment variable DRAY_INSTALL is not what `dray install` sets: {0}")]
+    Own(String),
     /// Nothing is on trial, and this artifact is not the committed one.
     #[error(
         "ArtifactCommit refused: nothing is on trial; the install was rolled back or never finished"

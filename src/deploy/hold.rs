@@ -73,11 +73,11 @@ enum Encounter {
     Refuse,
 }
 
-/// The rule: a boot is waited for and waits; a rollback cancels whatever runs; anything else cancels only what no client
+/// The rule: a boot is waited for, and waits for what a client waits for; a rollback cancels whatever runs; anything else cancels only what no client
 /// waits for. What is left is a second client at work, which must not disturb the first.
 fn encounter(claimant: Claimant, holder: &str, orphan: bool) -> Encounter {
     match claimant {
-        Claimant::Boot => Encounter::Wait,
+        Claimant::Boot if !orphan => Encounter::Wait,
         _ if holder == Claimant::Boot.name() => Encounter::Wait,
         Claimant::Verb(Verb::ArtifactRollback) => Encounter::Cancel,
         _ if orphan => Encounter::Cancel,
@@ -191,6 +191,16 @@ impl Hold {
             abort: files.abort,
             own,
         })
+    }
+
+    /// Who is at work on a scope for a client that waits; without waiting.
+    pub fn at_work(host: &Host, scope: &str) -> Option<String> {
+        let holder = Files::of(host, scope).ok()?.read_holder(host)?;
+        let Holder {
+            process, claimant, ..
+        } = &holder;
+        let is_other = process.pid != std::process::id() as i32 && !is_orphan(&holder);
+        is_other.then(|| format!("{claimant} is at work in process {}", process.pid))
     }
 
     /// To be asked before each step: whether this verb is to end.

@@ -142,6 +142,25 @@ impl Record {
         }
     }
 
+    /// What runs, or is being switched to, and nobody committed.
+    pub fn on_trial(&self) -> Option<&Generation> {
+        match self.state {
+            State::Committed => None,
+            _ => self.trial.as_ref(),
+        }
+    }
+
+    /// What a client may still decide about: what is on trial or being switched to, and what may be next; after a commit
+    /// without a cleanup what was committed.
+    pub fn open(&self) -> impl Iterator<Item = &Generation> {
+        let open = match self.state {
+            State::Idle => [None, None],
+            State::Committed => [self.committed.as_ref(), None],
+            _ => [self.trial.as_ref(), self.candidate.as_ref()],
+        };
+        open.into_iter().flatten()
+    }
+
     /// Every generation whose containers and pins have to stay.
     pub fn kept(&self) -> impl Iterator<Item = &Generation> {
         [

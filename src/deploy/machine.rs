@@ -6,6 +6,7 @@ use super::Context;
 use super::error::DeployError;
 use super::hold::Claimant;
 use super::inbox::Inbox;
+use super::own::{Finding, Own};
 use super::site::Site;
 use super::state::{
     Action,
@@ -71,12 +72,23 @@ pub fn run(
 }
 
 fn perform(context: &Context<'_>, verb: Verb, tree: &Path) -> Result<(), DeployError> {
-    streams::note_client();
+    let own = Own::of(context.host)?;
+    streams::note_client(own.as_ref().map(|own| own.caller));
     let inbox = Inbox::read(tree);
-    let scope = inbox.scope().to_owned();
+    // Whose tree was lost knows the scope all the same.
+    let scope = own.as_ref().map_or(inbox.scope(), |own| &own.scope);
+    let scope = scope.to_owned();
     let mut site = Site::open(context, &scope, Claimant::Verb(verb))?;
     let action = decide(verb, site.journal.record().state);
-    let done = act(&mut site, verb, action, inbox, tree);
+    let finding = own.and_then(|own| own.finding(verb, site.journal.record()));
+    let done = match finding {
+        Some(Finding::LeftAlone(line)) => {
+            site.say(&line);
+            return Ok(());
+        }
+        Some(Finding::Refused(error)) => return Err(error),
+        None => act(&mut site, verb, action, inbox, tree),
+    };
     let failure = done.as_ref().err().map(ToString::to_string);
     // The verbs that end a deployment come after the one that failed: its reason is the one to keep.
     let forward = matches!(

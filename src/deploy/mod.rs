@@ -20,6 +20,7 @@
 //! - [`machine`]: which action a verb means in a state, and what calls it
 //! - [`journal`]: the recorded state, durable
 //! - [`hold`]: one verb at a time, and how an orphaned one is ended
+//! - [`own`]: verbs of `dray install`, which are about one artifact
 //! - [`inbox`], [`request`], `streams`: from Mender's file tree to create bodies and images
 //! - `prepare`, `switch`, `recover`: the actions; `wait`: when a started container counts as good
 //! - [`plan`], `steps`: from present containers to ordered steps, and their execution
@@ -31,6 +32,7 @@ pub mod inbox;
 pub mod journal;
 pub mod machine;
 mod meter;
+pub mod own;
 pub mod plan;
 mod prepare;
 mod recover;
@@ -51,7 +53,7 @@ pub use error::DeployError;
 pub use journal::JournalError;
 pub use machine::run;
 pub use recover::boot;
-pub use site::undecided;
+pub use site::recorded;
 pub use state::Verb;
 
 /// What every verb works with.

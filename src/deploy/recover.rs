@@ -2,7 +2,7 @@
 //! run again after a kill at any instruction.
 
 use super::error::DeployError;
-use super::hold::Claimant;
+use super::hold::{Claimant, Hold};
 use super::journal::{Generation, Health, Service};
 use super::meter::Meter;
 use super::plan::{self, Step};
@@ -229,14 +229,27 @@ pub(super) fn adopt(site: &mut Site<'_>) -> Result<(), DeployError> {
 }
 
 /// What a device does after it started, before any client and without network: settles every scope, then starts what has
-/// to run. Returns the first failure, after everything was tried.
-pub fn boot(context: &Context<'_>) -> Result<(), DeployError> {
+/// to run. A scope that somebody is at work on comes when all others are done, and after `meanwhile`. Says what failed;
+/// returns the first failure, after everything was tried.
+pub fn boot(context: &Context<'_>, meanwhile: impl FnOnce()) -> Result<(), DeployError> {
     let mut first = None;
-    for scope in scopes(context) {
-        if let Err(error) = boot_scope(context, &scope) {
+    let mut later = Vec::new();
+    let mut boot = |scope: &str| {
+        if let Err(error) = boot_scope(context, scope) {
             (context.say)(&format!("boot of scope {scope:?} failed: {error}"));
-            first = first.or(Some(error));
+            first.get_or_insert(error);
         }
+    };
+    for scope in scopes(context) {
+        match Hold::at_work(context.host, &scope) {
+            Some(work) => later.push((scope, work)),
+            None => boot(&scope),
+        }
+    }
+    meanwhile();
+    for (scope, work) in later {
+        (context.say)(&format!("waiting for scope {scope:?}: {work}"));
+        boot(&scope);
     }
     first.map_or(Ok(()), Err)
 }

@@ -6,10 +6,9 @@ use std::time::Duration;
 use super::Context;
 use super::error::DeployError;
 use super::hold::{Claimant, Hold};
-use super::journal::{Generation, Journal, JournalError, RecordError};
+use super::journal::{Generation, Journal, JournalError, Record, RecordError};
 use super::plan::Present;
 use super::recover;
-use super::state::State;
 use crate::config::Settings;
 use crate::engine::{Container, Engine, Status};
 use crate::host::Host;
@@ -158,24 +157,16 @@ fn load(context: &Context<'_>, dir: &Path) -> Result<Journal, JournalError> {
     }
 }
 
-/// The generation of a scope that a client may still decide about, and in which state: what is on trial, or was switched to
-/// when the switch was cut; after a commit without a cleanup what was committed. A journal that cannot be read says nothing:
-/// the next verb sets it aside.
-pub fn undecided(host: &Host, scope: &str) -> Result<Option<(State, Generation)>, JournalError> {
-    let record = match Journal::look(&folder(host, scope)) {
+/// What a scope's journal says, for who only wants to know. One that cannot be read says nothing: the next verb sets it
+/// aside.
+pub fn recorded(host: &Host, scope: &str) -> Result<Option<Record>, JournalError> {
+    match Journal::look(&folder(host, scope)) {
         Err(JournalError::Parse {
             source: RecordError::Json(_),
             ..
-        }) => None,
-        looked => looked?,
-    };
-    Ok(record.and_then(|record| {
-        let generation = match record.state {
-            State::Committed => record.committed,
-            _ => record.trial,
-        };
-        Some((record.state, generation?))
-    }))
+        }) => Ok(None),
+        looked => looked,
+    }
 }
 
 /// The scope's folder.

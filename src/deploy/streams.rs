@@ -30,9 +30,9 @@ const MAX_LINE: u64 = "streams/".len() as u64 + MAX_FILE_NAME as u64 + 32;
 /// Who called this verb; once it is gone nobody writes any more.
 static CLIENT: OnceLock<u32> = OnceLock::new();
 
-/// To be called first of all, while the client is there.
-pub(super) fn note_client() {
-    CLIENT.get_or_init(parent_id);
+/// To be called first of all, while the client is there; `caller` is who it is, if that was said.
+pub(super) fn note_client(caller: Option<u32>) {
+    CLIENT.get_or_init(|| caller.unwrap_or_else(parent_id));
 }
 
 /// Opens what the client has for this call; nothing but the images' documents has been read then.

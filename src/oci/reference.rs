@@ -185,10 +185,10 @@ impl FromStr for Reference {
         if text.len() > MAX_REFERENCE {
             return Err(ReferenceError::TooLong(text.len()));
         }
-        if text
-            .split_once('@')
-            .is_some_and(|(_, rest)| rest.contains('/'))
-        {
+        // In a name of ours an `@` comes behind the last slash.
+        let bare = text.split_once("://").map_or(text, |(_, bare)| bare);
+        let first = bare.split('/').next().unwrap_or_default();
+        if first.contains('@') && first.len() < bare.len() {
             return Err(ReferenceError::Credentials);
         }
         if text.contains("://") {

@@ -238,11 +238,14 @@ impl Fetcher {
     }
 
     pub(super) fn redirected(&self, url: &Url, response: &Response) -> Result<Url, Problem> {
-        let location = response.header("location").unwrap_or_default();
+        let location = response.header("location").unwrap_or_default().trim();
         let refused = |reason| Problem::Redirect {
             target: shown(location),
             reason,
         };
+        if location.is_empty() {
+            return Err(refused("the answer does not say where to"));
+        }
         let target = url
             .join(location)
             .ok_or_else(|| refused("that is not an http or https URL"))?;
@@ -250,7 +253,7 @@ impl Fetcher {
         let stays = !from.https && (from.host == to.host || from.is_loopback() && to.is_loopback());
         if !to.https && !stays && !self.settings.is_insecure(&to.authority()) {
             return Err(refused(match from.https {
-                true => "it is plain http, the registry is not",
+                true => "it is plain http, and where it comes from is not",
                 false => "it is plain http at a host whose settings do not say insecure = yes",
             }));
         }

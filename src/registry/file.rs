@@ -49,6 +49,8 @@ pub struct RemoteFile {
     tag: Option<String>,
     open: Option<(Body, u64)>,
     /// Attempts in a row without a new byte.
+    /// It broke off for good; there is no more to read, and what there is is no end.
+    lost: bool,
     vain: u32,
     /// Times that the beginning came again from who cannot go on in the middle.
     wasted: u32,
@@ -75,6 +77,7 @@ impl Client {
             position: 0,
             tag: None,
             open: None,
+            lost: false,
             vain: 0,
             wasted: 0,
         };
@@ -273,6 +276,9 @@ fn refusal(response: &Response) -> Failure {
 
 impl Read for RemoteFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.lost {
+            return Err(io::Error::other("the transfer broke off before"));
+        }
         loop {
             let now = self.client.fetcher.host.instant();
             let checked = self.client.transfer.check(now);
@@ -290,7 +296,10 @@ impl Read for RemoteFile {
                     // The connection is of no use; closed before the pause, not after it.
                     self.open = None;
                     let gone_on = self.go_on(why);
-                    gone_on.map_err(|problem| io::Error::other(self.failed(problem)))?;
+                    gone_on.map_err(|problem| {
+                        self.lost = true;
+                        io::Error::other(self.failed(problem))
+                    })?;
                 }
             }
         }

@@ -125,8 +125,30 @@ impl Url {
             _ if location.starts_with('?') => format!("{path}{location}"),
             _ => format!("{}{location}", &path[..=path.rfind('/')?]),
         };
-        is_clean(&joined).then(|| self.origin.at(joined))
+        is_clean(&joined).then(|| self.origin.at(without_dots(&joined)))
     }
+}
+
+/// A path in which `.` and `..` have been followed (RFC 3986, 5.2.4); its query stays as it is.
+fn without_dots(target: &str) -> String {
+    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        match segment {
+            "." | ".." => {
+                if segment == ".." {
+                    kept.pop();
+                }
+                if is_last {
+                    kept.push("");
+                }
+            }
+            segment => kept.push(segment),
+        }
+    }
+    format!("/{}{query}", kept.join("/"))
 }
 
 /// What may stand in a request line.
@@ -200,6 +222,10 @@ mod tests {
             ("/c?d=https://e", Some("https://a:5000/c?d=https://e")),
             ("c", Some("https://a:5000/v2/x/blobs/c")),
             ("?q", Some("https://a:5000/v2/x/blobs/y?q")),
+            ("../z/./w?q=../r", Some("https://a:5000/v2/x/z/w?q=../r")),
+            ("/../../c/..", Some("https://a:5000/")),
+            (".", Some("https://a:5000/v2/x/blobs/")),
+            ("/a//b/../c", Some("https://a:5000/a//c")),
             ("javascript://x", None),
             ("/a b", None),
         ] {

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use super::watched::{Course, End, Watched};
+use super::watched::{Course, End, Told, Watched};
+use crate::deploy::own::{self, Own};
 
 /// The name under which the program knows that it is the module.
 const NAME: &str = "docker";
@@ -55,9 +56,7 @@ pub enum CallError {
         answer: String,
     },
     /// It left files where they were.
-    #[error(
-        "the update module ended without taking payload file {file:?}: its meta-data does not say that it has images in it, and other files are not taken without a Mender client"
-    )]
+    #[error("the update module ended without taking payload file {file:?}")]
     NotTaken {
         /// Name of the file.
         file: String,
@@ -117,22 +116,27 @@ pub fn ask(program: &Path, state: &'static str, tree: &Path) -> Result<String, C
 }
 
 impl Call {
-    /// Starts a state.
+    /// Starts a state, which is about that artifact alone.
     pub fn start(
         program: &Path,
         state: &'static str,
         course: Course,
         tree: &Path,
+        own: Option<&Own>,
     ) -> Result<Call, CallError> {
-        let watched = Watched::start(&mut command(program, state, tree), course, PATIENCE);
+        let mut command = command(program, state, tree);
+        if let Some(own) = own {
+            command.env(own::VARIABLE, own.to_value());
+        }
+        let watched = Watched::start(&mut command, course, PATIENCE);
         let watched = watched.map_err(|source| CallError::Start { state, source })?;
         Ok(Call { state, watched })
     }
 
     /// Waits for the end.
-    pub fn finish(self) -> Result<(), CallError> {
+    pub fn finish(self, told: Told<'_>) -> Result<(), CallError> {
         let state = self.state;
-        let end = self.watched.finish();
+        let end = self.watched.finish(told);
         match end.map_err(|source| CallError::Start { state, source })? {
             End::Exited(status) if status.success() => Ok(()),
             End::Exited(status) => Err(CallError::Failed { state, status }),

@@ -3,16 +3,28 @@
 use super::Context;
 use super::desk::Desk;
 use super::error::StandaloneError;
-use super::record::{Pending, Stage};
+use super::record::Stage;
 use super::watched::Course;
 use crate::deploy;
-use crate::deploy::journal::Generation;
+
+/// What an install was that had been cut in its end.
+#[derive(Debug)]
+pub enum Over {
+    /// Nothing was switched.
+    NotInstalled,
+    /// This artifact was kept.
+    Committed(String),
+    /// This artifact was taken back.
+    RolledBack(String),
+}
 
 /// Keeps what was installed. Returns the artifact's name.
 pub fn commit(context: &Context<'_>) -> Result<String, StandaloneError> {
     let mut desk = Desk::open(context, "commit")?;
     let word = "commit";
-    desk.end_what_is_over()?;
+    if let Some(Over::Committed(artifact)) = desk.end_what_is_over()? {
+        return Ok(artifact);
+    }
     let Some(pending) = desk.pending().cloned() else {
         return Err(StandaloneError::Nothing(word));
     };
@@ -43,19 +55,25 @@ pub fn commit(context: &Context<'_>) -> Result<String, StandaloneError> {
 pub fn rollback(context: &Context<'_>) -> Result<String, StandaloneError> {
     let mut desk = Desk::open(context, "rollback")?;
     let word = "roll back";
-    desk.end_what_is_over()?;
+    if let Some(Over::RolledBack(artifact)) = desk.end_what_is_over()? {
+        return Ok(artifact);
+    }
     let Some(pending) = desk.pending().cloned() else {
         return Err(StandaloneError::Nothing(word));
     };
     desk.be_the_last(word)?;
     match desk.go_back()? {
         true => Ok(pending.artifact),
-        false => Err(StandaloneError::NotRestored),
+        false => Err(StandaloneError::NotRestored(pending.artifact)),
     }
 }
 
 /// Goes back because of `error`; what came of it is in the error that is returned.
 pub fn back(desk: &mut Desk<'_>, error: StandaloneError) -> StandaloneError {
+    if let Err(superseded) = desk.be_the_last("decide about") {
+        desk.say(&superseded.to_string());
+        return error;
+    }
     match desk.go_back() {
         Ok(true) => StandaloneError::TakenBack(Box::new(error)),
         Ok(false) => StandaloneError::Inconsistent(Box::new(error)),
@@ -115,40 +133,56 @@ impl Desk<'_> {
         entered && done.is_ok()
     }
 
-    /// Ends what was cut where nothing is left to decide. Says whether there was such.
-    pub fn end_what_is_over(&mut self) -> Result<bool, StandaloneError> {
-        let stages = [Stage::Download, Stage::Committed, Stage::Cleanup];
-        let over = |pending: &&Pending| stages.contains(&pending.stage);
-        let Some(pending) = self.pending().filter(over) else {
-            return Ok(false);
+    /// Ends what was cut where nothing is left to decide, and says what it came to.
+    pub fn end_what_is_over(&mut self) -> Result<Option<Over>, StandaloneError> {
+        let Some(pending) = self.pending().cloned() else {
+            return Ok(None);
         };
-        let (line, stage) = (pending.to_string(), pending.stage);
-        self.say(&line);
-        match stage {
-            // It does not keep the next one from its own work.
-            Stage::Committed => match self.leave_commit() {
-                Err(error @ StandaloneError::Incomplete(_)) => self.say(&error.to_string()),
-                left => left?,
-            },
+        let provides = self.store.record().provides.as_ref();
+        let is_installed = provides.is_some_and(|there| there.name() == pending.artifact);
+        let over = match pending.stage {
+            Stage::Download => Over::NotInstalled,
+            Stage::Committed => Over::Committed(pending.artifact.clone()),
+            Stage::Cleanup if is_installed => Over::Committed(pending.artifact.clone()),
+            Stage::Cleanup => Over::RolledBack(pending.artifact.clone()),
+            _ => return Ok(None),
+        };
+        self.say(&pending.to_string());
+        match pending.stage {
+            Stage::Committed => self.leave_commit()?,
             _ => self.clean_up()?,
         }
-        Ok(true)
+        Ok(Some(over))
     }
 
-    /// Refuses where somebody else's deployment came after ours: what is on trial now is not ours to decide about.
-    fn be_the_last(&mut self, word: &'static str) -> Result<(), StandaloneError> {
-        let Some(pending) = self.pending() else {
+    /// Refuses where somebody else's deployment came after ours: what is there now is not ours to decide about.
+    pub fn be_the_last(&mut self, word: &'static str) -> Result<(), StandaloneError> {
+        let Some(own) = self.own() else {
             return Ok(());
         };
-        let there = deploy::undecided(self.context.host, &pending.scope)?;
-        let is_theirs = |there: &Generation| !there.is_of(Some(pending.request));
-        let Some(theirs) = there.map(|(_, there)| there).filter(is_theirs) else {
+        let Some(record) = deploy::recorded(self.context.host, &own.scope)? else {
             return Ok(());
         };
-        let ours = pending.artifact.clone();
+        let mut open = record.open().peekable();
+        let theirs = match open.peek() {
+            Some(first) => {
+                let first = *first;
+                (!open.any(|open| own.is(open))).then_some(first)
+            }
+            // Nothing is open: then it is over, and not by a word of ours unless it is what is committed.
+            None => match self.pending().map(|pending| pending.stage) {
+                Some(Stage::Installed | Stage::ArtifactCommit) => {
+                    record.committed.as_ref().filter(|there| !own.is(there))
+                }
+                _ => None,
+            },
+        };
+        let Some(theirs) = theirs.map(|theirs| theirs.artifact.clone()) else {
+            return Ok(());
+        };
         self.store.update(|record| record.pending = None)?;
         self.clear()?;
-        let theirs = theirs.artifact;
+        let ours = own.artifact;
         Err(StandaloneError::Superseded { word, ours, theirs })
     }
 

@@ -12,6 +12,7 @@ use super::provides::Provides;
 use super::record::{Pending, Stage, Store};
 use super::scripts::{Scripts, Times, When};
 use super::watched::Course;
+use crate::deploy::own::Own;
 use crate::sys::fs::{create_dirs, remove_tree, replace_volatile, sweep_scratch};
 use crate::sys::lock::Exclusive;
 use crate::sys::process::ProcessId;
@@ -30,6 +31,8 @@ pub struct Desk<'a> {
     _lock: Exclusive,
     pub store: Store,
     pub tree: PathBuf,
+    /// Whether a trial that somebody else made may be replaced.
+    pub replaces_trial: bool,
     scripts: Scripts,
 }
 
@@ -59,6 +62,7 @@ impl<'a> Desk<'a> {
             context: *context,
             _lock: lock,
             tree: store.folder().join("tree"),
+            replaces_trial: false,
             scripts: Scripts {
                 artifact: store.folder().join("scripts"),
                 device: context.host.mender.join("scripts"),
@@ -85,14 +89,31 @@ impl<'a> Desk<'a> {
         })
     }
 
+    /// What the module is told that its states are about.
+    pub fn own(&self) -> Option<Own> {
+        self.pending().map(|pending| Own {
+            artifact: pending.artifact.clone(),
+            scope: pending.scope.clone(),
+            request: pending.request,
+            caller: std::process::id(),
+            replaces_trial: self.replaces_trial,
+        })
+    }
+
     /// Starts a state.
     pub fn start(&self, state: &'static str, course: Course) -> Result<Call, CallError> {
-        Call::start(self.context.module, state, course, &self.tree)
+        let own = self.own();
+        Call::start(self.context.module, state, course, &self.tree, own.as_ref())
     }
 
     /// Runs a state to its end.
     pub fn run(&self, state: &'static str, course: Course) -> Result<(), CallError> {
-        self.start(state, course)?.finish()
+        let told = || {
+            self.say(&format!(
+                "a signal asked for the end: {state} comes to its own first"
+            ))
+        };
+        self.start(state, course)?.finish(&told)
     }
 
     /// Keeps a state script of the artifact that is being read.
@@ -140,7 +161,10 @@ impl<'a> Desk<'a> {
             self.say(&error.to_string());
         }
         self.store.update(|record| record.pending = None)?;
-        self.clear()
+        if let Err(error) = self.clear() {
+            self.say(&error.to_string());
+        }
+        Ok(())
     }
 
     /// Nothing was switched: the module drops what it brought, if it was ever asked for something.

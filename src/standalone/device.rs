@@ -47,10 +47,15 @@ impl Mender {
         Ok(Mender(files))
     }
 
+    /// A key counts in whatever case it is written, as it does for the older client: one that is overlooked takes a device's
+    /// signatures away.
     fn find(&self, key: &str) -> Option<(&Path, &Value)> {
-        let mut found = self.0.iter().filter_map(|(path, object)| {
-            let value = object.get(key).filter(|value| !value.is_null())?;
-            Some((path.as_path(), value))
+        let mut found = self.0.iter().flat_map(|(path, object)| {
+            let is_it = |(name, value): &(&String, &Value)| {
+                name.eq_ignore_ascii_case(key) && !value.is_null()
+            };
+            let values = object.iter().filter(is_it);
+            values.map(|(_, value)| (path.as_path(), value))
         });
         found.next()
     }

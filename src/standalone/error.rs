@@ -73,7 +73,7 @@ pub enum StandaloneError {
     Nothing(&'static str),
     /// Somebody else's deployment came after this one.
     #[error(
-        "artifact {ours:?} is no longer what is on trial: a Mender client put artifact {theirs:?} in its place, and has to {word} that; the install of {ours:?} is forgotten"
+        "artifact {ours:?} is no longer what is on trial: artifact {theirs:?} came in its place, and who brought that has to {word} it; the install of {ours:?} is forgotten"
     )]
     Superseded {
         /// What was asked for.
@@ -141,8 +141,10 @@ pub enum StandaloneError {
     )]
     Incomplete(String),
     /// A rollback that a person asked for.
-    #[error("the way back to what was installed before failed, as said above")]
-    NotRestored,
+    #[error(
+        "the way back did not come through whole, as said above: what the device provides is called {0}_INCONSISTENT"
+    )]
+    NotRestored(String),
 }
 
 impl StandaloneError {

@@ -18,7 +18,7 @@ use crate::artifact::header::PAYLOAD_TYPE;
 use crate::artifact::reader::{self, FileHead, Head, PayloadHead, ReadError, Taker, Trust};
 use crate::deploy;
 use crate::deploy::inbox::Inbox;
-use crate::deploy::state::State;
+use crate::deploy::journal::Record;
 use crate::sys::terminate;
 
 /// What a person may say besides which artifact.
@@ -35,7 +35,17 @@ pub fn install(
     how: How,
 ) -> Result<String, StandaloneError> {
     let mut desk = Desk::open(context, "install")?;
-    desk.end_what_is_over()?;
+    desk.replaces_trial = how.replace_trial;
+    match desk.end_what_is_over() {
+        // Said, and in nobody's way.
+        Err(incomplete @ StandaloneError::Incomplete(_)) => desk.say(&incomplete.to_string()),
+        ended => drop(ended?),
+    }
+    match desk.be_the_last("decide about") {
+        // It stands in nobody's way.
+        Err(superseded @ StandaloneError::Superseded { .. }) => desk.say(&superseded.to_string()),
+        checked => checked?,
+    }
     if let Some(pending) = desk.pending() {
         return Err(StandaloneError::InProgress(pending.to_string()));
     }
@@ -50,10 +60,10 @@ pub fn install(
     desk.clear()?;
     let mut download = Download {
         desk: &mut desk,
-        how,
         device_type: &device_type,
         provides: &provides,
         call: None,
+        takes_files: false,
         failure: None,
     };
     let read = reader::read(source, trust, &mut download);
@@ -71,6 +81,7 @@ pub fn install(
     }
     match switch(&mut desk) {
         Ok(artifact) => Ok(artifact),
+        Err(superseded @ StandaloneError::Superseded { .. }) => Err(superseded),
         Err(error) => Err(back(&mut desk, error)),
     }
 }
@@ -92,6 +103,8 @@ fn switch(desk: &mut Desk<'_>) -> Result<String, StandaloneError> {
         return Err(StandaloneError::Aborted);
     }
     desk.enter(Stage::Installed)?;
+    // What scripts waited for may have been long.
+    desk.be_the_last("decide about")?;
     let pending = desk.pending();
     Ok(pending.map_or_else(String::new, |pending| pending.artifact.clone()))
 }
@@ -99,10 +112,11 @@ fn switch(desk: &mut Desk<'_>) -> Result<String, StandaloneError> {
 /// The state in which the artifact is read.
 struct Download<'d, 'a> {
     desk: &'d mut Desk<'a>,
-    how: How,
     device_type: &'d str,
     provides: &'d Provides,
     call: Option<Call>,
+    /// Whether the module has asked for one.
+    takes_files: bool,
     /// Why the reading ended, when it was not because of the artifact.
     failure: Option<StandaloneError>,
 }
@@ -126,7 +140,7 @@ impl Download<'_, '_> {
             };
             // Waited for in any case.
             let told = feed.end();
-            call.finish()?;
+            call.finish(&|| ())?;
             told?;
             return match terminate::requested() {
                 true => Err(StandaloneError::Aborted),
@@ -159,12 +173,11 @@ impl Download<'_, '_> {
         };
         let request = tree::make(&self.desk.tree, head, payload, &about)?;
         let scope = Inbox::read(&self.desk.tree).scope().to_owned();
-        let foreign = deploy::undecided(self.desk.context.host, &scope)?;
-        if let Some((state, foreign)) = foreign
-            && state != State::Committed
-            && !self.how.replace_trial
-        {
-            let artifact = foreign.artifact;
+        // Before anything is begun; `Download` looks again, under the scope's lock.
+        let record = deploy::recorded(self.desk.context.host, &scope)?;
+        let trial = record.as_ref().and_then(Record::on_trial);
+        if let Some(trial) = trial.filter(|_| !self.desk.replaces_trial) {
+            let artifact = trial.artifact.clone();
             return Err(StandaloneError::ForeignTrial { artifact, scope });
         }
         let pending = Pending {
@@ -180,6 +193,17 @@ impl Download<'_, '_> {
         self.desk.scripts("Download_Enter")?;
         self.desk.ask("ProvidePayloadFileSizes", "Yes")?;
         self.call = Some(self.desk.start(DOWNLOAD, Course::Forward)?);
+        Ok(())
+    }
+
+    /// The module ended without asking for payload files: they are none of its own, and their checksums are looked at here.
+    fn left_alone(&mut self, file: &str) -> Result<(), StandaloneError> {
+        if let Some(call) = self.call.take() {
+            call.finish(&|| ())?;
+        }
+        self.desk.say(&format!(
+            "payload file {file:?} and what follows it is not for dray's module, and not kept"
+        ));
         Ok(())
     }
 
@@ -209,6 +233,7 @@ fn check(head: &Head) -> Result<&PayloadHead, StandaloneError> {
             )));
         }
     };
+    check_texts(head, payload).map_err(|problem| refuse(problem.to_owned()))?;
     match payload.kind.as_deref() {
         Some(PAYLOAD_TYPE) => Ok(payload),
         Some(other) => Err(refuse(format!(
@@ -217,6 +242,25 @@ fn check(head: &Head) -> Result<&PayloadHead, StandaloneError> {
         None => Err(refuse(
             "it has no payload: it only says what a device was made with".to_owned(),
         )),
+    }
+}
+
+/// Longest name of an artifact; Mender's own limit.
+const MAX_NAME: usize = 256;
+
+/// Texts that are shown, compared and handed on as lines.
+fn check_texts(head: &Head, payload: &PayloadHead) -> Result<(), &'static str> {
+    let is_line = |text: &str| !text.chars().any(char::is_control);
+    let provides = payload.provides.iter();
+    let mut texts = provides
+        .flat_map(|(key, value)| [key.as_str(), value.as_str()])
+        .chain(head.group.as_deref());
+    match head.artifact_name.as_str() {
+        name if name.len() > MAX_NAME => Err("its name has more than 256 bytes"),
+        name if name != name.trim() => Err("its name has white space at an end"),
+        name if !is_line(name) => Err("its name has control characters in it"),
+        _ if !texts.all(is_line) => Err("what it provides has control characters in it"),
+        _ => Ok(()),
     }
 }
 
@@ -233,16 +277,24 @@ impl Taker for Download<'_, '_> {
 
     fn file(&mut self, _: usize, file: &FileHead, content: &mut dyn Read) -> io::Result<()> {
         let Some(call) = &mut self.call else {
-            return Err(io::Error::other("it was not begun"));
+            // The module has what it wanted.
+            return Ok(());
         };
         let mut feed = Feed {
             tree: &self.desk.tree,
             call,
         };
         match feed.file(&file.name, file.size, content) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.takes_files = true;
+                Ok(())
+            }
             // The reader knows better what is wrong with it.
             Err(Stop::Content(error)) => Err(error),
+            Err(Stop::Module(CallError::NotTaken { file })) if !self.takes_files => {
+                let left = self.left_alone(&file);
+                self.noted(left)
+            }
             Err(Stop::Module(error)) => self.noted(Err(error.into())),
         }
     }

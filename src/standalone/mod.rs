@@ -21,12 +21,13 @@
 //! ArtifactInstall   refused                   goes back                  refused
 //! (installed)       commits                   goes back                  refused
 //! ArtifactCommit    commits                   goes back                  refused
-//! (committed)       goes on; nothing there    goes on; nothing there     goes on, begins anew
+//! (committed)       goes on; committed        goes on; nothing there     goes on, begins anew
 //! ArtifactRollback  refused                   goes back                  refused
 //! ArtifactFailure   refused                   goes back                  refused
-//! Cleanup           cleans up; nothing there  cleans up; nothing there   cleans up, begins anew
+//! Cleanup           cleans up; as it was      cleans up; as it was       cleans up, begins anew
 //! ```
 //!
+//! As it was: `commit` ends well where it was committed, `rollback` where it was taken back, and else there is nothing.
 //! The C++ client does something else in one place: cut in `ArtifactCommit`, its `commit` rolls back and ends with 0.
 
 mod call;

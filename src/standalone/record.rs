@@ -150,6 +150,12 @@ impl Store {
         let fail = |error| StandaloneError::io("write", &path, error);
         sys::fs::create_dirs(&self.dir).map_err(fail)?;
         let text = serde_json::to_vec_pretty(&record).map_err(|error| fail(error.into()))?;
+        // What is written has to be read again.
+        if text.len() as u64 > MAX_BYTES {
+            let problem =
+                format!("what the artifacts provide would take more than {MAX_BYTES} bytes");
+            return Err(StandaloneError::Setting { path, problem });
+        }
         sys::fs::replace(&path, 0o600, &text).map_err(fail)?;
         self.record = record;
         Ok(())

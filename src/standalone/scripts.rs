@@ -21,6 +21,7 @@ use super::error::StandaloneError;
 use super::watched::{Course, End, LOOK, Watched};
 use crate::artifact::scripts;
 use crate::sys;
+use crate::sys::program::end_with_caller;
 use crate::sys::terminate;
 
 /// A script that ends so wants to be run again.
@@ -165,8 +166,16 @@ impl Scripts {
         let mut wanting: Option<Instant> = None;
         loop {
             say(&format!("running state script {name}"));
-            let watched = Watched::start(&mut Command::new(script), course, timeout);
-            let end = watched.and_then(Watched::finish);
+            let mut command = Command::new(script);
+            // What goes on after a kill must not run into what the next word does.
+            end_with_caller(&mut command);
+            let watched = Watched::start(&mut command, course, timeout);
+            let told = || {
+                say(&format!(
+                    "a signal asked for the end: state script {name} comes to its own first"
+                ))
+            };
+            let end = watched.and_then(|watched| watched.finish(&told));
             match end.map_err(|error| failed(format!("could not be run: {error}")))? {
                 End::Exited(status) if status.success() => return Ok(()),
                 End::Exited(status) if status.code() == Some(RETRY_LATER) => {}

@@ -48,6 +48,9 @@ pub struct Watched {
     ending: Option<(Instant, bool)>,
 }
 
+/// Called once when somebody asks for the end of what is not ended.
+pub type Told<'a> = &'a dyn Fn();
+
 impl Watched {
     /// Starts it, without standard input.
     pub fn start(command: &mut Command, course: Course, patience: Duration) -> io::Result<Watched> {
@@ -79,8 +82,14 @@ impl Watched {
     }
 
     /// Waits for the end.
-    pub fn finish(mut self) -> io::Result<End> {
-        while !self.is_over(LOOK)? {}
+    pub fn finish(mut self, told: Told<'_>) -> io::Result<End> {
+        let mut is_told = self.course == Course::Forward;
+        while !self.is_over(LOOK)? {
+            if !is_told && terminate::requested() {
+                is_told = true;
+                told();
+            }
+        }
         let status = self.reap()?;
         Ok(match self.ending {
             Some((_, true)) => End::Late,

@@ -10,6 +10,24 @@ use std::process::{Child, Command, Stdio};
 
 use super::process::owned;
 
+/// From its start on the program is killed when the thread that starts it ends, however that ends.
+pub fn end_with_caller(command: &mut Command) {
+    let caller = std::process::id();
+    // SAFETY: between fork and exec only async-signal-safe calls are made, and nothing is allocated.
+    unsafe {
+        command.pre_exec(move || {
+            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            // It may have ended already.
+            match std::os::unix::process::parent_id() == caller {
+                true => Ok(()),
+                false => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+            }
+        });
+    }
+}
+
 /// Our own program as a descriptor that nobody can write through, not even via a kept `/proc/self/exe`
 /// (CVE-2019-5736): a read-only clone of its mount, or on kernels before 5.12 a sealed copy in memory.
 pub fn protected_self() -> io::Result<OwnedFd> {

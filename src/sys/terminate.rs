@@ -54,7 +54,7 @@ const FAREWELLS: [libc::c_int; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 /// The process group that such a signal is passed on to; 0 for none.
 static CHARGE: AtomicI32 = AtomicI32::new(0);
 
-/// From now on SIGTERM, SIGINT and SIGHUP do not end this process: they make [`requested`] true, and the process group that
+/// From now on SIGTERM, and SIGINT and SIGHUP unless the caller had them ignored, do not end this process: they make [`requested`] true, and the process group that
 /// [`charge`] named gets SIGTERM. Calls that wait are interrupted.
 pub fn pass_on() -> io::Result<()> {
     // SAFETY: a zeroed sigaction is valid; `action` outlives the calls; the handler only makes async-signal-safe calls.
@@ -65,6 +65,14 @@ pub fn pass_on() -> io::Result<()> {
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut set);
         for signal in FAREWELLS {
+            // `nohup`, or a shell's background: the caller wants it to go on.
+            let mut before: libc::sigaction = std::mem::zeroed();
+            if libc::sigaction(signal, std::ptr::null(), &mut before) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            if before.sa_sigaction == libc::SIG_IGN && signal != libc::SIGTERM {
+                continue;
+            }
             if libc::sigaction(signal, &action, std::ptr::null_mut()) != 0 {
                 return Err(io::Error::last_os_error());
             }

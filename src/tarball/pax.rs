@@ -7,6 +7,9 @@ use crate::sys::beneath::Time;
 /// Longest extended attribute value the kernel takes.
 const MAX_XATTR: usize = 64 << 10;
 
+/// Most extended attributes of one entry: the names of more would not fit into the list that the kernel gives.
+const MAX_XATTRS: usize = 256;
+
 /// Prefix of the keys that hold extended attributes.
 const XATTR: &[u8] = b"SCHILY.xattr.";
 
@@ -107,6 +110,9 @@ impl Pax {
             return Err(ArchiveError::Pax("an extended attribute"));
         }
         self.xattrs.retain(|xattr| xattr.name != name);
+        if self.xattrs.len() >= MAX_XATTRS {
+            return Err(ArchiveError::Pax("more than 256 extended attributes"));
+        }
         self.xattrs.push(Xattr {
             name: name.to_vec(),
             value: value.to_vec(),
@@ -257,6 +263,29 @@ mod tests {
         assert_eq!(pax.xattrs.len(), 2);
         assert_eq!(pax.xattrs[0].value, capability);
         assert_eq!(pax.xattrs[1].value, b"");
+    }
+
+    #[test]
+    fn attributes_are_counted() {
+        let names: Vec<String> = (0..=MAX_XATTRS)
+            .map(|n| format!("SCHILY.xattr.user.{n}"))
+            .collect();
+        let pairs: Vec<(&str, &[u8])> = names
+            .iter()
+            .map(|name| (name.as_str(), &b"1"[..]))
+            .collect();
+        assert_eq!(
+            Pax::parse(&records(&pairs[1..])).unwrap().xattrs.len(),
+            MAX_XATTRS
+        );
+        // The same again is no further one.
+        let twice = [&pairs[1..], &pairs[1..]].concat();
+        assert_eq!(
+            Pax::parse(&records(&twice)).unwrap().xattrs.len(),
+            MAX_XATTRS
+        );
+        let said = Pax::parse(&records(&pairs)).unwrap_err().to_string();
+        assert!(said.contains("more than 256 extended attributes"), "{said}");
     }
 
     #[test]

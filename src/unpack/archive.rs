@@ -70,7 +70,8 @@ impl<'a> Archive<'a> {
     pub fn next_entry(&mut self) -> Result<Option<Entry>, ArchiveError> {
         let mut extensions = Extensions::default();
         loop {
-            self.skip(self.body + self.padding)?;
+            self.skip(self.body)?;
+            self.skip_padding()?;
             (self.body, self.padding) = (0, 0);
             let Some(block) = self.header()? else {
                 if extensions.is_empty() {
@@ -255,6 +256,21 @@ impl<'a> Archive<'a> {
             self.charge_beside(available)?;
             self.source.consume(available);
         }
+    }
+
+    /// Zeros up to the next block. Some writers leave those of the last entry out, and readers do not miss them.
+    fn skip_padding(&mut self) -> Result<(), ArchiveError> {
+        let mut left = self.padding as usize;
+        while left > 0 {
+            let available = self.peek()?.len().min(left);
+            if available == 0 {
+                break;
+            }
+            self.charge_beside(available)?;
+            self.source.consume(available);
+            left -= available;
+        }
+        Ok(())
     }
 
     fn read_exact(&mut self, buffer: &mut [u8]) -> Result<(), ArchiveError> {

@@ -457,6 +457,8 @@ fn two_readings() -> Vec<Row> {
             ended(&[raw(b'g', "pax_global_header", b"13 comment=x\n"), file()]),
         ),
         ("no blocks of zeros", file()),
+        // As umoci's insert writes it.
+        ("no zeros at all", file()[..513].to_vec()),
         ("one block of zeros", vec![0; 512]),
         ("nothing", Vec::new()),
     ] {

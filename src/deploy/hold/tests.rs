@@ -59,7 +59,8 @@ fn who_waits_who_goes_and_who_is_refused() {
     use Encounter::*;
     let verb = Claimant::Verb;
     for (claimant, holder, orphan, expected) in [
-        (Claimant::Boot, "ArtifactInstall", true, Wait),
+        (Claimant::Boot, "ArtifactInstall", true, Cancel),
+        (Claimant::Boot, "ArtifactInstall", false, Wait),
         (Claimant::Boot, "boot", false, Wait),
         (verb(Verb::Download), "boot", true, Wait),
         (verb(Verb::ArtifactRollback), "boot", true, Wait),
