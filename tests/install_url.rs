@@ -1,5 +1,5 @@
 //! `dray install URL` from servers whose links break: what is asked for, byte by byte, and what is refused.
-#![cfg(feature = "device")]
+#![cfg(all(feature = "device", feature = "artifact-gen"))]
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -278,5 +278,59 @@ fn what_does_not_come_is_said_and_nothing_changes() {
             assert!(!called.stderr.contains("secret"), "{}", called.stderr);
         }
         assert_eq!(device.present(), []);
+    });
+}
+
+/// The same where the module is in the middle of a layer, which the artifact brings along.
+#[test]
+fn what_breaks_off_in_an_image_is_said_as_it_was() {
+    on_device("url-embedded", |device| {
+        device.configure("[health]\nstable_s = 0\n[artifact]\ndevice_type = qemu\n");
+        let path = device.join("large.mender");
+        let name = device.registry.name("shop/v1:1");
+        let words = [
+            "--embed",
+            "-n",
+            "large",
+            "-t",
+            "qemu",
+            "-o",
+            path.to_str().unwrap(),
+            &name,
+        ];
+        let made = Command::new(env!("CARGO_BIN_EXE_docker-artifact-gen"))
+            .args(words)
+            .env("DRAY_CONFIG", &device.host.config)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let file = std::fs::read(&path).unwrap();
+        assert!(file.len() > 600_000, "{}", file.len());
+        let head = |text: &str| {
+            Answer::Head(format!(
+                "HTTP/1.1 {text}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            ))
+        };
+        for (answers, reason) in [
+            (
+                vec![Answer::Cut(300_000), head("404 Not Found")],
+                "it answered with status 404",
+            ),
+            (
+                vec![Answer::Cut(300_000), Answer::From0("\"two\"")],
+                "the file is not the one that was begun with",
+            ),
+        ] {
+            let server = Server::start(file.clone(), &answers);
+            let called = install(device, &format!("{}/large.mender", server.address));
+            assert_eq!(called.status.code(), Some(1), "{called:?}");
+            let last = called.stderr.lines().last().unwrap();
+            assert!(last.contains(reason), "no {reason:?} in {}", called.stderr);
+        }
+        assert_eq!(device.present(), []);
+        let server = Server::start(file, &[Answer::Cut(300_000), Answer::Whole]);
+        let called = install(device, &format!("{}/large.mender", server.address));
+        assert!(called.status.success(), "{called:?}");
+        assert_eq!(device.running(), ["v1"]);
     });
 }
