@@ -873,8 +873,9 @@ fn orphans_end() {
         alone.install_and_commit("v1");
         let (never, pid) = (device.join("never"), device.join("pid"));
         run("mkfifo", &[never.to_str().unwrap()]);
+        // What the script calls has to end as well.
         let text = format!(
-            "#!/bin/sh\necho $$ > {}\necho reached\nread -r line < {}\n",
+            "#!/bin/sh\nsh -c 'echo $$ > {}; echo reached; read -r line < {}'\necho behind\n",
             pid.display(),
             never.display()
         );
@@ -886,10 +887,9 @@ fn orphans_end() {
             .trim()
             .parse()
             .unwrap();
-        // Gone, or to be waited for by who took it over.
-        let gone = Pidfd::open(pid).is_ok_and(|fd| fd.wait(Some(PATIENCE)).unwrap());
-        assert!(gone || !Path::new(&format!("/proc/{pid}")).exists());
+        let called = Pidfd::open(pid).unwrap();
         alone.word(&["rollback"], 0);
+        assert!(called.wait(Some(PATIENCE)).unwrap());
         assert_eq!(device.running(), ["v1"]);
 
         // A module whose caller was killed before its first instruction, with pipes that nobody writes into.
@@ -919,6 +919,49 @@ fn orphans_end() {
             said.contains("DRAY_INSTALL is not what `dray install` sets"),
             "{said}"
         );
+    });
+}
+
+/// A boot by hand, while somebody is between two of his states: nothing of his goes.
+#[test]
+fn a_boot_between_two_states_takes_nothing_away() {
+    on_device("alone-between", |device| {
+        let alone = Alone::new(device);
+        alone.install_and_commit("v1");
+        let go = device.join("go");
+        run("mkfifo", &[go.to_str().unwrap()]);
+        let text = format!("#!/bin/sh\necho reached\nread -r line < {}\n", go.display());
+        let script = alone.write("ArtifactInstall_Enter_00", text);
+        let path = alone.artifact("v2", &["-s", script.to_str().unwrap()]);
+        let mut call = alone.start(&["install", path.to_str().unwrap()]);
+        call.until("reached");
+        let boot = alone.word(&["boot"], 0);
+        assert!(!boot.stderr.contains("was cut"), "{boot:?}");
+        std::fs::write(&go, "\n").unwrap();
+        let (status, said) = call.end();
+        assert_eq!(status.code(), Some(0), "{said:?}");
+        assert_eq!(device.running(), ["v2"]);
+        alone.word(&["commit"], 0);
+
+        // And a client that has prepared, and lives.
+        let tree = device.tree("v3", &device.artifact("v3", WORDS).to_string());
+        assert!(device.call("Download", &tree).succeeded());
+        alone.word(&["boot"], 0);
+        let plain = alone.artifact("v1", &[]);
+        let refused = alone.install(&plain, 1);
+        assert!(
+            refused
+                .stderr
+                .contains("artifact \"v3\" is being installed by process"),
+            "{refused:?}"
+        );
+        // However often.
+        alone.install(&plain, 1);
+        assert!(device.call("ArtifactInstall", &tree).succeeded());
+        assert_eq!(device.running(), ["v3"]);
+        assert!(device.call("ArtifactRollback", &tree).succeeded());
+        assert!(device.call("Cleanup", &tree).succeeded());
+        assert_eq!(device.running(), ["v2"]);
     });
 }
 

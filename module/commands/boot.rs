@@ -62,6 +62,8 @@ pub fn run(context: &Context<'_>, words: &Words) -> anyhow::Result<ExitCode> {
 fn start_others(context: &Context<'_>) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     match standalone::pending(context.host) {
+        // Who is at work says himself how far he is.
+        Ok(Some(_)) if standalone::is_at_work(context.host) => {}
         Ok(Some(pending)) => say(&format!("dray: {pending}")),
         Ok(None) => {}
         Err(error) => {

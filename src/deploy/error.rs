@@ -88,6 +88,16 @@ pub enum DeployError {
         "Download refused: artifact {0:?} is on trial, which another client has to decide about"
     )]
     ForeignTrial(String),
+    /// Somebody else is about to switch.
+    #[error(
+        "Download refused: artifact {artifact:?} is being installed by process {pid}; wait for its end"
+    )]
+    ForeignDownload {
+        /// What comes next.
+        artifact: String,
+        /// The client.
+        pid: u32,
+    },
     /// Not from `dray install`.
     #[error("the environment variable DRAY_INSTALL is not what `dray install` sets: {0}")]
     Own(String),

@@ -162,6 +162,8 @@ pub struct Hold {
     _lock: Exclusive,
     abort: PathBuf,
     own: ProcessId,
+    /// The note that was there.
+    before: Option<Vec<u8>>,
 }
 
 impl Hold {
@@ -183,6 +185,7 @@ impl Hold {
             claimant: claimant.name().to_owned(),
         };
         let text = serde_json::to_vec(&holder).map_err(|e| files.fail(&files.holder, e.into()))?;
+        let before = fs::read(&files.holder).ok();
         replace_volatile(&files.holder, 0o600, &text).map_err(|e| files.fail(&files.holder, e))?;
         // A marker for an earlier holder names another process, so it could stay; it is only tidier without.
         let _ = fs::remove_file(&files.abort);
@@ -190,6 +193,42 @@ impl Hold {
             _lock: lock,
             abort: files.abort,
             own,
+            before,
+        })
+    }
+
+    /// Whether anybody has had the scope since the device started.
+    pub fn was_taken(host: &Host, scope: &str) -> bool {
+        Files::of(host, scope).is_ok_and(|files| files.lock.exists())
+    }
+
+    /// The client whose verb was the last on a scope, if it lives: it may ask for another one.
+    pub fn client(host: &Host, scope: &str) -> Option<u32> {
+        let note = fs::read(Files::of(host, scope).ok()?.holder).ok()?;
+        let holder: Holder = serde_json::from_slice(&note).ok()?;
+        let is_client = holder.boot_id == host.boot_id
+            && holder.claimant != Claimant::Boot.name()
+            && holder.client != 1
+            && Path::new(&format!("/proc/{}", holder.client)).exists();
+        is_client.then_some(holder.client)
+    }
+
+    /// Puts the note of who had the scope before back: a verb that did nothing takes nobody's place.
+    pub fn give_back(&self) -> Result<(), HoldError> {
+        let Some(before) = &self.before else {
+            return Ok(());
+        };
+        let path = self.abort.with_extension("holder");
+        let scope = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let written = replace_volatile(&path, 0o600, before);
+        written.map_err(|source| HoldError::Io {
+            scope,
+            path,
+            source,
         })
     }
 

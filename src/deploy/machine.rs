@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Context;
 use super::error::DeployError;
-use super::hold::Claimant;
+use super::hold::{Claimant, Hold};
 use super::inbox::Inbox;
 use super::own::{Finding, Own};
 use super::site::Site;
@@ -78,15 +78,19 @@ fn perform(context: &Context<'_>, verb: Verb, tree: &Path) -> Result<(), DeployE
     // Whose tree was lost knows the scope all the same.
     let scope = own.as_ref().map_or(inbox.scope(), |own| &own.scope);
     let scope = scope.to_owned();
+    let client = Hold::client(context.host, &scope);
     let mut site = Site::open(context, &scope, Claimant::Verb(verb))?;
     let action = decide(verb, site.journal.record().state);
-    let finding = own.and_then(|own| own.finding(verb, site.journal.record()));
+    let finding = own.and_then(|own| own.finding(verb, site.journal.record(), client));
     let done = match finding {
         Some(Finding::LeftAlone(line)) => {
             site.say(&line);
-            return Ok(());
+            return Ok(site.hold.give_back()?);
         }
-        Some(Finding::Refused(error)) => return Err(error),
+        Some(Finding::Refused(error)) => {
+            site.hold.give_back()?;
+            return Err(error);
+        }
         None => act(&mut site, verb, action, inbox, tree),
     };
     let failure = done.as_ref().err().map(ToString::to_string);

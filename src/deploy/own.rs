@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::DeployError;
 use super::journal::{Generation, Record};
-use super::state::Verb;
+use super::state::{State, Verb};
 use crate::host::Host;
 use crate::oci::Digest;
 
@@ -60,16 +60,25 @@ impl Own {
         generation.is_of(Some(self.request)) && generation.artifact == self.artifact
     }
 
-    /// Looks whether `verb` would act on somebody else's deployment.
-    pub fn finding(&self, verb: Verb, record: &Record) -> Option<Finding> {
+    /// Looks whether `verb` would act on somebody else's deployment; `client` is a living one that was the last to ask for a
+    /// verb.
+    pub fn finding(&self, verb: Verb, record: &Record, client: Option<u32>) -> Option<Finding> {
         if record.open().any(|open| self.is(open)) {
             return None;
         }
         let artifact = record.open().next()?.artifact.clone();
         match verb {
             Verb::Download | Verb::DownloadWithFileSizes => {
-                let refused = record.on_trial().is_some() && !self.replaces_trial;
-                refused.then_some(Finding::Refused(DeployError::ForeignTrial(artifact)))
+                let other = client.filter(|client| *client != self.caller);
+                let refused = match (record.on_trial(), other) {
+                    _ if self.replaces_trial => return None,
+                    (Some(_), _) => DeployError::ForeignTrial(artifact),
+                    (None, Some(pid)) if record.state != State::Committed => {
+                        DeployError::ForeignDownload { artifact, pid }
+                    }
+                    _ => return None,
+                };
+                Some(Finding::Refused(refused))
             }
             Verb::ArtifactRollback | Verb::ArtifactFailure | Verb::Cleanup => {
                 Some(Finding::LeftAlone(format!(

@@ -255,8 +255,18 @@ pub fn boot(context: &Context<'_>, meanwhile: impl FnOnce()) -> Result<(), Deplo
 }
 
 fn boot_scope(context: &Context<'_>, scope: &str) -> Result<(), DeployError> {
+    let is_first = !Hold::was_taken(context.host, scope);
     let mut site = Site::open(context, scope, Claimant::Boot)?;
-    let settled = settle(&mut site, Previous::Keep);
+    // Since the device started somebody has been here, who may be between two verbs: his candidate is in nobody's way.
+    let is_between = !is_first
+        && matches!(
+            site.journal.record().state,
+            State::Downloading | State::Prepared
+        );
+    let settled = match is_between {
+        true => site.hold.give_back().map_err(DeployError::from),
+        false => settle(&mut site, Previous::Keep),
+    };
     let failures = attempt(&site, &start_again(&site)?)?;
     settled?;
     failures.into_iter().next().map_or(Ok(()), Err)

@@ -3,7 +3,7 @@
 use super::Context;
 use super::desk::Desk;
 use super::error::StandaloneError;
-use super::record::Stage;
+use super::record::{Pending, Stage};
 use super::watched::Course;
 use crate::deploy;
 
@@ -62,6 +62,7 @@ pub fn rollback(context: &Context<'_>) -> Result<String, StandaloneError> {
         return Err(StandaloneError::Nothing(word));
     };
     desk.be_the_last(word)?;
+    desk.be_on_trial(&pending)?;
     match desk.go_back()? {
         true => Ok(pending.artifact),
         false => Err(StandaloneError::NotRestored(pending.artifact)),
@@ -184,6 +185,22 @@ impl Desk<'_> {
         self.clear()?;
         let ours = own.artifact;
         Err(StandaloneError::Superseded { word, ours, theirs })
+    }
+
+    /// Refuses to take back what somebody else has committed.
+    fn be_on_trial(&mut self, pending: &Pending) -> Result<(), StandaloneError> {
+        let own = self.own();
+        let record = deploy::recorded(self.context.host, &pending.scope)?;
+        let (Some(own), Some(record)) = (own, record) else {
+            return Ok(());
+        };
+        let is_over = pending.stage == Stage::Installed && record.open().next().is_none();
+        if !is_over || !record.committed.is_some_and(|there| own.is(&there)) {
+            return Ok(());
+        }
+        let artifact = own.artifact;
+        self.close(Some(pending.provides.clone()))?;
+        Err(StandaloneError::CommittedMeanwhile(artifact))
     }
 
     /// What follows a commit that is recorded. Nothing of it takes the commit back; where a script fails, the name that the

@@ -13,6 +13,7 @@ use super::record::{Pending, Stage, Store};
 use super::scripts::{Scripts, Times, When};
 use super::watched::Course;
 use crate::deploy::own::Own;
+use crate::host::Host;
 use crate::sys::fs::{create_dirs, remove_tree, replace_volatile, sweep_scratch};
 use crate::sys::lock::Exclusive;
 use crate::sys::process::ProcessId;
@@ -58,16 +59,20 @@ impl<'a> Desk<'a> {
                 Times::default()
             }
         };
+        let scripts = Scripts {
+            artifact: store.folder().join("scripts"),
+            device: context.host.mender.join("scripts"),
+            times,
+            note: context.host.run.join("standalone.script"),
+        };
+        let ended = scripts.end_left();
+        ended.map_err(|error| StandaloneError::io("end what is left of", &scripts.note, error))?;
         Ok(Desk {
             context: *context,
             _lock: lock,
             tree: store.folder().join("tree"),
             replaces_trial: false,
-            scripts: Scripts {
-                artifact: store.folder().join("scripts"),
-                device: context.host.mender.join("scripts"),
-                times,
-            },
+            scripts,
             store,
         })
     }
@@ -182,6 +187,13 @@ impl<'a> Desk<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether a word is at work now.
+pub fn is_at_work(host: &Host) -> bool {
+    let note = std::fs::read(host.run.join("standalone.holder")).ok();
+    let holder: Option<Holder> = note.and_then(|text| serde_json::from_slice(&text).ok());
+    holder.is_some_and(|holder| holder.process.is_alive())
 }
 
 fn lock(context: &Context<'_>, word: &str) -> Result<Exclusive, StandaloneError> {

@@ -50,10 +50,17 @@ impl Mender {
     /// A key counts in whatever case it is written, as it does for the older client: one that is overlooked takes a device's
     /// signatures away.
     fn find(&self, key: &str) -> Option<(&Path, &Value)> {
+        let folded = |text: &str| text.to_uppercase().to_lowercase();
+        // Several ways of writing it may stand in one file: the one that says something counts.
+        let says = |value: &Value| match value {
+            Value::Null => false,
+            Value::String(text) => !text.is_empty(),
+            Value::Array(items) => items.iter().any(|item| item != ""),
+            _ => true,
+        };
         let mut found = self.0.iter().flat_map(|(path, object)| {
-            let is_it = |(name, value): &(&String, &Value)| {
-                name.eq_ignore_ascii_case(key) && !value.is_null()
-            };
+            let is_it =
+                |(name, value): &(&String, &Value)| folded(name) == folded(key) && says(value);
             let values = object.iter().filter(is_it);
             values.map(|(_, value)| (path.as_path(), value))
         });

@@ -135,6 +135,9 @@ pub enum StandaloneError {
     /// The way back failed as well.
     #[error("{0}; the way back failed too, and the device is neither here nor there")]
     Inconsistent(Box<StandaloneError>),
+    /// Too late for a rollback.
+    #[error("artifact {0:?} is no longer on trial: a Mender client committed it")]
+    CommittedMeanwhile(String),
     /// Nothing was taken back.
     #[error(
         "artifact {0:?} is committed, but a state script behind the commit failed, as said above: what the device provides is called {0}_INCONSISTENT"

@@ -11,6 +11,7 @@
 //! <run>/
 //!   standalone.lock      held by the one word that works
 //!   standalone.holder    which word that is, in which process
+//!   standalone.script    the process of the state script that runs
 //! ```
 //!
 //! Before each state the record says that it begins. So after a kill at any instruction the next word knows where it was:
@@ -50,6 +51,7 @@ use crate::config::Settings;
 use crate::host::Host;
 
 pub use decide::{commit, rollback};
+pub use desk::is_at_work;
 pub use device::factory;
 pub use error::StandaloneError;
 pub use install::{How, install};

@@ -21,6 +21,7 @@ use super::error::StandaloneError;
 use super::watched::{Course, End, LOOK, Watched};
 use crate::artifact::scripts;
 use crate::sys;
+use crate::sys::process::{ProcessId, signal_group};
 use crate::sys::program::end_with_caller;
 use crate::sys::terminate;
 
@@ -78,6 +79,8 @@ pub struct Scripts {
     pub device: PathBuf,
     /// How long they may take.
     pub times: Times,
+    /// Says which process runs one, below the run folder.
+    pub note: PathBuf,
 }
 
 /// Which scripts: the state, and `_Enter`, `_Leave` or `_Error`.
@@ -88,6 +91,22 @@ impl Scripts {
     pub fn add(&self, name: &str, content: &[u8]) -> io::Result<()> {
         sys::fs::create_dirs(&self.artifact)?;
         sys::fs::replace_volatile(&self.artifact.join(name), 0o755, content)
+    }
+
+    /// Ends what a killed word left of a script: the programs that it had called, in its process group.
+    pub fn end_left(&self) -> io::Result<()> {
+        let text = match fs::read(&self.note) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            text => text?,
+        };
+        if let Ok(process) = serde_json::from_slice::<ProcessId>(&text) {
+            let there = Path::new("/proc").join(process.pid.to_string()).exists();
+            // A number is given again only when nobody is left in the group that has it.
+            if !there || process.parent().is_ok() {
+                signal_group(process.pid, terminate::SIGKILL)?;
+            }
+        }
+        sys::fs::remove_file_volatile(&self.note)
     }
 
     /// Runs those that a state's beginning or end waits for: the first that fails is the last.
@@ -169,13 +188,22 @@ impl Scripts {
             let mut command = Command::new(script);
             // What goes on after a kill must not run into what the next word does.
             end_with_caller(&mut command);
-            let watched = Watched::start(&mut command, course, timeout);
             let told = || {
                 say(&format!(
                     "a signal asked for the end: state script {name} comes to its own first"
-                ))
+                ));
             };
-            let end = watched.and_then(|watched| watched.finish(&told));
+            let watched = Watched::start(&mut command, course, timeout);
+            let end = watched.and_then(|watched| {
+                // One that is over by now leaves nothing to be ended.
+                if let Ok(process) = watched.process() {
+                    let note = serde_json::to_vec(&process)?;
+                    sys::fs::replace_volatile(&self.note, 0o600, &note)?;
+                }
+                let end = watched.finish(&told)?;
+                sys::fs::remove_file_volatile(&self.note)?;
+                Ok(end)
+            });
             match end.map_err(|error| failed(format!("could not be run: {error}")))? {
                 End::Exited(status) if status.success() => return Ok(()),
                 End::Exited(status) if status.code() == Some(RETRY_LATER) => {}

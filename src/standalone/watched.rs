@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::sys::process::{Pidfd, signal_group};
+use crate::sys::process::{Pidfd, ProcessId, signal_group};
 use crate::sys::terminate;
 
 /// From the request to end until the kill; as Mender's C++ client has it. The module takes 8 s at the most.
@@ -79,6 +79,11 @@ impl Watched {
             begun: Instant::now(),
             ending: None,
         })
+    }
+
+    /// Which process it is.
+    pub fn process(&self) -> io::Result<ProcessId> {
+        ProcessId::of(self.child.id() as i32)
     }
 
     /// Waits for the end.
