@@ -501,7 +501,7 @@ fn nothing_leads_from_https_to_plain_http() {
                 plain.url()
             ),
             format!(
-                "it redirects to \"{}/v2/x?…\": it is plain http, the registry is not",
+                "it redirects to \"{}/v2/x?…\": it is plain http, and where it comes from is not",
                 plain.url()
             ),
         ),
