@@ -73,8 +73,8 @@ enum Encounter {
     Refuse,
 }
 
-/// The rule: a boot is waited for, and waits for what a client waits for; a rollback cancels whatever runs; anything else cancels only what no client
-/// waits for. What is left is a second client at work, which must not disturb the first.
+/// The rule: a boot is waited for, and waits for what a client waits for; a rollback cancels whatever runs; anything else
+/// cancels only what no client waits for. What is left is a second client at work, which must not disturb the first.
 fn encounter(claimant: Claimant, holder: &str, orphan: bool) -> Encounter {
     match claimant {
         Claimant::Boot if !orphan => Encounter::Wait,
@@ -160,7 +160,7 @@ impl Files {
 #[derive(Debug)]
 pub struct Hold {
     _lock: Exclusive,
-    abort: PathBuf,
+    files: Files,
     own: ProcessId,
     /// The note that was there.
     before: Option<Vec<u8>>,
@@ -191,7 +191,7 @@ impl Hold {
         let _ = fs::remove_file(&files.abort);
         Ok(Hold {
             _lock: lock,
-            abort: files.abort,
+            files,
             own,
             before,
         })
@@ -218,18 +218,8 @@ impl Hold {
         let Some(before) = &self.before else {
             return Ok(());
         };
-        let path = self.abort.with_extension("holder");
-        let scope = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let written = replace_volatile(&path, 0o600, before);
-        written.map_err(|source| HoldError::Io {
-            scope,
-            path,
-            source,
-        })
+        let path = &self.files.holder;
+        replace_volatile(path, 0o600, before).map_err(|source| self.files.fail(path, source))
     }
 
     /// Who is at work on a scope for a client that waits; without waiting.
@@ -247,7 +237,7 @@ impl Hold {
         if terminate::requested() {
             return Err(HoldError::Aborted("SIGTERM was received"));
         }
-        match fs::read(&self.abort) {
+        match fs::read(&self.files.abort) {
             Ok(marker)
                 if serde_json::from_slice(&marker)
                     .is_ok_and(|named: ProcessId| named == self.own) =>

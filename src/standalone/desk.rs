@@ -191,20 +191,26 @@ impl<'a> Desk<'a> {
 
 /// Whether a word is at work now.
 pub fn is_at_work(host: &Host) -> bool {
-    let note = std::fs::read(host.run.join("standalone.holder")).ok();
-    let holder: Option<Holder> = note.and_then(|text| serde_json::from_slice(&text).ok());
-    holder.is_some_and(|holder| holder.process.is_alive())
+    holder(host).is_some()
+}
+
+fn note_of_holder(host: &Host) -> PathBuf {
+    host.run.join("standalone.holder")
+}
+
+/// Who has the lock, if the note is there and he lives.
+fn holder(host: &Host) -> Option<Holder> {
+    let text = std::fs::read(note_of_holder(host)).ok()?;
+    let holder: Holder = serde_json::from_slice(&text).ok()?;
+    holder.process.is_alive().then_some(holder)
 }
 
 fn lock(context: &Context<'_>, word: &str) -> Result<Exclusive, StandaloneError> {
     let run = &context.host.run;
     let fail = |error| StandaloneError::io("lock", &run.join("standalone.lock"), error);
     create_dirs(run).map_err(fail)?;
-    let note = run.join("standalone.holder");
     let Some(lock) = Exclusive::attempt(&run.join("standalone.lock")).map_err(fail)? else {
-        let holder = std::fs::read(&note).ok();
-        let holder: Option<Holder> = holder.and_then(|text| serde_json::from_slice(&text).ok());
-        return Err(match holder.filter(|holder| holder.process.is_alive()) {
+        return Err(match holder(context.host) {
             Some(Holder { process, word }) => StandaloneError::Busy {
                 word,
                 pid: process.pid,
@@ -215,6 +221,6 @@ fn lock(context: &Context<'_>, word: &str) -> Result<Exclusive, StandaloneError>
     let process = ProcessId::own().map_err(fail)?;
     let word = word.to_owned();
     let text = serde_json::to_vec(&Holder { process, word }).map_err(|error| fail(error.into()))?;
-    replace_volatile(&note, 0o600, &text).map_err(fail)?;
+    replace_volatile(&note_of_holder(context.host), 0o600, &text).map_err(fail)?;
     Ok(lock)
 }
